@@ -1,0 +1,1 @@
+"""The supervised tree: door, orchestrator, supervisors, workers and their agents."""

@@ -1,0 +1,1 @@
+"""The agents Cartrita ships, one file each."""

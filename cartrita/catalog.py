@@ -1,0 +1,79 @@
+"""Every agent and task type there is, frozen at start."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.metadata import entry_points
+from types import MappingProxyType
+
+from cartrita.declare import Agent, AgentSpec, TaskSpec, Team
+from cartrita.errors import InvalidTaskType
+
+ENTRY_POINTS = "cartrita.agents"
+"""The group under which a third party's package names modules with agents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The declared agents and tasks, by name. Aliases lead to the same task."""
+
+    agents: Mapping[str, AgentSpec]
+    tasks: Mapping[str, TaskSpec]
+    names: Mapping[str, TaskSpec]
+
+    @classmethod
+    def of(cls, agents: Iterable[type[Agent]]) -> "Catalog":
+        """Freeze agents into a catalogue.
+
+        Raises:
+            TypeError: Two of them claim one name.
+        """
+        by_agent: dict[str, AgentSpec] = {}
+        tasks: dict[str, TaskSpec] = {}
+        names: dict[str, TaskSpec] = {}
+        for agent in agents:
+            spec = agent.spec
+            if by_agent.setdefault(spec.name, spec) is not spec:
+                raise TypeError(f"Two agents are called {spec.name!r}")
+            for item in spec.tasks:
+                tasks[item.name] = item
+                for name in (item.name, *item.aliases):
+                    if names.setdefault(name, item) is not item:
+                        raise TypeError(f"Two agents declare the task {name!r}")
+        frozen = dict(sorted(tasks.items()))
+        return cls(MappingProxyType(by_agent), MappingProxyType(frozen), MappingProxyType(names))
+
+    def task(self, name: str) -> TaskSpec:
+        """Return a task type by its name or alias.
+
+        Raises:
+            InvalidTaskType: Nobody declares it; the message offers the nearest names.
+        """
+        spec = self.names.get(name)
+        if spec is None:
+            near = get_close_matches(name, self.names, n=3)
+            hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
+            raise InvalidTaskType(
+                f"There is no task type {name!r}.{hint} GET /v3/catalog lists all.",
+                fields=[("taskType", "unknown task type")],
+            )
+        return spec
+
+    def team(self, team: Team) -> list[AgentSpec]:
+        """Return the agents of one team, in declaration order."""
+        return [agent for agent in self.agents.values() if agent.team == team]
+
+
+def discover(package: str) -> Catalog:
+    """Import every module of `package` and every entry point, and freeze what they declare."""
+    root = importlib.import_module(package)
+    modules = [f"{package}.{item.name}" for item in pkgutil.iter_modules(root.__path__)]
+    modules += [point.value for point in entry_points(group=ENTRY_POINTS)]
+    found: dict[type[Agent], None] = {}
+    for name in modules:
+        for value in vars(importlib.import_module(name)).values():
+            if isinstance(value, type) and issubclass(value, Agent) and value is not Agent:
+                found[value] = None
+    return Catalog.of(found)

@@ -1,0 +1,91 @@
+"""The one home of time, identifiers and randomness."""
+
+import os
+import random
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import UUID
+
+
+class Clock(Protocol):
+    """What the rest of the program may know about time."""
+
+    def now(self) -> float:
+        """Return seconds since the Unix epoch; may jump."""
+
+    def monotonic(self) -> float:
+        """Return seconds that only ever grow."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> float:
+        """Return seconds since the Unix epoch."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Return seconds that only ever grow."""
+        return time.monotonic()
+
+
+class ManualClock:
+    """A clock that moves only when told to; for tests and the simulator."""
+
+    def __init__(self, start: float = 1_700_000_000.0) -> None:
+        self._now = start
+
+    def now(self) -> float:
+        """Return seconds since the Unix epoch."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """Return seconds that only ever grow."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        self._now += seconds
+
+
+def iso(seconds: float) -> str:
+    """Write a Unix time as ISO-8601 UTC with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+_COUNTER_MAX = 0xFFF
+
+
+class _Uuid7:
+    """Mints UUIDv7 (RFC 9562 §6.2, method 1): ordered within one process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = (0, 0)
+
+    def __call__(self) -> UUID:
+        with self._lock:
+            millis = time.time_ns() // 1_000_000
+            last, count = self._last
+            if millis <= last:
+                millis, count = (last, count + 1) if count < _COUNTER_MAX else (last + 1, 0)
+            else:
+                count = int.from_bytes(os.urandom(2)) & 0x7FF
+            self._last = (millis, count)
+        tail = int.from_bytes(os.urandom(8)) & ((1 << 62) - 1)
+        return UUID(int=(millis << 80) | (7 << 76) | (count << 64) | (2 << 62) | tail)
+
+
+new_uuid = _Uuid7()
+
+
+def new_id() -> str:
+    """Return a fresh UUIDv7 in its canonical text form."""
+    return str(new_uuid())
+
+
+def new_random(seed: int | None = None) -> random.Random:
+    """Return a source of randomness for jitter and sampling, never for secrets."""
+    return random.Random(seed)  # noqa: S311 - jitter, not secrets

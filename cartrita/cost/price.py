@@ -1,0 +1,38 @@
+"""What one run of a task may cost at worst, declared beside the task."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A declared price.
+
+    Attributes:
+        usd: Charged for each completed run.
+        max_tokens: The most tokens a run may use, reserved before it starts.
+        max_usd: What is reserved before a run starts; at least `usd`.
+    """
+
+    usd: Decimal = Decimal(0)
+    max_tokens: int = 0
+    max_usd: Decimal = Decimal(0)
+
+    def __post_init__(self) -> None:
+        if self.usd < 0 or self.max_tokens < 0 or self.max_usd < self.usd:
+            raise TypeError(f"A price needs 0 <= usd <= max_usd and max_tokens >= 0, not {self!r}")
+
+
+def free() -> Price:
+    """Return the price of work that costs nothing."""
+    return Price()
+
+
+def per_call(usd: str) -> Price:
+    """Return a fixed price in USD for each completed call, such as `per_call("0.001")`."""
+    return Price(usd=Decimal(usd), max_usd=Decimal(usd))
+
+
+def metered(max_usd: str, max_tokens: int) -> Price:
+    """Return a price that is metered while the task runs, up to a ceiling."""
+    return Price(max_usd=Decimal(max_usd), max_tokens=max_tokens)

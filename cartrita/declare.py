@@ -1,0 +1,238 @@
+"""How an agent says what it can do: one class, one decorator."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeVar, get_type_hints
+
+from pydantic import Field
+
+from cartrita.context import Context
+from cartrita.cost.price import Price, free
+from cartrita.protocol.wire import WireModel
+
+Team = Literal["intelligence", "multimodal", "system"]
+TEAMS: tuple[Team, ...] = ("intelligence", "multimodal", "system")
+Restart = Literal["permanent", "transient", "temporary"]
+
+
+class Params(WireModel):
+    """What a task takes. Subclass it per task."""
+
+
+class Result(WireModel):
+    """What a task answers. Subclass it per task."""
+
+
+class ModelResult(Result):
+    """A result that a model made, saying which one and what it cannot do."""
+
+    model: str = Field(description="Built-in models begin with `local/`.")
+    provider: str = Field(description="`embedded`, `openai`, `huggingface`, …")
+    generative: bool = Field(description="Whether the model writes text of its own.")
+    limitations: list[str] | None = Field(default=None, description="What not to rely on.")
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a worker of an agent needs.
+
+    Attributes:
+        cpus: Logical CPUs that Ray reserves for its host.
+        memory_mb: Memory that Ray reserves for its host; 0 reserves none.
+        isolation: `shared` lives in one host process with the team's other light agents;
+            `own` has a host to itself (torch, native code, whatever may crash or block).
+    """
+
+    cpus: float = 0.0
+    memory_mb: int = 0
+    isolation: Literal["shared", "own"] = "shared"
+
+
+Method = TypeVar("Method", bound=Callable[..., Awaitable[Any]])
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What `@task` attaches to a method."""
+
+    name: str
+    cost: Price
+    timeout: float
+    idempotent: bool
+    max_attempts: int
+    aliases: tuple[str, ...]
+    example: dict[str, Any] | None
+
+
+def task(  # noqa: PLR0913 - each is one declared fact
+    name: str,
+    *,
+    cost: Price | None = None,
+    timeout: float = 30.0,
+    idempotent: bool = False,
+    max_attempts: int = 3,
+    aliases: tuple[str, ...] = (),
+    example: dict[str, Any] | None = None,
+) -> Callable[[Method], Method]:
+    """Declare that a method does the work of a task type.
+
+    Args:
+        name: The public task type.
+        cost: What a run costs; free by default.
+        timeout: Seconds from acceptance to the end, unless the caller says otherwise.
+        idempotent: Whether running it twice is as good as once; decides the default
+            delivery guarantee.
+        max_attempts: How often it may be started, crashes included.
+        aliases: Older names that mean the same.
+        example: Parameters that work, shown in the catalogue and run by the tests.
+    """
+    if timeout <= 0 or max_attempts < 1:
+        raise TypeError(f"{name!r} needs timeout > 0 and max_attempts >= 1")
+    declaration = Declaration(
+        name, cost or free(), timeout, idempotent, max_attempts, aliases, example
+    )
+
+    def attach(method: Method) -> Method:
+        method.__cartrita_task__ = declaration  # type: ignore[attr-defined]
+        return method
+
+    return attach
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """One task type: everything anybody needs to know about it."""
+
+    name: str
+    agent: str
+    team: Team
+    method: str
+    params: type[Params]
+    result: type[Result]
+    summary: str
+    cost: Price
+    timeout: float
+    idempotent: bool
+    max_attempts: int
+    aliases: tuple[str, ...]
+    example: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSpec:
+    """One agent: where it runs, how many, and what it can do."""
+
+    name: str
+    team: Team
+    summary: str
+    needs: Needs
+    pool: tuple[int, int]
+    concurrency: int
+    restart: Restart
+    intensity: int
+    period: float
+    tasks: tuple[TaskSpec, ...]
+    cls: type["Agent"]
+
+
+class Agent:
+    """The base of every agent. Subclass it in a file of its own.
+
+    Class options:
+        team: The supervisor it works under.
+        needs: What its worker needs.
+        pool: Fewest and most hosts.
+        concurrency: Tasks one worker runs at a time.
+        restart, intensity, period: OTP's words; more than `intensity` restarts within
+            `period` seconds, and the supervisor gives up on the agent.
+
+    The constructor's annotations name the ports it needs (`web: WebSearch`); they are
+    filled from the settings when a worker starts.
+    """
+
+    spec: ClassVar[AgentSpec]
+
+    def __init_subclass__(  # noqa: PLR0913 - each is one declared fact
+        cls,
+        *,
+        team: Team,
+        needs: Needs = Needs(),
+        pool: tuple[int, int] = (1, 4),
+        concurrency: int = 16,
+        restart: Restart = "permanent",
+        intensity: int = 5,
+        period: float = 10.0,
+    ) -> None:
+        """Read the declarations of a new agent class into its `spec`."""
+        super().__init_subclass__()
+        if team not in TEAMS:
+            raise TypeError(f"{cls.__name__}: team must be one of {TEAMS}, not {team!r}")
+        if not 0 <= pool[0] <= pool[1] or pool[1] < 1 or concurrency < 1:
+            raise TypeError(f"{cls.__name__}: needs 0 <= min <= max, max and concurrency >= 1")
+        name = cls.__name__.lower()
+        cls.spec = AgentSpec(
+            name=name,
+            team=team,
+            summary=_first_line(cls),
+            needs=needs,
+            pool=pool,
+            concurrency=concurrency,
+            restart=restart,
+            intensity=intensity,
+            period=period,
+            tasks=tuple(_task_specs(cls, name, team)),
+            cls=cls,
+        )
+
+
+def _first_line(thing: object) -> str:
+    """Return the summary line of a docstring, which every declaration must have."""
+    doc = inspect.getdoc(thing)
+    if not doc:
+        raise TypeError(f"{thing!r} needs a docstring: its first line is public documentation")
+    return doc.splitlines()[0]
+
+
+def _task_specs(cls: type[Agent], agent: str, team: Team) -> list[TaskSpec]:
+    specs = []
+    for attribute, method in vars(cls).items():
+        declared: Declaration | None = getattr(method, "__cartrita_task__", None)
+        if declared is None:
+            continue
+        hints = get_type_hints(method)
+        params, result = hints.get("params"), hints.get("return")
+        _check(cls, attribute, method, hints)
+        assert params is not None
+        assert result is not None
+        specs.append(
+            TaskSpec(
+                name=declared.name,
+                agent=agent,
+                team=team,
+                method=attribute,
+                params=params,
+                result=result,
+                summary=_first_line(method),
+                cost=declared.cost,
+                timeout=declared.timeout,
+                idempotent=declared.idempotent,
+                max_attempts=declared.max_attempts,
+                aliases=declared.aliases,
+                example=declared.example,
+            )
+        )
+    if not specs:
+        raise TypeError(f"{cls.__name__} declares no task: decorate a method with @task")
+    return specs
+
+
+def _check(cls: type[Agent], name: str, method: object, hints: dict[str, Any]) -> None:
+    """Refuse a task method whose signature does not say what it takes and answers."""
+    where = f"{cls.__name__}.{name}"
+    if not inspect.iscoroutinefunction(method):
+        raise TypeError(f"{where} must be a coroutine function")
+    for key, base in (("params", Params), ("ctx", Context), ("return", Result)):
+        hint = hints.get(key)
+        if not (isinstance(hint, type) and issubclass(hint, base)):
+            raise TypeError(f"{where}: annotate {key!r} with a subclass of {base.__name__}")

@@ -1,0 +1,35 @@
+"""The base of every model that outsiders send or receive."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from cartrita.errors import FieldError
+
+
+class WireModel(BaseModel):
+    """camelCase on the wire, snake_case accepted, unknown fields refused, immutable."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+    )
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return plain JSON values under their wire names, without unset optionals."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def field_errors(error: ValidationError, prefix: str = "") -> list[FieldError]:
+    """Turn a validation error into field names as the client wrote them."""
+    found = []
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        path = ".".join(str(part) for part in item["loc"]) or "body"
+        found.append(FieldError(f"{prefix}{path}", item["msg"]))
+    return found

@@ -1,0 +1,1 @@
+"""Models and engines that come with the installation and need no key."""

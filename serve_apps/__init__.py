@@ -1,0 +1,1 @@
+"""The doors: applications that Ray Serve deploys."""
