@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from cartrita.context import Context
 
 Vectors = npt.NDArray[np.float32]
 """Shape (n, dimensions), each row of length 1."""
@@ -20,6 +23,15 @@ class ModelInfo:
     generative: bool
     limitations: tuple[str, ...] = ()
 
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of a `ModelResult` that say all this."""
+        return {
+            "model": self.model,
+            "provider": self.provider,
+            "generative": self.generative,
+            "limitations": list(self.limitations) or None,
+        }
+
 
 class Embedder(Protocol):
     """Turns texts into vectors whose dot product is their likeness."""
@@ -29,6 +41,13 @@ class Embedder(Protocol):
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Return one row per text, in order, normalised, dtype float32."""
+
+
+class TokenCounter(Protocol):
+    """Counts as a model does."""
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text is, without start and end marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +70,8 @@ class Summary:
 class Summarizer(Protocol):
     """Makes a text shorter."""
 
+    info: ModelInfo
+
     async def summarize(self, text: str, max_tokens: int) -> Summary:
         """Return a summary of at most `max_tokens` tokens of the model in use."""
 
@@ -72,7 +93,10 @@ class Classification:
 
 
 class TextClassifier(Protocol):
-    """Sorts texts into labels."""
+    """Sorts texts into labels: the caller's with one model, feelings with another."""
+
+    info: ModelInfo
+    sentiment_info: ModelInfo
 
     async def classify(self, text: str, labels: Sequence[str]) -> Classification:
         """Score `text` against `labels` given by the caller."""
@@ -95,6 +119,8 @@ class Passage:
 
 class QuestionAnswerer(Protocol):
     """Finds answers in a given context."""
+
+    info: ModelInfo
 
     async def answer(self, question: str, context: str) -> Passage:
         """Return the passage of `context` that answers `question` best."""
@@ -121,3 +147,75 @@ class SqlEngine(Protocol):
         timeout: float,
     ) -> Rows:
         """Run one SELECT over `tables`, at most `timeout` seconds and `max_rows` rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReport:
+    """What one look at a dependency found.
+
+    Attributes:
+        required: Whether nothing works without it.
+        latency_ms: How long the look took.
+        detail: One short line, fit for any user's eyes.
+    """
+
+    name: str
+    ok: bool
+    required: bool
+    latency_ms: float
+    detail: str
+
+
+class Probe(Protocol):
+    """Looks whether one dependency really works."""
+
+    name: str
+    required: bool
+
+    async def check(self) -> str:
+        """Use the dependency once and return one short line about it, or raise."""
+
+
+class Probes(Protocol):
+    """Looks at every dependency this process has."""
+
+    async def check(self) -> tuple[ProbeReport, ...]:
+        """Probe all at once; a probe that fails or hangs is a report, not an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatModel:
+    """An opened chat model and what it costs.
+
+    Attributes:
+        model: A LangChain `BaseChatModel`; loosely typed, so that ports import no SDK.
+        price_in: USD per 1,000 prompt tokens.
+        price_out: USD per 1,000 completion tokens.
+    """
+
+    model: Any
+    info: ModelInfo
+    price_in: Decimal = Decimal(0)
+    price_out: Decimal = Decimal(0)
+
+    def usd(self, tokens_in: int, tokens_out: int) -> Decimal:
+        """Return what a call with so many tokens costs."""
+        return (self.price_in * tokens_in + self.price_out * tokens_out) / 1000
+
+
+class ChatModels(Protocol):
+    """The chat models this installation can talk to."""
+
+    def open(self, name: str | None, *, temperature: float | None = None) -> ChatModel:
+        """Return a model by its name, or the configured one.
+
+        Raises:
+            ModelRequired: Nothing here can serve `name`; the message says what would.
+        """
+
+
+class Toolbox(Protocol):
+    """The tools a chat model may use on behalf of a caller."""
+
+    def tools(self, ctx: Context) -> list[Any]:
+        """Return LangChain tools bound to the caller of `ctx`; they see no other's data."""

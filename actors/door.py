@@ -1,0 +1,326 @@
+"""The way in: parse, admit, route to the shard that owns the task, wait for its end."""
+
+import asyncio
+import hashlib
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from actors.hosting import RouteTable, shard_name
+from actors.pipelines import admission
+from cartrita.catalog import Catalog
+from cartrita.channel.client import Channel, connect
+from cartrita.channel.frames import pack
+from cartrita.clock import Clock, new_id
+from cartrita.context import Context
+from cartrita.declare import TaskSpec
+from cartrita.errors import (
+    ChannelLost,
+    InvalidParameters,
+    NotFound,
+    ResourceLimitExceeded,
+    ServiceUnavailable,
+    StaleEpoch,
+    TaskTimeout,
+)
+from cartrita.journal import Stories, TaskRecord, TaskState, fold, nano
+from cartrita.policy.chain import Job, chain
+from cartrita.protocol.principal import Principal
+from cartrita.protocol.task import Delivery, TaskRequest
+from cartrita.protocol.wire import field_errors
+from cartrita.telemetry.trace import continue_trace
+
+ACCEPT_TIMEOUT = 10.0
+"""Seconds a door looks for the shard before it says that nobody can accept the task."""
+
+LATE = 3.0
+"""Seconds after its deadline by which a task has certainly been answered for."""
+
+PAUSE = 0.1
+MAX_PARAMETERS = 4 * 1024 * 1024
+"""Bytes; larger data is passed by reference."""
+
+
+class Directory(Protocol):
+    """Where the supervisors are."""
+
+    async def routes(self) -> RouteTable:
+        """Return the current table from the orchestrator.
+
+        Raises:
+            ServiceUnavailable: There is none to ask.
+        """
+
+    async def locate(self, shard: str) -> str:
+        """Ask a supervisor itself for its address, which works without an orchestrator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came with a request beside its body."""
+
+    idempotency_key: str | None = None
+    traceparent: str | None = None
+
+
+class Door:
+    """Lets tasks in. Lives in every gateway replica; holds nothing that matters.
+
+    Args:
+        catalog: What tasks there are.
+        directory: Where the supervisors are.
+        stories: Reads tasks back.
+        name: Who we are on the channels.
+    """
+
+    def __init__(
+        self, catalog: Catalog, directory: Directory, stories: Stories, clock: Clock, name: str
+    ) -> None:
+        self.catalog = catalog
+        self._directory, self._stories, self._clock, self._name = directory, stories, clock, name
+        self._admit = chain(admission(), self._admitted)
+        self._routes: RouteTable | None = None
+        self._channels: dict[str, Channel] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def submit(
+        self, request: TaskRequest, who: Principal, asked: Asked, *, wait: bool
+    ) -> dict[str, Any]:
+        """Accept a task and return its response, or its id and status when not waiting.
+
+        Raises:
+            CartritaError: The task was not accepted; the class says why.
+        """
+        spec = self.catalog.task(request.task_type)
+        record = self._record(request, spec, who, asked)
+        await self._admit(Job(spec, self._parse(spec, request), self._context(record)))
+        shard = await self._shard(spec, who)
+        return await self._ask(shard, record, wait=wait)
+
+    async def _admitted(self, job: Job) -> None:
+        """Nothing is left to refuse it."""
+
+    def _parse(self, spec: TaskSpec, request: TaskRequest) -> Any:
+        try:
+            return spec.params.model_validate(request.parameters)
+        except ValidationError as error:
+            fields = field_errors(error, "parameters.")
+            names = ", ".join(field.field for field in fields[:5])
+            raise InvalidParameters(
+                f"{spec.name!r} does not take these parameters: see {names}.", fields=fields
+            ) from error
+
+    def _record(
+        self, request: TaskRequest, spec: TaskSpec, who: Principal, asked: Asked
+    ) -> TaskRecord:
+        now = self._clock.now()
+        budget = request.budget
+        packed = pack([spec.name, request.parameters])
+        if len(packed) > MAX_PARAMETERS:
+            raise ResourceLimitExceeded(
+                f"The parameters take {len(packed)} bytes; the limit is {MAX_PARAMETERS}."
+            )
+        tenant = request.workspace_id or who.tenant
+        if tenant != who.tenant and not who.admin:
+            raise NotFound(
+                f"There is no workspace {tenant!r} of yours.",
+                fields=[("workspaceId", "not a workspace of yours")],
+            )
+        preferences = request.preferences
+        return TaskRecord(
+            task_id=str(request.task_id) if request.task_id else new_id(),
+            task_type=spec.name,
+            params=request.parameters,
+            principal=who if tenant == who.tenant else _in(who, tenant),
+            digest=hashlib.blake2b(packed, digest_size=16).digest(),
+            accepted_at=now,
+            deadline=self._deadline(request, spec, now),
+            priority=request.priority,
+            delivery=request.delivery or _default_delivery(spec),
+            max_attempts=spec.max_attempts,
+            session_id=request.session_id,
+            preferred_agent=request.preferred_agent,
+            preferences=preferences.model_dump() if preferences else {},
+            metadata=dict(request.metadata),
+            trace=continue_trace(asked.traceparent),
+            idempotency_key=asked.idempotency_key,
+            reserve_nano=nano(spec.cost.max_usd),
+            reserve_tokens=spec.cost.max_tokens,
+            max_usd=budget.max_usd if budget else None,
+            max_tokens=budget.max_tokens if budget else None,
+        )
+
+    def _deadline(self, request: TaskRequest, spec: TaskSpec, now: float) -> float:
+        timeout = request.timeout / 1000 if request.timeout else spec.timeout
+        deadline = now + timeout
+        if request.deadline:
+            asked = request.deadline
+            if asked.tzinfo is None:
+                raise InvalidParameters(
+                    "A deadline needs a time zone.", fields=[("deadline", "needs a time zone")]
+                )
+            deadline = min(deadline, asked.timestamp())
+        if deadline <= now:
+            raise TaskTimeout(
+                "The deadline is past already.",
+                "DEADLINE_IMPOSSIBLE",
+                [("deadline", "is in the past")],
+            )
+        return deadline
+
+    def _context(self, record: TaskRecord) -> Context:
+        return Context(
+            record.task_id,
+            record.task_type,
+            record.principal,
+            clock=self._clock,
+            trace=record.trace,
+        )
+
+    async def _shard(self, spec: TaskSpec, who: Principal) -> str:
+        count = (await self._table()).teams.get(spec.team, 0)
+        if count == 0:
+            raise ServiceUnavailable(f"The team {spec.team!r} is not running.", retry_after=2)
+        return shard_name(spec.team, zlib.crc32(who.user.encode()) % count)
+
+    async def _ask(self, shard: str, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
+        """Submit to a shard; when it goes away, find it again and ask with the same id.
+
+        That is safe because the id was minted here: the shard that was restarted knows whether
+        it had accepted this task.
+        """
+        payload = [record.to_wire(), wait]
+        began = self._clock.monotonic()
+        patience = ACCEPT_TIMEOUT
+        while True:
+            left = record.deadline - self._clock.now() + LATE
+            try:
+                channel = await self._channel(shard)
+                if wait:  # it may be at work already: stay until its deadline
+                    patience = left
+                answer: dict[str, Any] = await channel.request(
+                    "submit", payload, left, record.trace
+                )
+            except (ChannelLost, StaleEpoch, TaskTimeout) as error:
+                if isinstance(error, ChannelLost):
+                    self._forget(shard)
+                if left <= 0 or self._clock.monotonic() - began > patience:
+                    raise ServiceUnavailable(
+                        f"{shard!r} does not answer. Ask again with taskId {record.task_id!r}: "
+                        "a repeat is the same task.",
+                        retry_after=2,
+                    ) from error
+                await asyncio.sleep(PAUSE)
+            else:
+                return answer
+
+    async def get(self, task_id: str, who: Principal, wait: float = 0.0) -> dict[str, Any]:
+        """Return a task's response, or its status so far; waits up to `wait` seconds for the end.
+
+        Raises:
+            NotFound: There is no such task, or it is somebody else's.
+        """
+        state = await self._state(task_id, who)
+        if state.response is None and wait > 0:
+            # The story is the truth, whether or not the shard can be asked.
+            with suppress(ChannelLost, TaskTimeout, ServiceUnavailable):
+                channel = await self._channel(state.shard)
+                await channel.request("await", task_id, wait)
+            state = await self._state(task_id, who)
+        if state.response is not None:
+            return state.response
+        return {"taskId": task_id, "status": state.status.value, "metrics": {}, "warnings": []}
+
+    async def cancel(self, task_id: str, who: Principal) -> bool:
+        """Cancel a task; False when it had ended already."""
+        state = await self._state(task_id, who)
+        if state.status.terminal:
+            return False
+        channel = await self._channel(state.shard)
+        return bool(await channel.request("cancel", task_id, ACCEPT_TIMEOUT))
+
+    async def _state(self, task_id: str, who: Principal) -> TaskState:
+        state = fold(await self._stories.story(task_id))
+        if state is None or (state.record.principal.user != who.user and not who.admin):
+            raise NotFound(f"There is no task {task_id!r} of yours.")
+        return state
+
+    async def supervisors(self) -> list[dict[str, Any]]:
+        """Return every shard's own account of itself; one that does not answer is `down`."""
+        shards = sorted((await self._table()).addresses)
+        return list(await asyncio.gather(*(self._status(shard) for shard in shards)))
+
+    async def _status(self, shard: str) -> dict[str, Any]:
+        try:
+            channel = await self._channel(shard)
+            status: dict[str, Any] = await channel.request("status", None, 2.0)
+        except (ChannelLost, TaskTimeout):
+            self._forget(shard)
+            return {"id": shard, "state": "down", "hosts": []}
+        return status
+
+    async def _table(self) -> RouteTable:
+        if self._routes is None:
+            self._routes = await self._directory.routes()
+        return self._routes
+
+    async def _channel(self, shard: str) -> Channel:
+        """Return an open channel to a shard, connecting when there is none."""
+        channel = self._channels.get(shard)
+        if channel and not channel.closed.done():
+            return channel
+        async with self._locks.setdefault(shard, asyncio.Lock()):
+            channel = self._channels.get(shard)
+            if channel is None or channel.closed.done():
+                channel = await self._connect(shard)
+                self._channels[shard] = channel
+            return channel
+
+    async def _connect(self, shard: str) -> Channel:
+        """Connect to where the shard was last seen, else to where it says it is."""
+        table = await self._table()
+        known = table.addresses.get(shard)
+        if known:
+            with suppress(ChannelLost):
+                return await connect(known, token=table.token, peer=self._name)
+        address = await self._directory.locate(shard)
+        self._remember(shard, address)
+        return await connect(address, token=table.token, peer=self._name)
+
+    def _remember(self, shard: str, address: str) -> None:
+        table = self._routes
+        if table:
+            addresses: Mapping[str, str] = {**table.addresses, shard: address}
+            self._routes = RouteTable(
+                table.version, table.build, table.teams, addresses, table.token
+            )
+
+    def _forget(self, shard: str) -> None:
+        channel = self._channels.pop(shard, None)
+        if channel:
+            channel.close()
+
+    async def follow(self, period: float = 2.0) -> None:
+        """Keep the route table fresh, for as long as the door is open."""
+        while True:
+            # Without an orchestrator the last table holds; a shard that moved is asked itself.
+            with suppress(ServiceUnavailable):
+                self._routes = await self._directory.routes()
+            await asyncio.sleep(period)
+
+    def close(self) -> None:
+        """Close every channel."""
+        for shard in list(self._channels):
+            self._forget(shard)
+
+
+def _default_delivery(spec: TaskSpec) -> Delivery:
+    return Delivery.AT_LEAST_ONCE if spec.idempotent else Delivery.AT_MOST_ONCE
+
+
+def _in(who: Principal, tenant: str) -> Principal:
+    return Principal(who.user, tenant, who.role, who.scopes)

@@ -1,0 +1,154 @@
+"""The same tree in one process, without Ray: for tests, and for trying an agent."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from actors.door import Door
+from actors.fleet import Fleet
+from actors.hosting import HostSpec, Limits, RouteTable, SupervisorInfo, groups_of, team_of
+from actors.orchestrator import Identity, Orchestrator
+from actors.supervisor import Supervisor
+from actors.worker import WorkerHost
+from cartrita.catalog import Catalog
+from cartrita.channel.address import Address
+from cartrita.channel.server import ChannelServer
+from cartrita.clock import Clock, SystemClock, new_random
+from cartrita.errors import ServiceUnavailable
+from cartrita.services import Services
+from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
+
+TOKEN = "local"  # noqa: S105 - everybody who could read it is this process
+
+
+class LocalHost:
+    """A host that lives in this process; killing it closes its channel at once."""
+
+    def __init__(self, host: WorkerHost, address: str) -> None:
+        self._host, self.address = host, address
+        self.pid, self.node = os.getpid(), "local"
+        self.died: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def kill(self) -> None:
+        """Stop it."""
+        if not self.died.done():
+            self.died.set_result("killed")
+            await self._host.stop()
+
+
+@dataclass(slots=True)
+class LocalHosts:
+    """Starts hosts in this process."""
+
+    catalog: Catalog
+    services: Services
+    folder: Path
+    started: list[LocalHost] = field(default_factory=list)
+
+    async def start(self, spec: HostSpec) -> LocalHost:
+        """Start a host."""
+        worker = WorkerHost(spec, self.catalog, self.services)
+        address = Address.unix(self.folder / f"{spec.host_id.replace('/', '.')}.sock")
+        host = LocalHost(worker, await worker.start(address))
+        self.started.append(host)
+        return host
+
+
+class LocalSupervisor:
+    """A supervisor that lives in this process."""
+
+    def __init__(self, info: SupervisorInfo, supervisor: Supervisor, server: ChannelServer) -> None:
+        self.info, self.supervisor, self._server = info, supervisor, server
+        self.died: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def stop(self, grace: float) -> None:
+        """Drain it."""
+        await self.supervisor.stop(grace)
+        await self._server.stop()
+
+
+class LocalTree:
+    """All tiers in one process, over real channels."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        services: Services,
+        folder: Path,
+        *,
+        limits: Limits | None = None,
+        tables: JournalTables | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.catalog, self.folder = catalog, folder
+        self.tables = tables or JournalTables()
+        self.clock = clock or SystemClock()
+        self.hosts = LocalHosts(catalog, services, folder)
+        self.supervisors: dict[str, LocalSupervisor] = {}
+        self._limits = limits or Limits()
+        self.orchestrator = Orchestrator(Identity("local", TOKEN), self, self.clock)
+        self.door = Door(catalog, self, self.tables, self.clock, "door")
+
+    async def ensure(self, shard: str) -> LocalSupervisor:
+        """Start a shard's supervisor (the orchestrator calls this)."""
+        journal = InMemoryJournal(self.tables, shard, self.clock)
+        epoch = await journal.open()
+        supervisor = Supervisor(
+            shard, self.catalog, journal, self.tables, limits=self._limits, clock=self.clock
+        )
+        fleet = Fleet(
+            shard,
+            groups_of(self.catalog.team(team_of(shard))),
+            self.hosts,
+            clock=self.clock,
+            randomness=new_random(),
+            on_ready=supervisor.dispatch,
+            on_down=supervisor.give_up,
+        )
+        await supervisor.start(fleet, TOKEN)
+        server = ChannelServer(shard, supervisor, token=TOKEN, epoch=epoch)
+        where = Address.unix(self.folder / f"{shard.replace('/', '.')}.{epoch}.sock")
+        address = str(await server.start(where))
+        info = SupervisorInfo(shard, address, epoch, "local", os.getpid(), "local")
+        self.supervisors[shard] = LocalSupervisor(info, supervisor, server)
+        return self.supervisors[shard]
+
+    async def routes(self) -> RouteTable:
+        """Return where the supervisors are (the door calls this)."""
+        return self.orchestrator.routes()
+
+    async def locate(self, shard: str) -> str:
+        """Return where one supervisor is (the door calls this)."""
+        if shard not in self.supervisors:
+            raise ServiceUnavailable(f"{shard!r} does not run.")
+        return self.supervisors[shard].info.address
+
+
+@asynccontextmanager
+async def local_tree(
+    catalog: Catalog,
+    services: Services,
+    folder: Path,
+    *,
+    limits: Limits | None = None,
+    tables: JournalTables | None = None,
+) -> AsyncIterator[LocalTree]:
+    """Run the whole tree in this process, for as long as the context is open.
+
+    Args:
+        catalog: The agents to run.
+        services: What they are given.
+        folder: A short path for the sockets.
+        limits: Bounds of each supervisor.
+        tables: A journal that outlives the tree.
+    """
+    tree = LocalTree(catalog, services, folder, limits=limits, tables=tables)
+    await tree.orchestrator.start(timeout=30)
+    try:
+        yield tree
+    finally:
+        tree.door.close()
+        await tree.orchestrator.stop(grace=1.0)

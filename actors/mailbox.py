@@ -1,0 +1,170 @@
+"""The order in which waiting tasks run. Pure: no clock, no I/O.
+
+Higher priority first. Within a priority, tenants share by start-time fair queueing (Goyal,
+Vin, Cheng 1996): each task carries a virtual start that grows with what its tenant was
+already given, so a tenant that floods waits behind itself. And one pop in `ageing` takes
+whatever has waited longest, so that nothing starves.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from cartrita.errors import QueueFull
+
+PRIORITIES = 11
+"""0 to 10."""
+
+AGEING = 20
+"""One pop in so many is the oldest's: at least 5 % for the lowest priority."""
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One waiting task.
+
+    Attributes:
+        weight: What it will cost in service time, in any one unit; more is charged to its
+            tenant.
+    """
+
+    task_id: str
+    agent: str
+    tenant: str
+    priority: int = 5
+    weight: float = 1.0
+    start: float = 0.0
+    sequence: int = 0
+    waiting: bool = True
+
+
+class _Lane:
+    """The waiting tasks of one agent."""
+
+    def __init__(self) -> None:
+        self.levels: list[list[tuple[float, int, Entry]]] = [[] for _ in range(PRIORITIES)]
+        self.ages: deque[Entry] = deque()
+        self.size = 0
+
+    def push(self, entry: Entry) -> None:
+        heapq.heappush(self.levels[entry.priority], (entry.start, entry.sequence, entry))
+        self.ages.append(entry)
+        self.size += 1
+
+    def best(self) -> Entry | None:
+        """Return the entry to run next by priority and fairness."""
+        for level in reversed(self.levels):
+            while level and not level[0][2].waiting:
+                heapq.heappop(level)
+            if level:
+                return level[0][2]
+        return None
+
+    def oldest(self) -> Entry | None:
+        """Return the entry that has waited longest."""
+        while self.ages and not self.ages[0].waiting:
+            self.ages.popleft()
+        return self.ages[0] if self.ages else None
+
+    def compact(self) -> None:
+        """Forget entries that left, once they outnumber those that wait."""
+        if len(self.ages) > 2 * self.size + 64:
+            self.ages = deque(entry for entry in self.ages if entry.waiting)
+            for level in self.levels:
+                level[:] = [item for item in level if item[2].waiting]
+                heapq.heapify(level)
+
+
+class Mailbox:
+    """A bounded queue of tasks for the agents of one supervisor.
+
+    Args:
+        bound: The most tasks that may wait.
+        ageing: One pop in so many takes the oldest.
+    """
+
+    def __init__(self, bound: int = 1000, ageing: int = AGEING) -> None:
+        self._bound, self._ageing = bound, ageing
+        self._entries: dict[str, Entry] = {}
+        self._lanes: dict[str, _Lane] = {}
+        self._virtual = 0.0
+        self._finish: dict[str, float] = {}
+        self._sequence = 0
+        self._pops = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def bound(self) -> int:
+        """The most tasks that may wait."""
+        return self._bound
+
+    def depth(self, agent: str) -> int:
+        """Return how many tasks wait for an agent."""
+        lane = self._lanes.get(agent)
+        return lane.size if lane else 0
+
+    def push(self, entry: Entry, *, force: bool = False) -> None:
+        """Add a task at the end of its tenant's share.
+
+        Args:
+            entry: The task.
+            force: Accept it over the bound, because it was accepted before.
+
+        Raises:
+            QueueFull: `bound` tasks wait already.
+        """
+        if len(self._entries) >= self._bound and not force:
+            raise QueueFull(f"{self._bound} tasks wait already.")
+        self._sequence += 1
+        entry.sequence, entry.waiting = self._sequence, True
+        entry.start = max(self._virtual, self._finish.get(entry.tenant, 0.0))
+        self._finish[entry.tenant] = entry.start + max(entry.weight, 1e-9)
+        self._entries[entry.task_id] = entry
+        self._lanes.setdefault(entry.agent, _Lane()).push(entry)
+
+    def remove(self, task_id: str) -> Entry | None:
+        """Take a task out wherever it stands; None when it does not wait."""
+        entry = self._entries.pop(task_id, None)
+        if entry is not None:
+            self._leave(entry)
+        return entry
+
+    def pop(self, ready: Collection[str]) -> Entry | None:
+        """Take the next task whose agent is one of `ready`."""
+        lanes = [self._lanes[agent] for agent in ready if agent in self._lanes]
+        self._pops += 1
+        if self._pops % self._ageing == 0:
+            entry = min(_present(lane.oldest() for lane in lanes), key=_age, default=None)
+        else:
+            entry = min(_present(lane.best() for lane in lanes), key=_rank, default=None)
+        if entry is None:
+            return None
+        del self._entries[entry.task_id]
+        self._leave(entry)
+        self._virtual = max(self._virtual, entry.start)
+        if not self._entries:
+            self._finish.clear()
+        return entry
+
+    def _leave(self, entry: Entry) -> None:
+        entry.waiting = False
+        lane = self._lanes[entry.agent]
+        lane.size -= 1
+        lane.compact()
+        if len(self._finish) > 2 * self._bound:
+            self._finish = {who: at for who, at in self._finish.items() if at > self._virtual}
+
+
+def _present(entries: Iterable[Entry | None]) -> list[Entry]:
+    return [entry for entry in entries if entry is not None]
+
+
+def _age(entry: Entry) -> int:
+    return entry.sequence
+
+
+def _rank(entry: Entry) -> tuple[int, float, int]:
+    return (-entry.priority, entry.start, entry.sequence)

@@ -1,0 +1,98 @@
+"""How an outcome becomes the response that clients read and metrics count."""
+
+from decimal import Decimal
+from typing import Any
+
+from cartrita.errors import AgentFailed, CartritaError, Reason, TaskCancelled, TaskTimeout
+from cartrita.journal import Settlement, TaskRecord, nano
+from cartrita.protocol.task import TaskStatus
+from cartrita.telemetry.metrics import (
+    COST_INCURRED,
+    MODEL_USAGE,
+    TASK_DURATION,
+    TASKS_COMPLETED,
+    TASKS_FAILED,
+    TOKENS_USED,
+)
+from cartrita.telemetry.trace import trace_id
+
+
+def failure(error: CartritaError) -> dict[str, Any]:
+    """Return the outcome of an attempt that ended in `error`."""
+    status = TaskStatus.FAILED
+    if isinstance(error, TaskTimeout):
+        status = TaskStatus.TIMEOUT
+    elif isinstance(error, TaskCancelled):
+        status = TaskStatus.CANCELLED
+    return {
+        "status": status.value,
+        "errorMessage": error.message,
+        "errorCode": error.code.value,
+        "reason": error.reason,
+        "retryable": error.retryable,
+    }
+
+
+def attempt_lost(record: TaskRecord, *, repeatable: bool) -> dict[str, Any]:
+    """Return the outcome of a task whose host died and that will not run again."""
+    if repeatable:
+        text = f"Its worker died {record.max_attempts} times."
+        return failure(AgentFailed(text, Reason.HOST_DIED))
+    text = "Its worker died after it had started; what it had done by then is unknown."
+    return failure(AgentFailed(text, Reason.OUTCOME_UNKNOWN))
+
+
+def respond(
+    record: TaskRecord, outcome: dict[str, Any], *, queued: float, attempts: int
+) -> dict[str, Any]:
+    """Return the TaskResponse of an outcome in wire form.
+
+    Args:
+        record: The task.
+        outcome: As a host or `failure` made it.
+        queued: Seconds between acceptance and the last start.
+        attempts: How often it was started.
+    """
+    metrics = outcome.get("metrics") or {}
+    response = {
+        "taskId": record.task_id,
+        "status": outcome["status"],
+        "metrics": {
+            "processingTimeMs": 0.0,
+            "costUsd": 0.0,
+            "tokensUsed": 0,
+            "customMetrics": {},
+            **metrics,
+            "queueTimeMs": round(max(queued, 0.0) * 1000, 3),
+            "retryCount": max(attempts - 1, 0),
+        },
+        "warnings": outcome.get("warnings") or [],
+    }
+    for key in ("result", "errorMessage", "errorCode", "reason", "retryable"):
+        if outcome.get(key) is not None:
+            response[key] = outcome[key]
+    if record.trace:
+        response["traceId"] = trace_id(record.trace)
+    return response
+
+
+def used(response: dict[str, Any]) -> Settlement:
+    """Return what a response says its task used."""
+    metrics = response["metrics"]
+    return Settlement(nano(Decimal(str(metrics["costUsd"]))), metrics["tokensUsed"])
+
+
+def report(task_type: str, agent: str, response: dict[str, Any], seconds: float) -> None:
+    """Count an ended task in the metrics."""
+    status, metrics = response["status"], response["metrics"]
+    TASK_DURATION.labels(task_type, agent, status).observe(seconds)
+    if status == TaskStatus.COMPLETED:
+        TASKS_COMPLETED.labels(task_type, agent).inc()
+    else:
+        TASKS_FAILED.labels(task_type, agent, response.get("errorCode", "")).inc()
+    model = metrics.get("modelUsed")
+    if model:
+        MODEL_USAGE.labels(model, task_type).inc()
+        TOKENS_USED.labels(model, task_type).inc(metrics["tokensUsed"])
+    if metrics["costUsd"]:
+        COST_INCURRED.labels(model or "none", task_type).inc(metrics["costUsd"])

@@ -1,0 +1,1 @@
+"""The data plane: MessagePack frames over Unix sockets and TCP, between our own actors."""

@@ -1,0 +1,102 @@
+"""One connection: frames out in batches, frames in one by one."""
+
+import asyncio
+from typing import Any, cast
+
+from cartrita.channel.frames import Decoder, encode
+from cartrita.errors import CartritaError, ChannelLost, InvalidMessage
+
+DRAIN_TIMEOUT = 30.0
+"""Seconds a writer waits for a slow peer before it gives the peer up."""
+
+
+class Link(asyncio.Protocol):
+    """What client and server ends share. Subclasses read frames in `receive`."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._decoder = Decoder()
+        self._outgoing: list[bytes] = []
+        self._transport: asyncio.WriteTransport | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self.closed: asyncio.Future[None] = self._loop.create_future()
+
+    def receive(self, frame: list[Any]) -> None:
+        """Act on one frame."""
+        raise NotImplementedError
+
+    def lost(self, error: CartritaError) -> None:
+        """Act on the end of the connection; called once."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember the transport (asyncio calls this)."""
+        self._transport = cast("asyncio.WriteTransport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Cut bytes into frames (asyncio calls this)."""
+        try:
+            for frame in self._decoder.feed(data):
+                self.receive(frame)
+        except CartritaError as error:
+            self.abort(error)
+        except (IndexError, TypeError, ValueError) as error:
+            self.abort(InvalidMessage(f"A frame's fields are wrong: {error}"))
+
+    def pause_writing(self) -> None:
+        """Hold writers back: the peer reads slowly (asyncio calls this)."""
+        self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """Let writers go on (asyncio calls this)."""
+        if self._writable and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell everybody who waits (asyncio calls this)."""
+        self.resume_writing()
+        if not self.closed.done():
+            self.closed.set_result(None)
+            self.lost(ChannelLost(f"The channel closed: {exc or 'the peer left'}."))
+
+    def send(self, *parts: Any) -> None:
+        """Queue a frame; everything queued in one turn of the loop is one write."""
+        if self.closed.done():
+            raise ChannelLost("The channel is closed.")
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        self._outgoing.append(encode(*parts))
+
+    def _flush(self) -> None:
+        if self._transport and not self._transport.is_closing():
+            self._transport.write(b"".join(self._outgoing))
+        self._outgoing.clear()
+
+    async def drain(self) -> None:
+        """Wait until the peer has read enough.
+
+        Raises:
+            ChannelLost: It did not within `DRAIN_TIMEOUT`.
+        """
+        if self._writable is None:
+            return
+        try:
+            async with asyncio.timeout(DRAIN_TIMEOUT):
+                await asyncio.shield(self._writable)
+        except TimeoutError:
+            self.abort(ChannelLost("The peer stopped reading."))
+            raise ChannelLost("The peer stopped reading.") from None
+
+    def close(self) -> None:
+        """Send what is queued and close."""
+        if self._transport and not self._transport.is_closing():
+            self._flush()
+            self._transport.close()
+
+    def abort(self, error: CartritaError) -> None:
+        """Close at once because the peer cannot be trusted or does not answer."""
+        if self._transport:
+            self._transport.abort()
+        if not self.closed.done():
+            self.closed.set_result(None)
+            self.lost(error)

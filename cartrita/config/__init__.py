@@ -1,0 +1,1 @@
+"""Every setting, the places it may come from, and who wins."""

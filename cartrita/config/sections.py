@@ -1,0 +1,299 @@
+"""The tables of the settings file, one class each."""
+
+from typing import Annotated, Literal, Self
+from urllib.parse import quote
+
+from pydantic import Field, SecretStr, model_validator
+
+from cartrita.config.kinds import (
+    HttpUrl,
+    Location,
+    Lower,
+    Names,
+    Port,
+    PostgresUrl,
+    RedisUrl,
+    Section,
+    also,
+)
+
+SHORTEST_SHARED_SECRET = 32
+"""Bytes of an HS256 key, as RFC 7518 §3.2 demands."""
+
+
+class Server(Section):
+    """The public ports."""
+
+    host: Annotated[str, also("MCP_HOST")] = Field(
+        default="127.0.0.1", description="Address that the public ports listen on."
+    )
+    port: Annotated[Port, also("MCP_PORT")] = Field(default=8002, description="Port of the v3 API.")
+    v2_port: Annotated[Port, also("PORT")] = Field(default=8001, description="Port of the v2 API.")
+    serve_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Internal HTTP port of Ray Serve; 0 picks a free one.",
+    )
+    grpc_port: Port = Field(default=9000, description="Port of the gRPC API.")
+    max_body_bytes: int = Field(
+        default=1 << 20, ge=1024, le=1 << 30, description="Largest request body; more answers 413."
+    )
+    max_header_bytes: int = Field(
+        default=16384, ge=1024, le=1 << 20, description="Largest request head; more answers 431."
+    )
+    request_timeout_s: float = Field(
+        default=10.0, gt=0, le=3600, description="Seconds a client may take to send its request."
+    )
+    max_connections: int = Field(
+        default=2048, ge=1, le=1_000_000, description="Connections open at once, per node."
+    )
+    cors_origins: Annotated[Names, also("CORS_ORIGIN")] = Field(
+        default=(), description="Origins whose pages may call the API, separated by commas."
+    )
+    tls_certificate: Location | None = Field(
+        default=None, description="PEM file of the certificate chain; switches TLS 1.3 on."
+    )
+    tls_key: Location | None = Field(default=None, description="PEM file of the certificate's key.")
+    gateway_replicas: int = Field(default=1, ge=1, le=1024, description="Gateway processes.")
+    docs: bool = Field(
+        default=True, description="Whether `/docs`, `/redoc` and `/openapi.json` answer."
+    )
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("set both tls_certificate and tls_key, or neither")
+        if len({self.port, self.v2_port, self.grpc_port}) < len(("v3", "v2", "grpc")):
+            raise ValueError("port, v2_port and grpc_port must differ")
+        return self
+
+
+class Ray(Section):
+    """The Ray cluster."""
+
+    address: Annotated[str | None, also("RAY_ADDRESS")] = Field(
+        default=None, description="A running cluster to attach to; unset starts one."
+    )
+    dashboard_host: str = Field(default="127.0.0.1", description="Address of Ray's dashboard.")
+    dashboard_port: Port = Field(default=8265, description="Port of Ray's dashboard.")
+    num_cpus: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="Logical CPUs to offer; unset counts the machine's.",
+    )
+    object_store_mb: int = Field(
+        default=128, ge=75, le=1 << 20, description="Shared memory of the object store, in MB."
+    )
+
+
+class Postgres(Section):
+    """The journal, identities, budgets and memory."""
+
+    url: Annotated[PostgresUrl | None, also("DATABASE_URL")] = Field(
+        default=None, description="Whole address; wins over the parts below."
+    )
+    host: Annotated[str | None, also("POSTGRES_HOST")] = Field(
+        default=None, description="Host of an outside server; unset starts the embedded one."
+    )
+    port: Annotated[Port, also("POSTGRES_PORT")] = Field(
+        default=5435, description="Port of the server, embedded or not."
+    )
+    db: Annotated[str, also("POSTGRES_DB")] = Field(default="cartrita", description="Database.")
+    user: Annotated[str, also("POSTGRES_USER")] = Field(default="cartrita", description="Role.")
+    password: Annotated[SecretStr | None, also("POSTGRES_PASSWORD")] = Field(
+        default=None, description="Password; the embedded server generates its own."
+    )
+    pool_size: Annotated[int, also("connectionPoolSize")] = Field(
+        default=20, ge=1, le=1000, description="Most connections per process."
+    )
+    statement_cache_size: int = Field(
+        default=100,
+        ge=0,
+        le=10_000,
+        description="Prepared statements kept per connection; 0 behind pgbouncer.",
+    )
+
+    @property
+    def outside(self) -> bool:
+        """Whether somebody else runs the server."""
+        return self.url is not None or self.host is not None
+
+    @property
+    def dsn(self) -> SecretStr | None:
+        """The address of the outside server; None where the embedded one serves."""
+        if self.url is not None or self.host is None:
+            return self.url
+        who = quote(self.user, safe="") + _password(self.password)
+        place = f"{_bracketed(self.host)}:{self.port}"
+        return SecretStr(f"postgresql://{who}@{place}/{quote(self.db, safe='')}")
+
+
+class Redis(Section):
+    """Cache, rate limits and fan-out: nothing whose loss matters."""
+
+    url: RedisUrl | None = Field(
+        default=None, description="Whole address; wins over the parts below."
+    )
+    host: Annotated[str | None, also("REDIS_HOST")] = Field(
+        default=None, description="Host of an outside server; unset starts the embedded one."
+    )
+    port: Annotated[Port, also("REDIS_PORT")] = Field(
+        default=6380, description="Port of the server, embedded or not."
+    )
+    password: Annotated[SecretStr | None, also("REDIS_PASSWORD")] = Field(
+        default=None, description="Password; the embedded server generates its own."
+    )
+    pool_size: Annotated[int, also("redisPoolSize")] = Field(
+        default=10, ge=1, le=1000, description="Most connections per process."
+    )
+
+    @property
+    def outside(self) -> bool:
+        """Whether somebody else runs the server."""
+        return self.url is not None or self.host is not None
+
+    @property
+    def dsn(self) -> SecretStr | None:
+        """The address of the outside server; None where the embedded one serves."""
+        if self.url is not None or self.host is None:
+            return self.url
+        secret = f"{_password(self.password)}@" if self.password else ""
+        return SecretStr(f"redis://{secret}{_bracketed(self.host)}:{self.port}/0")
+
+
+def _password(password: SecretStr | None) -> str:
+    return f":{quote(password.get_secret_value(), safe='')}" if password else ""
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+class Admin(Section):
+    """The first administrator."""
+
+    email: str = Field(default="admin@cartrita.local", description="Address to sign in with.")
+    password: SecretStr | None = Field(
+        default=None, description="Password; unset generates one and prints it once."
+    )
+
+
+class Auth(Section):
+    """Who may come in, and for how long."""
+
+    registration: Literal["auto", "open", "closed"] = Field(
+        default="auto",
+        description="Who may register; `auto` is open where everything runs embedded and the "
+        "ports listen on loopback, closed elsewhere.",
+    )
+    access_ttl_s: int = Field(
+        default=3600, ge=60, le=86_400, description="Life of an access token, in seconds."
+    )
+    refresh_ttl_s: int = Field(
+        default=30 * 86_400,
+        ge=3600,
+        le=366 * 86_400,
+        description="Life of a refresh token, in seconds.",
+    )
+    revocation_ttl_s: float = Field(
+        default=5.0,
+        ge=0,
+        le=300,
+        description="Seconds until a revoked token is refused everywhere.",
+    )
+    private_key_path: Location | None = Field(
+        default=None,
+        description="PEM file of the signing key, or a folder with `current.pem` and "
+        "`previous.pem`; unset makes `keys` in the home.",
+    )
+    accept_v2_tokens: bool = Field(
+        default=False, description="Whether tokens that v2 issued are accepted; needs jwt_secret."
+    )
+    jwt_secret: Annotated[SecretStr | None, also("JWT_SECRET")] = Field(
+        default=None,
+        description="Key of v2's tokens; used for verifying those and for nothing else.",
+    )
+
+    @model_validator(mode="after")
+    def _shared_secret(self) -> Self:
+        secret = self.jwt_secret.get_secret_value() if self.jwt_secret else ""
+        if self.accept_v2_tokens and len(secret.encode()) < SHORTEST_SHARED_SECRET:
+            raise ValueError(
+                f"accept_v2_tokens needs a jwt_secret of at least {SHORTEST_SHARED_SECRET} bytes"
+            )
+        return self
+
+
+class Limits(Section):
+    """Bounds of what is taken in."""
+
+    max_concurrent_tasks: Annotated[int, also("maxConcurrentTasks")] = Field(
+        default=50, ge=1, le=100_000, description="Tasks running at once, per supervisor."
+    )
+    message_queue_size: Annotated[int, also("messageQueueSize")] = Field(
+        default=1000, ge=1, le=1_000_000, description="Tasks waiting, per supervisor."
+    )
+    max_parameters_bytes: int = Field(
+        default=1 << 20,
+        ge=1024,
+        le=1 << 30,
+        description="Largest `parameters` of one task, as JSON.",
+    )
+    cache_timeout_s: Annotated[int, also("cacheTimeout")] = Field(
+        default=3600,
+        ge=0,
+        le=366 * 86_400,
+        description="Life of a cached answer, in seconds; 0 is off.",
+    )
+    rate_max: int = Field(default=1000, ge=1, description="Requests per principal in one window.")
+    rate_window_ms: int = Field(
+        default=60_000, ge=100, le=86_400_000, description="Length of the window, in milliseconds."
+    )
+
+
+class Models(Section):
+    """Providers of models and of the web; without any, the built-in models answer."""
+
+    openai_api_key: Annotated[SecretStr | None, also("OPENAI_API_KEY")] = Field(
+        default=None, description="Key of OpenAI or of a compatible server."
+    )
+    openai_base_url: Annotated[HttpUrl | None, also("OPENAI_BASE_URL")] = Field(
+        default=None, description="Address of an OpenAI-compatible server."
+    )
+    openai_organization: Annotated[str | None, also("OPENAI_ORGANIZATION")] = Field(
+        default=None, description="Organization that OpenAI bills."
+    )
+    chat_model: str = Field(default="gpt-4o", description="Model for chat at that server.")
+    huggingface_api_key: Annotated[SecretStr | None, also("HUGGINGFACE_API_KEY", "HF_TOKEN")] = (
+        Field(default=None, description="Token of the Hugging Face hub.")
+    )
+    deepgram_api_key: Annotated[SecretStr | None, also("DEEPGRAM_API_KEY")] = Field(
+        default=None, description="Key of Deepgram, for speech."
+    )
+    tavily_api_key: Annotated[SecretStr | None, also("TAVILY_API_KEY")] = Field(
+        default=None, description="Key of Tavily, for web search."
+    )
+    embedding_path: Location | None = Field(
+        default=None, description="Folder of a local embedding model; unset uses the built-in one."
+    )
+
+
+class Telemetry(Section):
+    """Logs, metrics and traces."""
+
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error", "critical"],
+        Lower,
+        also("LOG_LEVEL"),
+    ] = Field(default="info", description="Least severe log line that is written.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="`auto` is console on a terminal and JSON elsewhere."
+    )
+    otlp_endpoint: Annotated[HttpUrl | None, also("OTEL_EXPORTER_OTLP_ENDPOINT")] = Field(
+        default=None, description="Collector that traces go to; unset sends none."
+    )
+    service_name: Annotated[str, also("OTEL_SERVICE_NAME")] = Field(
+        default="cartrita-mcp", min_length=1, description="Name in traces and logs."
+    )

@@ -1,0 +1,73 @@
+"""Everything about Cartrita that an operator may choose."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr
+
+from cartrita.config.kinds import Location, Section
+from cartrita.config.sections import (
+    Admin,
+    Auth,
+    Limits,
+    Models,
+    Postgres,
+    Ray,
+    Redis,
+    Server,
+    Telemetry,
+)
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class Settings(Section):
+    """All settings. Load them once, with `cartrita.config.load`, and pass values on."""
+
+    home: Location = Field(
+        default=Path("~/.cartrita"), description="Folder of everything that outlives a run."
+    )
+    instance: str = Field(
+        default="cartrita",
+        pattern="^[a-z0-9-]{1,32}$",
+        description="Name of this installation; its Ray namespace.",
+    )
+    lifetime: Literal["auto", "embedded", "attached"] = Field(
+        default="auto",
+        description="`embedded`: one process owns everything; `attached`: the tree outlives it; "
+        "`auto`: attached as soon as `ray.address` or an outside Postgres is named.",
+    )
+    server: Server = Server()
+    ray: Ray = Ray()
+    postgres: Postgres = Postgres()
+    redis: Redis = Redis()
+    admin: Admin = Admin()
+    auth: Auth = Auth()
+    limits: Limits = Limits()
+    models: Models = Models()
+    telemetry: Telemetry = Telemetry()
+
+    @property
+    def embedded(self) -> bool:
+        """Whether one process owns Postgres, Valkey, Ray and the tree."""
+        if self.lifetime == "auto":
+            return self.ray.address is None and not self.postgres.outside
+        return self.lifetime == "embedded"
+
+    @property
+    def registration_open(self) -> bool:
+        """Whether anybody may make an account."""
+        if self.auth.registration == "auto":
+            return self.embedded and self.server.host in LOOPBACK
+        return self.auth.registration == "open"
+
+    def at(self, ray_address: str, postgres_url: str, redis_url: str) -> Self:
+        """Return what children of an owner see: its lifetime, and the addresses it opened."""
+        return self.model_copy(
+            update={
+                "lifetime": "embedded" if self.embedded else "attached",
+                "ray": self.ray.model_copy(update={"address": ray_address}),
+                "postgres": self.postgres.model_copy(update={"url": SecretStr(postgres_url)}),
+                "redis": self.redis.model_copy(update={"url": SecretStr(redis_url)}),
+            }
+        )

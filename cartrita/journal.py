@@ -1,0 +1,259 @@
+"""The record of every accepted task: what is written, and how it reads back.
+
+`task_events` is the truth: one row when a task is accepted, one when it ends, and between
+them what must be known after a crash. Everything else (a status, a list) is a fold of it.
+A task is *accepted* only when its first event is durable.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import IntEnum
+from typing import Any, Protocol
+
+from cartrita.protocol.principal import Principal, Role
+from cartrita.protocol.task import Delivery, TaskStatus
+
+NANO = Decimal(10) ** 9
+"""Money is stored in whole billionths of a dollar: token prices have that many places."""
+
+_END_STEP = 1 << 62
+_ATTEMPT_SHIFT = 32
+
+
+def nano(usd: Decimal | float) -> int:
+    """Return USD as billionths, rounded up: a budget may be charged too much, never too little."""
+    exact = (Decimal(str(usd)) * NANO).normalize()
+    whole = int(exact)
+    return whole + (exact > whole)
+
+
+class EventKind(IntEnum):
+    """What happened to a task."""
+
+    ACCEPTED = 0
+    STARTED = 2
+    RETRY = 8
+    COMPLETED = 16
+    FAILED = 17
+    CANCELLED = 18
+    TIMEOUT = 19
+
+    @property
+    def terminal(self) -> bool:
+        """Whether it is the last one."""
+        return self >= EventKind.COMPLETED
+
+
+END_OF = {
+    TaskStatus.COMPLETED: EventKind.COMPLETED,
+    TaskStatus.FAILED: EventKind.FAILED,
+    TaskStatus.CANCELLED: EventKind.CANCELLED,
+    TaskStatus.TIMEOUT: EventKind.TIMEOUT,
+}
+"""The event that ends a task in each terminal status."""
+
+STATUS_OF = {kind: status for status, kind in END_OF.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """An accepted request, as it is journaled and as it travels between the tiers.
+
+    Attributes:
+        digest: Of what was asked; tells a repeat from another task under the same id.
+        priority: 0-10, higher first.
+        deadline: Unix seconds at which the task times out.
+        reserve_usd: The worst case in USD that admission reserves.
+        reserve_tokens: The worst case in tokens.
+        max_usd: The caller's own ceiling, if any.
+    """
+
+    task_id: str
+    task_type: str
+    params: dict[str, Any]
+    principal: Principal
+    digest: bytes
+    accepted_at: float
+    deadline: float
+    priority: int = 5
+    delivery: Delivery = Delivery.AT_LEAST_ONCE
+    max_attempts: int = 3
+    session_id: str | None = None
+    preferred_agent: str | None = None
+    preferences: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+    trace: str | None = None
+    idempotency_key: str | None = None
+    reserve_nano: int = 0
+    reserve_tokens: int = 0
+    max_usd: float | None = None
+    max_tokens: int | None = None
+
+    def to_wire(self) -> list[Any]:
+        """Return plain values in a fixed order: this is the hot path, so no field names."""
+        who = self.principal
+        return [
+            self.task_id,
+            self.task_type,
+            self.params,
+            [who.user, who.tenant, who.role.value, list(who.scopes)],
+            self.digest,
+            self.accepted_at,
+            self.deadline,
+            self.priority,
+            self.delivery.value,
+            self.max_attempts,
+            self.session_id,
+            self.preferred_agent,
+            self.preferences,
+            self.metadata,
+            self.trace,
+            self.idempotency_key,
+            self.reserve_nano,
+            self.reserve_tokens,
+            self.max_usd,
+            self.max_tokens,
+        ]
+
+    @classmethod
+    def from_wire(cls, row: Sequence[Any]) -> "TaskRecord":
+        """Read what `to_wire` wrote; fields added since keep their defaults."""
+        user, tenant, role, scopes = row[3]
+        values: list[Any] = list(row)
+        values[3] = Principal(user, tenant, Role(role), tuple(scopes))
+        values[8] = Delivery(row[8])
+        return cls(*values)
+
+    def accepted(self, at: float) -> "TaskRecord":
+        """Return this record with the time of its acceptance."""
+        return replace(self, accepted_at=at)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a task's story.
+
+    Attributes:
+        step: Orders a task's events: 0 is acceptance, then attempt and sequence, and the end
+            has one fixed number, so that the database itself refuses a second end.
+        data: The record's wire form for ACCEPTED, a response's wire form for an end.
+    """
+
+    task_id: str
+    step: int
+    kind: EventKind
+    data: Any
+    at: float = 0.0
+    shard: str = ""
+    epoch: int = 0
+
+    @classmethod
+    def end(cls, task_id: str, status: TaskStatus, response: dict[str, Any]) -> "Event":
+        """Return the event that ends a task."""
+        return cls(task_id, _END_STEP, END_OF[status], response)
+
+    @classmethod
+    def within(
+        cls, task_id: str, attempt: int, sequence: int, kind: EventKind, data: Any = None
+    ) -> "Event":
+        """Return an event in the course of an attempt."""
+        return cls(task_id, (attempt << _ATTEMPT_SHIFT) | sequence, kind, data)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What admission decided about one task.
+
+    Attributes:
+        kind: `accepted`; `known`: this id or key came before, `task_id` says which task it is;
+            `mismatch`: it came before with another payload; `budget`: `budget` has no room.
+        task_id: The task that stands.
+        budget: Which budget refused, such as `user:0192…`.
+        resets_at: Unix seconds at which that budget begins anew; 0 for never.
+    """
+
+    kind: str
+    task_id: str
+    budget: str = ""
+    resets_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a finished task really used, to be taken from its reservation."""
+
+    nano_usd: int = 0
+    tokens: int = 0
+
+
+class Journal(Protocol):
+    """One shard's writer. Everything it is told is durable when its call returns."""
+
+    @property
+    def epoch(self) -> int:
+        """The incarnation this writer acts for; 0 before `open`."""
+
+    @property
+    def restarts(self) -> int:
+        """How often the shard was taken over in this life of the instance."""
+
+    async def open(self) -> int:
+        """Take a new epoch of the shard, so that every older writer is refused.
+
+        Returns:
+            The epoch.
+        """
+
+    def admit(self, record: TaskRecord) -> asyncio.Future[Verdict]:
+        """Decide idempotency and budget and journal the task, in one transaction.
+
+        The future outlives whoever waits for it: a task whose caller left is admitted all the
+        same. It fails with `ServiceUnavailable` when the database cannot be reached and the
+        task was certainly not written, and with `StaleEpoch` when a newer writer owns the shard.
+        """
+
+    def append(self, event: Event, settlement: Settlement | None = None) -> asyncio.Future[bool]:
+        """Write an event; False when the task already has an end.
+
+        Waits through an outage of the database for as long as it takes.
+        """
+
+    def unfinished(self) -> AsyncIterator[tuple[TaskRecord, list[Event]]]:
+        """Yield each accepted task of the shard that has no end, oldest first."""
+
+    async def close(self) -> None:
+        """Write what is queued and let go of the shard."""
+
+
+class Stories(Protocol):
+    """Reads what the writers wrote; any process may."""
+
+    async def story(self, task_id: str) -> list[Event]:
+        """Return every durable event of a task in order; empty when there is no such task."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """A task's story, folded."""
+
+    record: TaskRecord
+    shard: str
+    status: TaskStatus
+    attempts: int
+    response: dict[str, Any] | None
+
+
+def fold(story: Sequence[Event]) -> TaskState | None:
+    """Fold a story into where its task stands; None for an empty one."""
+    if not story or story[0].kind is not EventKind.ACCEPTED:
+        return None
+    record = TaskRecord.from_wire(story[0].data)
+    status, attempts, response = TaskStatus.PENDING, 0, None
+    for event in story[1:]:
+        if event.kind.terminal:
+            status, response = STATUS_OF[event.kind], event.data
+        elif event.kind is EventKind.STARTED:
+            status, attempts = TaskStatus.RUNNING, event.step >> _ATTEMPT_SHIFT
+    return TaskState(record, story[0].shard, status, attempts, response)

@@ -1,0 +1,1 @@
+"""What surrounds the work of a task: one policy, one file."""

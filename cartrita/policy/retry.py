@@ -1,0 +1,37 @@
+"""Another try within the attempt, when the error says it makes sense."""
+
+import asyncio
+import random
+from typing import Any
+
+from cartrita.errors import NetworkFailed, TaskTimeout
+from cartrita.policy.chain import Job, Proceed
+
+TRIES = 3
+FIRST_DELAY = 0.2
+LONGEST_DELAY = 5.0
+
+
+class Retry:
+    """Repeats idempotent work that failed on the network: 0.2, 0.4 s apart, ± 50 %."""
+
+    def __init__(self, randomness: random.Random, first_delay: float = FIRST_DELAY) -> None:
+        self._random, self._first = randomness, first_delay
+
+    async def __call__(self, job: Job, proceed: Proceed) -> Any:
+        """Run the rest, up to `TRIES` times."""
+        for attempt in range(TRIES):
+            try:
+                return await proceed(job)
+            except NetworkFailed as error:
+                delay = error.retry_after or self._delay(attempt)
+                last = attempt + 1 == TRIES or not job.spec.idempotent
+                if last or job.context.remaining() < delay:
+                    raise
+            job.context.measure("retries", attempt + 1)
+            await asyncio.sleep(delay)
+        raise TaskTimeout("unreachable: the loop returns or raises")
+
+    def _delay(self, attempt: int) -> float:
+        delay = min(self._first * 2.0**attempt, LONGEST_DELAY)
+        return delay * self._random.uniform(0.5, 1.5)

@@ -1,0 +1,106 @@
+"""A journal without a database: for tests, the simulator and `local_tree`.
+
+It keeps the promises of the real one except durability: what it holds survives its writers,
+not the process.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from cartrita.clock import Clock, SystemClock
+from cartrita.errors import StaleEpoch
+from cartrita.journal import Event, EventKind, Settlement, TaskRecord, Verdict, fold
+
+
+@dataclass(slots=True)
+class JournalTables:
+    """What the writers of all shards share; outlives each of them."""
+
+    stories: dict[str, list[Event]] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=dict)
+    keys: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
+
+    async def story(self, task_id: str) -> list[Event]:
+        """Return every event of a task in order."""
+        return sorted(self.stories.get(task_id, []), key=lambda event: event.step)
+
+
+class InMemoryJournal:
+    """One shard's writer over shared tables."""
+
+    def __init__(self, tables: JournalTables, shard: str, clock: Clock | None = None) -> None:
+        self._tables, self._shard = tables, shard
+        self._clock = clock or SystemClock()
+        self._epoch = 0
+
+    @property
+    def epoch(self) -> int:
+        """The incarnation this writer acts for; 0 before `open`."""
+        return self._epoch
+
+    @property
+    def restarts(self) -> int:
+        """How often the shard was taken over."""
+        return max(self._epoch - 1, 0)
+
+    async def open(self) -> int:
+        """Take a new epoch of the shard."""
+        self._epoch = self._tables.epochs.get(self._shard, 0) + 1
+        self._tables.epochs[self._shard] = self._epoch
+        return self._epoch
+
+    def admit(self, record: TaskRecord) -> asyncio.Future[Verdict]:
+        """Admit a task."""
+        future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        if self._stale(future):
+            return future
+        future.set_result(self._decide(record))
+        return future
+
+    def _decide(self, record: TaskRecord) -> Verdict:
+        if record.idempotency_key:
+            key = (record.principal.user, record.idempotency_key)
+            task_id, digest = self._tables.keys.setdefault(key, (record.task_id, record.digest))
+            if digest != record.digest:
+                return Verdict("mismatch", task_id)
+            if task_id != record.task_id:
+                return Verdict("known", task_id)
+        if record.task_id in self._tables.stories:
+            return Verdict("known", record.task_id)
+        self._add(Event(record.task_id, 0, EventKind.ACCEPTED, record.to_wire()))
+        return Verdict("accepted", record.task_id)
+
+    def append(self, event: Event, settlement: Settlement | None = None) -> asyncio.Future[bool]:
+        """Write an event."""
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if self._stale(future):
+            return future
+        taken = {earlier.step for earlier in self._tables.stories.get(event.task_id, [])}
+        if event.step not in taken:
+            self._add(event)
+        future.set_result(event.step not in taken)
+        return future
+
+    def _add(self, event: Event) -> None:
+        stamped = replace(event, at=self._clock.now(), shard=self._shard, epoch=self._epoch)
+        self._tables.stories.setdefault(event.task_id, []).append(stamped)
+
+    def _stale(self, future: asyncio.Future[Any]) -> bool:
+        stale = self._tables.epochs.get(self._shard) != self._epoch
+        if stale:
+            future.set_exception(StaleEpoch(f"Shard {self._shard!r} has a newer owner."))
+            future.exception()
+        return stale
+
+    async def unfinished(self) -> AsyncIterator[tuple[TaskRecord, list[Event]]]:
+        """Yield each accepted task of the shard that has no end, oldest first."""
+        for task_id in sorted(self._tables.stories):
+            story = await self._tables.story(task_id)
+            state = fold(story)
+            if state and state.shard == self._shard and not state.status.terminal:
+                yield state.record, story
+
+    async def close(self) -> None:
+        """Do nothing: there is nothing to let go of."""

@@ -1,0 +1,170 @@
+"""Keeps the `tasks` table a fold of `task_events`, a moment behind it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from cartrita.channel.frames import unpack
+from cartrita.journal import STATUS_OF, Event, EventKind, Settlement, TaskRecord
+from cartrita.protocol.task import TaskStatus
+
+_CHUNK = 2000
+
+_UPSERT = """
+INSERT INTO tasks AS t (id, shard, user_id, tenant, task_type, status, priority, error_code,
+                        nano_usd, tokens, accepted_at, finished_at)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+    $7::smallint[], $8::text[], $9::bigint[], $10::bigint[], $11::timestamptz[], $12::timestamptz[])
+ON CONFLICT (id) DO UPDATE SET status = excluded.status, error_code = excluded.error_code,
+    nano_usd = excluded.nano_usd, tokens = excluded.tokens, finished_at = excluded.finished_at
+WHERE t.finished_at IS NULL"""
+
+_FINISH = """
+UPDATE tasks t SET status = u.status, error_code = u.error_code, nano_usd = u.nano_usd,
+    tokens = u.tokens, finished_at = u.finished_at
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::timestamptz[])
+    AS u (id, status, error_code, nano_usd, tokens, finished_at)
+WHERE t.id = u.id AND t.finished_at IS NULL"""
+
+
+_NOTHING = Settlement()
+
+
+@dataclass(slots=True)
+class _Row:
+    """What is to be written of one task. Without a record its row exists already."""
+
+    record: TaskRecord | None = None
+    status: TaskStatus = TaskStatus.PENDING
+    error_code: str | None = None
+    used: Settlement = _NOTHING
+    finished_at: datetime | None = None
+
+
+class Folder:
+    """The rows of one shard that changed since the last write."""
+
+    def __init__(self, shard: str) -> None:
+        self._shard = shard
+        self._rows: dict[str, _Row] = {}
+        self._position = 0
+        self._last = 0.0
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self._rows)
+
+    def due(self, now: float, every: float) -> bool:
+        """Tell whether the table has lagged for `every` seconds."""
+        return self.behind and now - self._last >= every
+
+    def accepted(self, record: TaskRecord) -> None:
+        """Note that a task was accepted."""
+        self._rows.setdefault(record.task_id, _Row()).record = record
+
+    def happened(self, event: Event, used: Settlement | None) -> None:
+        """Note an event that is durable."""
+        row = self._rows.setdefault(event.task_id, _Row())
+        if event.kind.terminal:
+            row.status = STATUS_OF[event.kind]
+            row.error_code = event.data.get("errorCode")
+            row.finished_at = datetime.fromtimestamp(event.at, UTC) if event.at else _now()
+            row.used = used or _NOTHING
+        elif event.kind is EventKind.STARTED and row.finished_at is None:
+            row.status = TaskStatus.RUNNING
+
+    def reached(self, position: int) -> None:
+        """Note how far the events have come."""
+        self._position = position
+
+    async def write(self, connection: asyncpg.Connection, now: float) -> None:
+        """Bring the table up to date."""
+        rows, self._rows = self._rows, {}
+        position = self._position
+        self._last = now
+        if not rows:
+            return
+        try:
+            async with connection.transaction():
+                await connection.execute(_UPSERT, *self._upserts(rows))
+                await connection.execute(_FINISH, *_finishes(rows))
+                await connection.execute(
+                    "UPDATE shards SET folded = $2 WHERE id = $1 AND folded < $2",
+                    self._shard,
+                    position,
+                )
+        except BaseException:
+            self._rows = {**rows, **self._rows}
+            raise
+
+    def _upserts(self, rows: dict[str, _Row]) -> list[list[Any]]:
+        whole = [(row.record, row) for row in rows.values() if row.record]
+        return [
+            [record.task_id for record, _ in whole],
+            [self._shard for _ in whole],
+            [record.principal.user for record, _ in whole],
+            [record.principal.tenant for record, _ in whole],
+            [record.task_type for record, _ in whole],
+            [row.status.value for _, row in whole],
+            [record.priority for record, _ in whole],
+            [row.error_code for _, row in whole],
+            [row.used.nano_usd for _, row in whole],
+            [row.used.tokens for _, row in whole],
+            [datetime.fromtimestamp(record.accepted_at, UTC) for record, _ in whole],
+            [row.finished_at for _, row in whole],
+        ]
+
+    async def catch_up(self, connection: asyncpg.Connection) -> None:
+        """Fold what an earlier writer journaled and did not fold."""
+        position: int = await connection.fetchval(
+            "SELECT folded FROM shards WHERE id = $1", self._shard
+        )
+        while True:
+            rows = await connection.fetch(
+                """SELECT *, task_id::text AS id FROM task_events
+                   WHERE shard = $1 AND position > $2 ORDER BY position LIMIT $3""",
+                self._shard,
+                position,
+                _CHUNK,
+            )
+            if not rows:
+                return
+            for row in rows:
+                self._replay(row)
+            position = rows[-1]["position"]
+            self.reached(position)
+            await self.write(connection, 0.0)
+
+    def _replay(self, row: asyncpg.Record) -> None:
+        kind, data = EventKind(row["kind"]), unpack(row["data"])
+        if kind is EventKind.ACCEPTED:
+            self.accepted(TaskRecord.from_wire(data))
+        else:
+            event = Event(row["id"], row["step"], kind, data, row["at"].timestamp())
+            self.happened(event, used_by(data) if kind.terminal else None)
+
+
+def used_by(response: dict[str, Any]) -> Settlement:
+    """Read back from a response what its task used."""
+    metrics = response.get("metrics") or {}
+    nano_usd = round(float(metrics.get("costUsd", 0)) * 1e9)
+    return Settlement(nano_usd, int(metrics.get("tokensUsed", 0)))
+
+
+def _finishes(rows: dict[str, _Row]) -> list[list[Any]]:
+    ended = [(key, row) for key, row in rows.items() if row.record is None]
+    return [
+        [key for key, _ in ended],
+        [row.status.value for _, row in ended],
+        [row.error_code for _, row in ended],
+        [row.used.nano_usd for _, row in ended],
+        [row.used.tokens for _, row in ended],
+        [row.finished_at for _, row in ended],
+    ]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

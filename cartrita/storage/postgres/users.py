@@ -1,0 +1,191 @@
+"""Keeps accounts and sessions in PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from cartrita.errors import ServiceUnavailable
+from cartrita.protocol.principal import Role
+from cartrita.storage.ports import Grant, Login, Renewal, User
+
+_COLUMNS = "u.id, u.email, u.name, u.role, u.tenant, u.created_at, u.disabled"
+
+_ADD = """
+INSERT INTO users (id, email, name, role, tenant, created_at, disabled, password_hash)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (email) DO NOTHING RETURNING id
+"""
+_FIND = f"SELECT {_COLUMNS} FROM users u WHERE u.id = $1"
+_FIND_LOGIN = f"SELECT {_COLUMNS}, u.password_hash FROM users u WHERE u.email = $1"
+
+_GRANT = """
+INSERT INTO refresh_tokens (hash, family, user_id, issued_at, expires_at)
+VALUES ($1, $2, $3, $4, $5)
+"""
+_FORGET = "DELETE FROM refresh_tokens WHERE user_id = $1 AND expires_at <= $2"
+
+# The lock makes twins queue up here: the second one reads what the first one wrote.
+_PRESENTED = f"""
+SELECT {_COLUMNS}, r.family, r.used_at FROM refresh_tokens r JOIN users u ON u.id = r.user_id
+WHERE r.hash = $1 AND r.expires_at > $2 AND r.revoked_at IS NULL FOR UPDATE OF r
+"""
+_SPEND = "UPDATE refresh_tokens SET used_at = $2 WHERE hash = $1"
+
+_FAMILIES = """
+SELECT DISTINCT family FROM refresh_tokens
+WHERE user_id = $1 AND ($2::bytea IS NULL OR hash = $2) ORDER BY family
+"""
+_END = """
+UPDATE refresh_tokens SET revoked_at = $2
+WHERE hash IN (SELECT hash FROM refresh_tokens
+               WHERE family = ANY($1::uuid[]) AND revoked_at IS NULL ORDER BY hash FOR UPDATE)
+"""
+_SWEEP = "DELETE FROM revoked_tokens WHERE expires_at <= $1"
+_BAR = """
+INSERT INTO revoked_tokens (jti, expires_at)
+SELECT DISTINCT jti, $2::timestamptz FROM unnest($1::text[]) AS jti ORDER BY jti
+ON CONFLICT (jti) DO UPDATE SET expires_at = greatest(revoked_tokens.expires_at, $2)
+"""
+_BARRED = """
+SELECT EXISTS (SELECT FROM revoked_tokens WHERE jti = ANY($1::text[]))
+    OR ($2 AND NOT EXISTS (SELECT FROM users WHERE id = $3 AND NOT disabled))
+"""
+
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
+
+
+class PostgresUsers:
+    """Accounts and sessions in the tables `users`, `refresh_tokens`, `revoked_tokens`.
+
+    Args:
+        pool: Connections to the migrated database.
+        timeout: Seconds one operation may take, waiting for a connection included.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, timeout: float = 5.0) -> None:
+        self._pool = pool
+        self._timeout = timeout
+
+    async def add(self, user: User, password_hash: str) -> bool:
+        """Add an account, unless the address is taken."""
+        created = _moment(user.created_at)
+        row = (UUID(user.id), user.email, user.name, user.role.value, user.tenant, created)
+        async with self._connection() as connection:
+            made = await connection.fetchval(_ADD, *row, user.disabled, password_hash)
+        return made is not None
+
+    async def find(self, user_id: str) -> User | None:
+        """Return an account."""
+        key = _uuid(user_id)
+        if key is None:
+            return None
+        async with self._connection() as connection:
+            row = await connection.fetchrow(_FIND, key)
+        return _user(row) if row else None
+
+    async def find_login(self, email: str) -> Login | None:
+        """Return the account with this address, with its password's hash."""
+        async with self._connection() as connection:
+            row = await connection.fetchrow(_FIND_LOGIN, email)
+        return Login(_user(row), row["password_hash"]) if row else None
+
+    async def set_password(self, user_id: str, password_hash: str) -> None:
+        """Replace the hash; sessions go on."""
+        async with self._connection() as connection:
+            await connection.execute(
+                "UPDATE users SET password_hash = $2 WHERE id = $1", _uuid(user_id), password_hash
+            )
+
+    async def grant(self, grant: Grant) -> None:
+        """Begin a session. Forgets this user's expired tokens on the way."""
+        user, issued, expires = UUID(grant.user_id), grant.issued_at, grant.expires_at
+        times = _moment(issued), _moment(expires)
+        async with self._connection() as connection, connection.transaction():
+            await connection.execute(_FORGET, user, times[0])
+            await connection.execute(_GRANT, grant.digest, UUID(grant.family), user, *times)
+
+    async def renew(self, spent: bytes, fresh: bytes, now: float, expires_at: float) -> Renewal:
+        """Spend one refresh token and put another in its place, in one transaction."""
+        moment = _moment(now)
+        async with self._connection() as connection, connection.transaction():
+            row = await connection.fetchrow(_PRESENTED, spent, moment)
+            if row is None:
+                return Renewal()
+            if row["used_at"] is not None:
+                return Renewal(reused=str(row["family"]))
+            if row["disabled"]:
+                return Renewal()
+            await connection.execute(_SPEND, spent, moment)
+            times = moment, _moment(expires_at)
+            await connection.execute(_GRANT, fresh, row["family"], row["id"], *times)
+            return Renewal(_user(row), str(row["family"]))
+
+    async def families(self, user_id: str, digest: bytes | None = None) -> tuple[str, ...]:
+        """Return a user's sessions, or only the one that a refresh token of theirs is of."""
+        async with self._connection() as connection:
+            rows = await connection.fetch(_FAMILIES, _uuid(user_id), digest)
+        return tuple(str(row["family"]) for row in rows)
+
+    async def revoke(
+        self, families: Sequence[str], tokens: Sequence[str], now: float, until: float
+    ) -> None:
+        """End sessions, and bar access tokens, in one transaction."""
+        moment = _moment(now)
+        async with self._connection() as connection, connection.transaction():
+            await connection.execute(_END, [UUID(family) for family in families], moment)
+            await connection.execute(_SWEEP, moment)
+            await connection.execute(_BAR, [*families, *tokens], _moment(until))
+
+    async def barred(self, ids: Sequence[str], user_id: str | None) -> bool:
+        """Tell whether one of these was revoked, or the user may not come in."""
+        key = None if user_id is None else _uuid(user_id)
+        async with self._connection() as connection:
+            found = await connection.fetchval(_BARRED, list(ids), user_id is not None, key)
+        return bool(found)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[PoolConnectionProxy]:
+        """Lend a connection, and say in our words when there is none to be had."""
+        try:
+            async with asyncio.timeout(self._timeout), self._pool.acquire() as connection:
+                yield connection
+        except _AWAY as error:
+            raise ServiceUnavailable(
+                f"The accounts cannot be reached now ({type(error).__name__}).", retry_after=1.0
+            ) from error
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _uuid(text: str) -> UUID | None:
+    """Return an id in the database's form; None for what never was an account's, as `system`."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _user(row: Any) -> User:
+    return User(
+        id=str(row["id"]),
+        email=row["email"],
+        name=row["name"],
+        role=Role(row["role"]),
+        tenant=row["tenant"],
+        created_at=row["created_at"].timestamp(),
+        disabled=row["disabled"],
+    )

@@ -1,0 +1,40 @@
+"""Structured logs: JSON for machines, plain lines for a terminal."""
+
+import logging
+import sys
+from typing import Any, Literal, cast
+
+import structlog
+
+Format = Literal["json", "console", "auto"]
+
+
+def configure(level: str = "info", style: Format = "auto") -> None:
+    """Set up logging for this process; call it once, early.
+
+    Args:
+        level: `debug`, `info`, `warning` or `error`.
+        style: `auto` is `console` on a terminal and `json` elsewhere.
+    """
+    json = style == "json" or (style == "auto" and not sys.stderr.isatty())
+    renderer: Any = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """Return a logger whose lines carry `component=name`."""
+    logger = structlog.get_logger(component=name)
+    return cast("structlog.typing.FilteringBoundLogger", logger)
