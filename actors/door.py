@@ -5,7 +5,7 @@ import hashlib
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -59,14 +59,6 @@ class Directory(Protocol):
         """Ask a supervisor itself for its address, which works without an orchestrator."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What came with a request beside its body."""
-
-    idempotency_key: str | None = None
-    traceparent: str | None = None
-
-
 class Door:
     """Lets tasks in. Lives in every gateway replica; holds nothing that matters.
 
@@ -88,7 +80,13 @@ class Door:
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def submit(
-        self, request: TaskRequest, who: Principal, asked: Asked, *, wait: bool
+        self,
+        request: TaskRequest,
+        who: Principal,
+        *,
+        wait: bool,
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
     ) -> dict[str, Any]:
         """Accept a task and return its response, or its id and status when not waiting.
 
@@ -96,7 +94,8 @@ class Door:
             CartritaError: The task was not accepted; the class says why.
         """
         spec = self.catalog.task(request.task_type)
-        record = self._record(request, spec, who, asked)
+        record = self._record(request, spec, who)
+        record = replace(record, idempotency_key=idempotency_key, trace=continue_trace(traceparent))
         await self._admit(Job(spec, self._parse(spec, request), self._context(record)))
         shard = await self._shard(spec, who)
         return await self._ask(shard, record, wait=wait)
@@ -106,7 +105,7 @@ class Door:
 
     def _parse(self, spec: TaskSpec, request: TaskRequest) -> Any:
         try:
-            return spec.params.model_validate(request.parameters)
+            return spec.params.model_validate(request.parameters, strict=True)
         except ValidationError as error:
             fields = field_errors(error, "parameters.")
             names = ", ".join(field.field for field in fields[:5])
@@ -114,9 +113,7 @@ class Door:
                 f"{spec.name!r} does not take these parameters: see {names}.", fields=fields
             ) from error
 
-    def _record(
-        self, request: TaskRequest, spec: TaskSpec, who: Principal, asked: Asked
-    ) -> TaskRecord:
+    def _record(self, request: TaskRequest, spec: TaskSpec, who: Principal) -> TaskRecord:
         now = self._clock.now()
         budget = request.budget
         packed = pack([spec.name, request.parameters])
@@ -146,8 +143,6 @@ class Door:
             preferred_agent=request.preferred_agent,
             preferences=preferences.model_dump() if preferences else {},
             metadata=dict(request.metadata),
-            trace=continue_trace(asked.traceparent),
-            idempotency_key=asked.idempotency_key,
             reserve_nano=nano(spec.cost.max_usd),
             reserve_tokens=spec.cost.max_tokens,
             max_usd=budget.max_usd if budget else None,

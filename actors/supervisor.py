@@ -22,6 +22,7 @@ from cartrita.errors import (
     QueueFull,
     ServiceUnavailable,
     StaleEpoch,
+    StillRunning,
     TaskCancelled,
     TaskTimeout,
 )
@@ -190,6 +191,8 @@ class Supervisor:
         _same(state.record, record, known=verdict.task_id != record.task_id)
         if state.response is not None:
             return state.response
+        if verdict.task_id != record.task_id:
+            raise StillRunning(f"The first request with this key is task {verdict.task_id!r}.")
         live = self._cells.get(verdict.task_id)
         if live and wait:
             return await self._await(verdict.task_id) or {}

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from cartrita.opened import open_services
 
 from actors import spawn
 from actors.door import Door
@@ -25,6 +24,7 @@ from cartrita.channel.server import ChannelServer
 from cartrita.clock import SystemClock, new_random
 from cartrita.config.settings import Settings
 from cartrita.errors import ServiceUnavailable
+from cartrita.services import open_services
 from cartrita.storage.postgres.journal import PostgresJournal, PostgresStories, take_epoch
 from cartrita.telemetry import log
 from cartrita.telemetry.metrics import ProcessUsage
@@ -44,10 +44,13 @@ class TreeConfig:
         runtime_dir: A short private folder for sockets.
         metrics_dir: Where the processes of a node share their metrics.
         token: What the channels ask for.
+        build: The code that was deployed. Told once rather than computed by each actor: a
+            checkout may change under a running tree.
     """
 
     settings: Settings
     run: str
+    build: str
     runtime_dir: Path
     metrics_dir: Path
     token: str
@@ -166,9 +169,9 @@ class SupervisorActor(_Actor):
             return self._info
 
     async def _begin(self) -> dict[str, Any]:
-        config, clock, build = self.config, SystemClock(), build_id()
+        config, clock, build = self.config, SystemClock(), self.config.build
         limits = config.settings.limits
-        url = _postgres_url(config.settings)
+        url = postgres_url(config.settings)
         journal = PostgresJournal(url, self._shard, build=build, run=config.run, clock=clock)
         epoch = await journal.open()
         stories = PostgresStories(asyncpg.create_pool(url, min_size=0, max_size=2))
@@ -251,7 +254,7 @@ class RaySupervisors:
                 actor.forget()
                 raise
             held = RaySupervisor(actor, info)
-            if info.build == build_id():
+            if info.build == config.build:
                 return held
             await held.stop(10.0)
 
@@ -261,7 +264,7 @@ class OrchestratorActor(_Actor):
 
     def __init__(self, config: TreeConfig) -> None:
         super().__init__(config, ORCHESTRATOR)
-        identity = Identity(build_id(), config.token)
+        identity = Identity(config.build, config.token)
         self._orchestrator = Orchestrator(identity, RaySupervisors(config), SystemClock())
         self._self: dict[str, Any] = {}
 
@@ -269,16 +272,16 @@ class OrchestratorActor(_Actor):
         """Start or adopt every supervisor; returns the build that runs."""
         async with self._starting:
             if not self._self:
-                url = _postgres_url(self.config.settings)
+                url = postgres_url(self.config.settings)
                 connection = await asyncpg.connect(url, timeout=10)
                 epoch, restarts = await take_epoch(
-                    connection, ORCHESTRATOR, build=build_id(), run=self.config.run
+                    connection, ORCHESTRATOR, build=self.config.build, run=self.config.run
                 )
                 await connection.close()
                 await self._orchestrator.start()
                 me = {"pid": os.getpid(), "node": spawn.node()}
                 self._self = {**me, "epoch": epoch, "restarts": restarts}
-            return build_id()
+            return self.config.build
 
     async def routes(self) -> dict[str, Any]:
         """Return the route table; starts what is not started, as after a restart by Ray."""
@@ -288,7 +291,7 @@ class OrchestratorActor(_Actor):
     async def snapshot(self) -> dict[str, Any]:
         """Return the tree from above."""
         await self.start()
-        return {**self._orchestrator.snapshot(), **self._self, "buildId": build_id()}
+        return {**self._orchestrator.snapshot(), **self._self, "buildId": self.config.build}
 
     async def stop(self, grace: float) -> None:
         """End the supervisors."""
@@ -319,7 +322,12 @@ class RayDirectory:
         return str(info["address"])
 
 
-def _postgres_url(settings: Settings) -> str:
+def postgres_url(settings: Settings) -> str:
+    """Return the address of the database.
+
+    Raises:
+        ServiceUnavailable: The settings name none.
+    """
     url = settings.postgres.dsn
     if url is None:
         raise ServiceUnavailable("No Postgres is named: set CARTRITA_POSTGRES__URL.")
@@ -337,7 +345,7 @@ async def start_tree(config: TreeConfig) -> None:
         OrchestratorActor, ORCHESTRATOR, config, namespace=config.namespace, needs=config.needs
     )
     build = await actor.call("start", timeout=180)
-    if build != build_id():
+    if build != config.build:
         await actor.call("stop", 10.0, timeout=60)
         await actor.kill()
         await start_tree(config)

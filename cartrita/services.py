@@ -4,8 +4,34 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar, get_type_hints
 
+import asyncpg
+from pydantic import SecretStr
+
+from cartrita.auth.identity import Identity, Rules
+from cartrita.auth.keys import KeyRing, open_keys
+from cartrita.auth.passwords import Passwords
+from cartrita.auth.tokens import Tokens
+from cartrita.auth.v2_tokens import V2Tokens
+from cartrita.clock import Clock
+from cartrita.config.settings import Settings
 from cartrita.declare import Agent
 from cartrita.errors import ConfigurationInvalid
+from cartrita.providers.ports import (
+    ChatModels,
+    Embedder,
+    Probe,
+    Probes,
+    QuestionAnswerer,
+    SqlEngine,
+    Summarizer,
+    TextClassifier,
+    TokenCounter,
+    Toolbox,
+)
+from cartrita.providers.probes import ModelProbe, ProbeSet
+from cartrita.storage.ports import Memories
+from cartrita.storage.postgres.users import PostgresUsers
+from cartrita.storage.probes import PostgresProbe, RedisProbe
 
 T = TypeVar("T")
 Factory = Callable[["Services"], Any | Awaitable[Any]]
@@ -58,3 +84,116 @@ class Services:
                 if inspect.isawaitable(done):
                     await done
         self._open.clear()
+
+
+def _text(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
+def identity(settings: Settings, pool: asyncpg.Pool, clock: Clock) -> tuple[Identity, KeyRing]:
+    """Return accounts and sessions over a database, and the keys that sign."""
+    auth = settings.auth
+    keys = (
+        KeyRing(auth.private_key_path, clock)
+        if auth.private_key_path
+        else open_keys(settings.home / "keys", clock)
+    )
+    tokens = Tokens(keys, clock=clock, access_ttl=auth.access_ttl_s)
+    secret = _text(auth.jwt_secret)
+    v2 = V2Tokens(secret, clock) if auth.accept_v2_tokens and secret else None
+    rules = Rules(auth.refresh_ttl_s, auth.revocation_ttl_s, settings.registration_open)
+    return Identity(PostgresUsers(pool), tokens, Passwords(), clock, rules, v2), keys
+
+
+def database_probes(settings: Settings) -> list[Probe]:
+    """Return probes of the databases that the settings name."""
+    postgres, redis = _text(settings.postgres.dsn), _text(settings.redis.dsn)
+    found: list[Probe] = [PostgresProbe(postgres)] if postgres else []
+    return found + ([RedisProbe(redis)] if redis else [])
+
+
+def open_services(settings: Settings) -> Services:
+    """Return what agents are given, opened on first use with what the settings name.
+
+    The adapters are imported here, one by one, so that a process pays only for those its
+    agents ask for.
+    """
+    # ruff: noqa: PLC0415
+    models = settings.models
+
+    async def pool(_services: Services) -> Any:
+        url = _text(settings.postgres.dsn)
+        if url is None:
+            raise ConfigurationInvalid("No Postgres is named: set CARTRITA_POSTGRES__URL.")
+        cache = settings.postgres.statement_cache_size
+        return await asyncpg.create_pool(url, min_size=0, max_size=4, statement_cache_size=cache)
+
+    def embedder(_services: Services) -> Any:
+        from cartrita.providers.embedded.minilm import MiniLm
+
+        return MiniLm(models.embedding_path)
+
+    async def summarizer(services: Services) -> Any:
+        from cartrita.providers.embedded.summarizer import ExtractiveSummarizer
+
+        return ExtractiveSummarizer(await services.get(Embedder), await services.get(TokenCounter))
+
+    async def classifier(services: Services) -> Any:
+        from cartrita.providers.embedded.classifier import EmbeddedClassifier
+
+        return EmbeddedClassifier(await services.get(Embedder))
+
+    async def answerer(services: Services) -> Any:
+        from cartrita.providers.embedded.passages import SentenceRetrieval
+
+        return SentenceRetrieval(await services.get(Embedder))
+
+    def sql(_services: Services) -> Any:
+        from cartrita.providers.embedded.duck import DuckDb
+
+        return DuckDb()
+
+    async def chat(services: Services) -> Any:
+        from cartrita.providers.chat_models import chat_models
+
+        return chat_models(
+            api_key=_text(models.openai_api_key),
+            base_url=models.openai_base_url,
+            organization=models.openai_organization,
+            default_model=models.chat_model,
+            embedder=await services.get(Embedder),
+        )
+
+    async def tools(services: Services) -> Any:
+        from cartrita.providers.embedded.toolbox import BuiltinTools
+
+        return BuiltinTools(
+            await services.get(Embedder),
+            await services.get(Memories),
+            await services.get(Summarizer),
+            await services.get(TextClassifier),
+        )
+
+    async def memories(services: Services) -> Any:
+        from cartrita.storage.postgres.memories import PostgresMemories
+
+        return PostgresMemories(await services.get(asyncpg.Pool))
+
+    async def probes(services: Services) -> Any:
+        return ProbeSet([*database_probes(settings), ModelProbe(await services.get(Embedder))])
+
+    return Services(
+        {
+            asyncpg.Pool: pool,
+            Embedder: embedder,
+            TokenCounter: lambda services: services.get(Embedder),
+            Summarizer: summarizer,
+            TextClassifier: classifier,
+            QuestionAnswerer: answerer,
+            SqlEngine: sql,
+            ChatModels: chat,
+            Toolbox: tools,
+            Memories: memories,
+            Probes: probes,
+        }
+    )

@@ -87,6 +87,10 @@ def _checked(spec: TaskSpec, result: Any) -> Result:
             f"{spec.name!r} answered {type(result).__name__}, not {spec.result.__name__}"
         )
     wire = result.to_wire()
-    if spec.result.model_validate(wire).to_wire() != wire:
+    try:
+        same = spec.result.model_validate(wire).to_wire() == wire
+    except ValidationError as error:
+        raise TypeError(f"The result of {spec.name!r} cannot be read back: {error}") from error
+    if not same:
         raise TypeError(f"The result of {spec.name!r} changes on its way over the wire")
     return result

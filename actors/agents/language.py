@@ -156,8 +156,8 @@ class Language(Agent, team="intelligence", concurrency=8):
         timeout=60,
         idempotent=True,
         example={
-            "question": "When does the store close?",
-            "context": "The store opens at nine. It closes at six in the evening.",
+            "question": "When does the shop close?",
+            "context": "Refunds take ten days. The shop in Rome closes at six in the evening.",
         },
     )
     async def answer(

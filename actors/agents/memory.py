@@ -21,9 +21,8 @@ MAX_ITEMS = 64
 NAMESPACE = UUID("0193a1c4-6f1e-7c52-9f3e-2b6d8a4e7f10")
 """Of the ids below; changing it makes every memory a new one."""
 
-Integer = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Metadata = Annotated[
-    dict[Name, Annotated[Storable, Field(max_length=4096)] | Integer | float | bool],
+    dict[Name, Annotated[Storable, Field(max_length=4096)] | int | float | bool],
     Field(max_length=64),
 ]
 

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from cartrita.auth.address import normalised
 from cartrita.auth.claims import LEEWAY, LONGEST_LIFETIME, ROLE_SCOPES, Claims
-from cartrita.auth.passwords import Passwords, acceptable
+from cartrita.auth.passwords import Passwords
 from cartrita.auth.revocation import Revocations
 from cartrita.auth.tokens import REFUSED, Tokens
 from cartrita.auth.v2_tokens import V2Tokens
@@ -179,6 +179,17 @@ class Identity:
                 return None if password else chosen
         await self._keep_admin(address, password)
         return None
+
+    async def sign_in_owner(self, email: str) -> Session:
+        """Open a session without a password, for the owner of an instance, who holds its keys.
+
+        Raises:
+            NotFound: There is no such account.
+        """
+        login = await self._users.find_login(normalised(email))
+        if login is None:
+            raise NotFound(f"There is no account {email!r}.")
+        return await self._open(login.user)
 
     async def _keep_admin(self, address: str, password: str | None) -> None:
         login = await self._users.find_login(address)

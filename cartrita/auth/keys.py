@@ -6,11 +6,15 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import (
+    RSAPrivateKey,
+    RSAPublicKey,
+    generate_private_key,
+)
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -38,7 +42,7 @@ class SigningKey:
 
     def jwk(self) -> dict[str, str]:
         """Return the public half, as a JWK Set lists it."""
-        return {**_public(self.private), "kid": self.id, "use": "sig", "alg": "RS256"}
+        return {**_jwk(self.private.public_key()), "kid": self.id, "use": "sig", "alg": "RS256"}
 
 
 class KeyRing:
@@ -121,11 +125,9 @@ def open_keys(folder: Path, clock: Clock | None = None) -> KeyRing:
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (folder / CURRENT).is_file():
-        with _new_file(folder) as made:
-            try:
-                os.link(made, folder / CURRENT)
-            except FileExistsError:
-                pass  # Another process was first, and its key is as good.
+        # Where another process is first, its key is as good.
+        with _new_file(folder) as made, suppress(FileExistsError):
+            os.link(made, folder / CURRENT)
     return KeyRing(folder, clock)
 
 
@@ -176,7 +178,7 @@ def _load(path: Path) -> SigningKey:
         raise ConfigurationInvalid(f"Cannot read the key {str(path)!r}: {cause}.") from None
     if not isinstance(private, RSAPrivateKey) or private.key_size < BITS:
         raise ConfigurationInvalid(f"{str(path)!r} is not an RSA key of {BITS} bits or more.")
-    return SigningKey(_thumbprint(private), private)
+    return SigningKey(thumbprint(private.public_key()), private)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
@@ -187,13 +189,14 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def _thumbprint(private: RSAPrivateKey) -> str:
-    canonical = json.dumps(_public(private), sort_keys=True, separators=(",", ":"))
+def thumbprint(public: RSAPublicKey) -> str:
+    """Return the RFC 7638 thumbprint of a key."""
+    canonical = json.dumps(_jwk(public), sort_keys=True, separators=(",", ":"))
     return _text(hashlib.sha256(canonical.encode()).digest())
 
 
-def _public(private: RSAPrivateKey) -> dict[str, str]:
-    numbers = private.public_key().public_numbers()
+def _jwk(public: RSAPublicKey) -> dict[str, str]:
+    numbers = public.public_numbers()
     parts = {"n": numbers.n, "e": numbers.e}
     sized = {name: part.to_bytes((part.bit_length() + 7) // 8) for name, part in parts.items()}
     return {"kty": "RSA", **{name: _text(raw) for name, raw in sized.items()}}

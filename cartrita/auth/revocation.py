@@ -45,7 +45,7 @@ class Revocations:
         if task is None:
             task = asyncio.create_task(self._ask(claims))
             self._asking[claims.jti] = task
-            task.add_done_callback(lambda done: self._answered(claims.jti, done))
+            task.add_done_callback(lambda _: self._asking.pop(claims.jti))
         # One caller that leaves must not take the question away from the others.
         return await asyncio.shield(task)
 
@@ -61,8 +61,3 @@ class Revocations:
         if known is None or not known.barred:
             self._answers.put(claims.jti, Answer(barred, asked))
         return barred
-
-    def _answered(self, jti: str, done: asyncio.Task[bool]) -> None:
-        del self._asking[jti]
-        if not done.cancelled():
-            done.exception()  # Whoever still waits has it; nobody else needs to hear of it.

@@ -5,7 +5,6 @@ verifies was parsed and judged here before (its own history: CVE-2024-33663, CVE
 """
 
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 from typing import Any, Literal, NamedTuple
 
 from jose import jwk, jws
@@ -13,7 +12,7 @@ from jose.backends.base import Key
 from jose.exceptions import JWKError, JWSError
 
 from cartrita.auth.claims import Claims, check_names, check_times, text
-from cartrita.auth.compact import LONGEST_TOKEN, Refused, header_of, object_of
+from cartrita.auth.compact import Refused, header_of, object_of
 from cartrita.auth.keys import KeyRing
 from cartrita.auth.recent import Recent
 from cartrita.clock import Clock, SystemClock, new_id
@@ -25,6 +24,7 @@ TYPE = "at+jwt"
 """RFC 9068 §2.1: nothing else that we might sign passes for an access token."""
 REFUSED = "The access token is not accepted: sign in again."
 REMEMBERED = 4096
+VerifyingKey = Key
 Algorithm = Literal["RS256", "HS256"]
 
 
@@ -60,7 +60,7 @@ class Tokens:
         self._keys, self._issuer, self._audience = keys, issuer, audience
         self._clock = clock or SystemClock()
         self._ttl = access_ttl
-        self._verified: Recent[bytes, Claims] = Recent(REMEMBERED)
+        self._verified: Recent[str, Claims] = Recent(REMEMBERED)
         self._generation = keys.generation
 
     def issue(
@@ -75,15 +75,21 @@ class Tokens:
         """Sign a token; `session` is the family of refresh tokens it belongs to."""
         now, jti, key = int(self._clock.now()), new_id(), self._keys.current
         claims = {
-            **{"iss": self._issuer, "aud": self._audience, "jti": jti},
-            **{"iat": now, "nbf": now, "exp": now + self._ttl},
-            **{"sub": user_id, "tenant": tenant, "role": role.value, "scope": " ".join(scopes)},
-            **({"email": email} if email else {}),
-            **({"sid": session} if session else {}),
+            "iss": self._issuer,
+            "aud": self._audience,
+            "jti": jti,
+            "iat": now,
+            "nbf": now,
+            "exp": now + self._ttl,
+            "sub": user_id,
+            "tenant": tenant,
+            "role": role.value,
+            "scope": " ".join(scopes),
+            "email": email,
+            "sid": session,
         }
-        # A key object: PEM text would cost 50 ms of checks on each call.
-        signer = jwk.construct(key.private, "RS256")
-        token = jws.sign(claims, signer, {"typ": TYPE, "kid": key.id}, "RS256")
+        said = {name: value for name, value in claims.items() if value is not None}
+        token = jws.sign(said, _rsa(key.private), {"typ": TYPE, "kid": key.id}, "RS256")
         return Issued(token, self._ttl, jti)
 
     def verify(self, token: str) -> Claims:
@@ -92,23 +98,19 @@ class Tokens:
         Raises:
             AuthenticationFailed: It is not one, or not any more; always with the same words.
         """
-        if len(token) > LONGEST_TOKEN:
-            raise AuthenticationFailed(REFUSED)
-        # Surrogates cannot be in a token, but they can be in a caller's text.
-        digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
-        claims = self._remembered(digest)
+        claims = self._remembered(token)
         if claims is None:
             claims = or_refuse(lambda: self._read(token))
-            self._verified.put(digest, claims)
+            self._verified.put(token, claims)
         return claims
 
-    def _remembered(self, digest: bytes) -> Claims | None:
+    def _remembered(self, token: str) -> Claims | None:
         if (generation := self._keys.generation) != self._generation:
             self._verified.clear()
             self._generation = generation
-        claims = self._verified.get(digest)
+        claims = self._verified.get(token)
         if claims is not None and not claims.alive(self._clock.now()):
-            self._verified.drop(digest)
+            self._verified.drop(token)
             return None
         return claims
 
@@ -130,7 +132,7 @@ class Tokens:
             email=text(claims, "email") if "email" in claims else None,
         )
 
-    def _key(self, header: Mapping[str, Any]) -> Key:
+    def _key(self, header: Mapping[str, Any]) -> VerifyingKey:
         # `crit`, `b64`, `jku`, `x5u`, `jwk` and whatever comes next: we never write them.
         if header.keys() != {"alg", "typ", "kid"} or header["typ"] != TYPE:
             raise Refused("a header that is not ours")
@@ -138,11 +140,11 @@ class Tokens:
         key = self._keys.find(key_id) if isinstance(key_id, str) else None
         if key is None:
             raise Refused("an unknown key")
-        return jwk.construct(key.private.public_key(), "RS256")
+        return _rsa(key.private.public_key())
 
 
 def opened(
-    token: str, algorithm: Algorithm, key_for: Callable[[Mapping[str, Any]], Key]
+    token: str, algorithm: Algorithm, key_for: Callable[[Mapping[str, Any]], VerifyingKey]
 ) -> dict[str, Any]:
     """Return the claims of a token whose signature is right.
 
@@ -164,7 +166,12 @@ def opened(
     return object_of(payload)
 
 
-def shared_key(secret: str) -> Key:
+def _rsa(key: Any) -> VerifyingKey:
+    # An object of cryptography's: PEM text would cost 50 ms of checks on each call.
+    return jwk.construct(key, "RS256")
+
+
+def shared_key(secret: str) -> VerifyingKey:
     """Return an HS256 key."""
     return jwk.construct(secret.encode(), "HS256")
 

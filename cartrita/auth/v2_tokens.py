@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 
 from cartrita.auth.claims import USER_SCOPES, Claims, check_names, check_times
 from cartrita.auth.compact import Refused
-from cartrita.auth.tokens import Key, opened, or_refuse, shared_key
+from cartrita.auth.tokens import VerifyingKey, opened, or_refuse, shared_key
 from cartrita.clock import Clock, SystemClock
 from cartrita.protocol.principal import Role
 
@@ -52,7 +52,7 @@ class V2Tokens:
             ours=False,
         )
 
-    def _only_key(self, header: Mapping[str, Any]) -> Key:
+    def _only_key(self, header: Mapping[str, Any]) -> VerifyingKey:
         if header != {"alg": "HS256", "typ": "JWT"}:
             raise Refused("a header v2 does not write")
         return self._key

@@ -18,6 +18,7 @@ CONFIG_VARIABLE = "CARTRITA_CONFIG"
 SEALED_VARIABLE = "CARTRITA_SEALED"
 META = {
     CONFIG_VARIABLE: "Path of the settings file; `config.toml` in the home by default.",
+    "CARTRITA_SERVICE": "Set by the keeper: which of its services a process belongs to.",
     SEALED_VARIABLE: "`1` in our own children: nothing but the environment is read.",
 }
 

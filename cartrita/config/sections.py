@@ -185,7 +185,7 @@ class Auth(Section):
 
     registration: Literal["auto", "open", "closed"] = Field(
         default="auto",
-        description="Who may register; `auto` is open where everything runs embedded and the "
+        description="Who may register; `auto` is open while the lifetime is embedded and the "
         "ports listen on loopback, closed elsewhere.",
     )
     access_ttl_s: int = Field(

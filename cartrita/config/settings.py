@@ -35,7 +35,7 @@ class Settings(Section):
     lifetime: Literal["auto", "embedded", "attached"] = Field(
         default="auto",
         description="`embedded`: one process owns everything; `attached`: the tree outlives it; "
-        "`auto`: attached as soon as `ray.address` or an outside Postgres is named.",
+        "`auto`: attached as soon as `ray.address` is named.",
     )
     server: Server = Server()
     ray: Ray = Ray()
@@ -51,7 +51,7 @@ class Settings(Section):
     def embedded(self) -> bool:
         """Whether one process owns Postgres, Valkey, Ray and the tree."""
         if self.lifetime == "auto":
-            return self.ray.address is None and not self.postgres.outside
+            return self.ray.address is None
         return self.lifetime == "embedded"
 
     @property

@@ -5,6 +5,14 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("must be valid Unicode, without lone surrogates") from error
+    return text
+
+
 def _says_something(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be blank")
@@ -17,10 +25,13 @@ def _storable(text: str) -> str:
     return text
 
 
-Prose = Annotated[str, AfterValidator(_says_something)]
+Unicode = Annotated[str, AfterValidator(_encodable)]
+"""What can be written as UTF-8; JSON lets halves of characters through."""
+
+Prose = Annotated[Unicode, AfterValidator(_says_something)]
 """More than white space, kept as it is: positions in it stay right."""
 
-Storable = Annotated[str, AfterValidator(_storable)]
+Storable = Annotated[Unicode, AfterValidator(_storable)]
 """What a database takes."""
 
 StorableProse = Annotated[Prose, AfterValidator(_storable)]

@@ -203,11 +203,15 @@ class ChatModel:
         return (self.price_in * tokens_in + self.price_out * tokens_out) / 1000
 
 
+AUTO = "auto"
+"""Names the configured model, like no name at all."""
+
+
 class ChatModels(Protocol):
     """The chat models this installation can talk to."""
 
     def open(self, name: str | None, *, temperature: float | None = None) -> ChatModel:
-        """Return a model by its name, or the configured one.
+        """Return a model by its name; the configured one for none and for `auto`.
 
         Raises:
             ModelRequired: Nothing here can serve `name`; the message says what would.

@@ -3,13 +3,16 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 CALCULATOR = "calculator"
 CLOCK = "current_time"
 MEMORY = "search_memory"
 SUMMARY = "summarize"
 SENTIMENT = "sentiment"
+
+NOTHING_FOUND = "Nothing that is stored matches."
+"""How the memory tool's answer begins when it has none."""
 
 WRITES = "writing and open questions are a language model's work"
 
@@ -72,6 +75,13 @@ class Open:
 
 
 Step = Use | Unmet | Smalltalk | Open
+
+
+class Outcome(NamedTuple):
+    """What a tool answered."""
+
+    text: str
+    failed: bool = False
 
 
 def filled(tool: Tool, clause: str, rest: str) -> Step:

@@ -15,7 +15,6 @@ from cartrita.providers.embedded.intent import (
     Step,
     Tools,
     Unmet,
-    Use,
     filled,
 )
 from cartrita.providers.embedded.rules import Clause
@@ -24,7 +23,10 @@ from cartrita.providers.ports import Embedder, Vectors
 
 LEAST_SCORE = 0.5
 LEAST_MARGIN = 0.1
-"""Below these the best tool is a guess: of 40 tries, all misroutes were."""
+"""Below either, the best tool is a guess."""
+
+MOST_KNOWN = 256
+"""Descriptions whose vectors are kept; tools come and go."""
 
 _WRITER = ""
 """Stands for a language model among the tools."""
@@ -59,18 +61,16 @@ class Likeness:
     async def settled(self, step: Open, tools: Tools) -> Step:
         """Return what an open request means; the same step when nothing comes near."""
         clause = Clause(step.clause, None, tools)
-        if clause.creative:
-            return Unmet(step.clause, WRITES, needs_model=True)
         ranked = await self._ranked(step.clause, tools)
-        (score, best), (second, other) = ranked[0], ranked[1]
+        (score, best), (second, other) = ranked[0], ranked[-1 if len(ranked) == 1 else 1]
+        if clause.creative or (score >= LEAST_SCORE and best == _WRITER):
+            return Unmet(step.clause, WRITES, needs_model=True)
         if score < LEAST_SCORE:
             return step
-        if best == _WRITER:
-            return Unmet(step.clause, WRITES, needs_model=True)
         if score - second < LEAST_MARGIN:
             also = f" or `{other}`" if other != _WRITER else ""
             return Unmet(step.clause, f"did you mean `{best}`{also}? Write `{best}: …`")
-        return _with_arguments(best, clause, tools)
+        return filled(tools[best], step.clause, _argument(best, clause))
 
     async def _ranked(self, text: str, tools: Tools) -> list[tuple[float, str]]:
         """Return the tools and their scores, best first, a language model among them."""
@@ -84,21 +84,15 @@ class Likeness:
     async def _vectors(self, examples: Sequence[str]) -> Vectors:
         key = tuple(examples)
         if key not in self._known:
-            if len(self._known) >= 256:  # noqa: PLR2004 - tools of other agents come and go
+            if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
             self._known[key] = await self._embedder.embed(key)
         return self._known[key]
 
 
-def _with_arguments(name: str, clause: Clause, tools: Tools) -> Step:
-    """Use the tool that was meant, when its argument stands in the clause."""
-    match name:
-        case "calculator":
-            found = expression(clause.words)
-            return filled(tools[name], clause.text, found or "")
-        case "search_memory":
-            return Use(clause.text, name, {"query": clause.text})
-        case "summarize" | "sentiment" | "current_time":
-            return filled(tools[name], clause.text, "")
-        case _:
-            return filled(tools[name], clause.text, clause.text)
+def _argument(name: str, clause: Clause) -> str:
+    """Return what of a clause goes to the tool that was meant."""
+    if name == CALCULATOR:
+        return expression(clause.words) or ""
+    # A text to work on would have come with a colon, and a place with a rule.
+    return "" if name in (SUMMARY, SENTIMENT, CLOCK) else clause.text

@@ -64,7 +64,7 @@ class Keeper:
             self._selector.modify(self._line, self._line.wants, self._hear)
         for key, _ in self._selector.select(timeout):
             key.data()
-        if self._terminated and not self._roster.closing:
+        if self._terminated:
             self._roster.shutdown(time.monotonic())
 
     def _hear(self) -> None:
@@ -82,7 +82,7 @@ class Keeper:
         self._abandoned = True
         for watched in self._watched:  # they stay readable: the loop would spin on them
             self._selector.unregister(watched)
-        self._roster.shutdown(time.monotonic(), _ABANDONED_GRACE)
+        self._roster.abandon(time.monotonic(), _ABANDONED_GRACE)
 
     def _watch_owner(self) -> None:
         """Notice the owner's death even while a fork of it still holds the other end."""

@@ -213,7 +213,8 @@ def _start_process(end: socket.socket, log_path: Path) -> "subprocess.Popen[byte
     module = "cartrita.storage.embedded.keeper"
     argv = [sys.executable, "-S", "-s", "-P", "-m", module, str(end.fileno()), str(os.getpid())]
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    with log_path.open("ab", opener=_private) as log:
+    log_path.touch(mode=0o600)
+    with log_path.open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - our own module
             argv,
             stdin=subprocess.DEVNULL,
@@ -224,7 +225,3 @@ def _start_process(end: socket.socket, log_path: Path) -> "subprocess.Popen[byte
             pass_fds=(end.fileno(),),
             start_new_session=True,
         )
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -71,11 +71,15 @@ class Roster:
             case _:
                 self._tell({"id": command.get("id"), "error": f"not a command: {command!r}"})
 
-    def shutdown(self, now: float, limit: float = _NO_LIMIT) -> None:
-        """Ask every service to stop, the last started first, and allow `limit` seconds."""
-        self.closing = True
-        grace = max((service.spec.grace for service in self._services.values()), default=0.0)
-        self._leave_at = min(self._leave_at, now + min(grace, limit) + _UNKILLABLE)
+    def shutdown(self, now: float) -> None:
+        """Begin to stop the services one by one, the last started first."""
+        if not self.closing:
+            patience = sum(service.spec.grace for service in self._services.values())
+            self._begin_closing(now + patience)
+
+    def abandon(self, now: float, limit: float) -> None:
+        """Ask all services to stop at once, and allow `limit` seconds."""
+        self._begin_closing(now + limit)
         for service in reversed(self._services.values()):
             self._ask_to_stop(service, now, limit)
 
@@ -88,6 +92,8 @@ class Roster:
 
     def tick(self, now: float) -> float:
         """Do what is due and return the seconds until the next thing is."""
+        if self.closing:
+            self._stop_last(now)
         soonest = min(now + _IDLE, self._leave_at)
         for service in self._services.values():
             if service.kill_at is not None and service.kill_at <= now:
@@ -98,13 +104,27 @@ class Roster:
             soonest = min(soonest, service.kill_at or soonest, service.start_at or soonest)
         return max(soonest - now, 0.0)
 
+    def _begin_closing(self, until: float) -> None:
+        self.closing = True
+        self._leave_at = until + _UNKILLABLE
+        for service in self._services.values():
+            service.start_at = None
+
+    def _stop_last(self, now: float) -> None:
+        for service in reversed(self._services.values()):
+            if service.pid is not None:
+                if not service.stopping:
+                    self._ask_to_stop(service, now)
+                return
+
     def _start(self, asked: int, fields: dict[str, Any]) -> None:
         try:
             spec = ServiceSpec.from_fields(fields)
             self._refuse_second(spec.name)
             pid = spawn(spec)
         except (TypeError, ValueError, KeyError, OSError) as error:
-            self._tell({"id": asked, "error": str(error)})
+            why = f"cannot start service {fields.get('name')!r}: {error}"
+            self._tell({"id": asked, "error": why})
             return
         self._services.pop(spec.name, None)  # a new start goes to the end of the order
         service = _Service(spec, RestartWindow(spec.intensity, spec.period), "up", pid)
@@ -116,7 +136,7 @@ class Roster:
         if self.closing:
             raise ValueError("the keeper is shutting down")
         if known and known.state in ("starting", "up"):
-            raise ValueError(f"service {name!r} runs already")
+            raise ValueError("it runs already")
 
     def _stop(self, asked: int, name: str, now: float) -> None:
         service = self._services.get(name)
@@ -144,7 +164,7 @@ class Roster:
         service.exit_status = status
         self._sweep(service, pid)
         self._report("exited", service, pid)
-        if service.stopping or not service.spec.restart:
+        if self.closing or service.stopping or not service.spec.restart:
             self._settle(service, "down")
             return
         delay = service.window.crashed(now)

@@ -14,14 +14,13 @@ from cartrita.errors import ServiceUnavailable
 from cartrita.protocol.principal import Role
 from cartrita.storage.ports import Grant, Login, Renewal, User
 
-_COLUMNS = "u.id, u.email, u.name, u.role, u.tenant, u.created_at, u.disabled"
-
 _ADD = """
 INSERT INTO users (id, email, name, role, tenant, created_at, disabled, password_hash)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (email) DO NOTHING RETURNING id
 """
-_FIND = f"SELECT {_COLUMNS} FROM users u WHERE u.id = $1"
-_FIND_LOGIN = f"SELECT {_COLUMNS}, u.password_hash FROM users u WHERE u.email = $1"
+_FIND = "SELECT * FROM users WHERE id = $1"
+_FIND_LOGIN = "SELECT * FROM users WHERE email = $1"
+_SET_PASSWORD = "UPDATE users SET password_hash = $2 WHERE id = $1"  # noqa: S105 - SQL
 
 _GRANT = """
 INSERT INTO refresh_tokens (hash, family, user_id, issued_at, expires_at)
@@ -29,10 +28,19 @@ VALUES ($1, $2, $3, $4, $5)
 """
 _FORGET = "DELETE FROM refresh_tokens WHERE user_id = $1 AND expires_at <= $2"
 
-# The lock makes twins queue up here: the second one reads what the first one wrote.
-_PRESENTED = f"""
-SELECT {_COLUMNS}, r.family, r.used_at FROM refresh_tokens r JOIN users u ON u.id = r.user_id
-WHERE r.hash = $1 AND r.expires_at > $2 AND r.revoked_at IS NULL FOR UPDATE OF r
+# One change of a session at a time: twins of a token queue up, and no successor is added
+# behind the back of a revocation, whose UPDATE would not see it. Taken in a statement of its
+# own, so that the next one sees what the holder before wrote.
+_LOCK_OF = """
+SELECT pg_advisory_xact_lock(hashtextextended(family::text, 0)) FROM refresh_tokens WHERE hash = $1
+"""
+_LOCK = """
+SELECT pg_advisory_xact_lock(hashtextextended(family, 0))
+FROM (SELECT DISTINCT family FROM unnest($1::text[]) AS family ORDER BY family) AS ordered
+"""
+_PRESENTED = """
+SELECT u.*, r.family, r.used_at FROM refresh_tokens r JOIN users u ON u.id = r.user_id
+WHERE r.hash = $1 AND r.expires_at > $2 AND r.revoked_at IS NULL
 """
 _SPEND = "UPDATE refresh_tokens SET used_at = $2 WHERE hash = $1"
 
@@ -41,9 +49,7 @@ SELECT DISTINCT family FROM refresh_tokens
 WHERE user_id = $1 AND ($2::bytea IS NULL OR hash = $2) ORDER BY family
 """
 _END = """
-UPDATE refresh_tokens SET revoked_at = $2
-WHERE hash IN (SELECT hash FROM refresh_tokens
-               WHERE family = ANY($1::uuid[]) AND revoked_at IS NULL ORDER BY hash FOR UPDATE)
+UPDATE refresh_tokens SET revoked_at = $2 WHERE family = ANY($1::uuid[]) AND revoked_at IS NULL
 """
 _SWEEP = "DELETE FROM revoked_tokens WHERE expires_at <= $1"
 _BAR = """
@@ -104,9 +110,7 @@ class PostgresUsers:
     async def set_password(self, user_id: str, password_hash: str) -> None:
         """Replace the hash; sessions go on."""
         async with self._connection() as connection:
-            await connection.execute(
-                "UPDATE users SET password_hash = $2 WHERE id = $1", _uuid(user_id), password_hash
-            )
+            await connection.execute(_SET_PASSWORD, _uuid(user_id), password_hash)
 
     async def grant(self, grant: Grant) -> None:
         """Begin a session. Forgets this user's expired tokens on the way."""
@@ -120,6 +124,7 @@ class PostgresUsers:
         """Spend one refresh token and put another in its place, in one transaction."""
         moment = _moment(now)
         async with self._connection() as connection, connection.transaction():
+            await connection.execute(_LOCK_OF, spent)
             row = await connection.fetchrow(_PRESENTED, spent, moment)
             if row is None:
                 return Renewal()
@@ -144,6 +149,7 @@ class PostgresUsers:
         """End sessions, and bar access tokens, in one transaction."""
         moment = _moment(now)
         async with self._connection() as connection, connection.transaction():
+            await connection.execute(_LOCK, list(families))
             await connection.execute(_END, [UUID(family) for family in families], moment)
             await connection.execute(_SWEEP, moment)
             await connection.execute(_BAR, [*families, *tokens], _moment(until))

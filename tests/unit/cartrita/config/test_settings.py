@@ -48,14 +48,13 @@ def test_the_default_home_is_absolute():
     [
         ({}, True),
         ({"ray": {"address": "ray://head:10001"}}, False),
-        ({"postgres": {"host": "db"}}, False),
-        ({"postgres": {"url": "postgresql://db/c"}}, False),
+        ({"postgres": {"host": "db"}}, True),
         ({"redis": {"host": "cache"}}, True),
         ({"lifetime": "attached"}, False),
         ({"lifetime": "embedded", "ray": {"address": "127.0.0.1:6379"}}, True),
     ],
 )
-def test_an_outside_cluster_or_journal_means_attached_unless_said_otherwise(sections, embedded):
+def test_an_outside_cluster_means_attached_unless_said_otherwise(sections, embedded):
     assert settings(**sections).embedded is embedded
 
 
@@ -64,7 +63,7 @@ def test_an_outside_cluster_or_journal_means_attached_unless_said_otherwise(sect
     [
         ({}, True),
         ({"server": {"host": "0.0.0.0"}}, False),
-        ({"postgres": {"host": "db"}}, False),
+        ({"ray": {"address": "ray://head:10001"}}, False),
         ({"auth": {"registration": "closed"}}, False),
         ({"auth": {"registration": "open"}, "server": {"host": "0.0.0.0"}}, True),
     ],

@@ -1,0 +1,126 @@
+"""How an owner starts Ray's head node, and the environment Ray and Serve need."""
+
+import secrets
+import socket
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from cartrita.config.settings import Settings
+from cartrita.instance import Paths, replace_file
+from cartrita.storage.embedded.service import ServiceSpec
+
+_RANGE = 100
+_RANGES = 250
+
+
+def free_ports(count: int) -> list[int]:
+    """Return free loopback ports, all different."""
+    with ExitStack() as stack:
+        found = []
+        for _ in range(count):
+            listener = stack.enter_context(socket.socket())
+            listener.bind(("127.0.0.1", 0))
+            found.append(listener.getsockname()[1])
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One start of Ray's head node.
+
+    Attributes:
+        ports: Of Ray's and Serve's own services, none of them fixed, so that two instances
+            live side by side.
+    """
+
+    settings: Settings
+    paths: Paths
+    ports: list[int]
+
+    @classmethod
+    def plan(cls, settings: Settings, paths: Paths) -> "Head":
+        """Choose the ports of a new start."""
+        return cls(settings, paths, free_ports(11))
+
+    @property
+    def address(self) -> str:
+        """Where drivers find it."""
+        return f"127.0.0.1:{self.ports[0]}"
+
+    @property
+    def serve_port(self) -> int:
+        """Where Serve's own HAProxy listens."""
+        return self.settings.server.serve_port or self.ports[6]
+
+    def environment(self) -> dict[str, str]:
+        """Return what every process of this Ray must see; no secret is among it."""
+        runtime = self.paths.runtime
+        haproxy = runtime / "h"
+        first = 20_000 + _RANGE * (blake2b(bytes(runtime), digest_size=2).digest()[0] % _RANGES)
+        ports = self.ports
+        return {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(self.token_file()),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_DISABLE_IMPORT_WARNING": "1",
+            "OMP_NUM_THREADS": "1",
+            "RAY_SERVE_ENABLE_HA_PROXY": "1",
+            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+            "RAY_SERVE_HAPROXY_BINARY_PATH": str(runtime / "haproxy-loopback"),
+            "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+            "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+            "RAY_SERVE_HAPROXY_MAXCONN": str(self.settings.server.max_connections),
+            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(haproxy / "haproxy.cfg"),
+            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(haproxy / "admin.sock"),
+            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(haproxy / "metrics.sock"),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(haproxy),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(haproxy / "server-state"),
+            "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports[7]),
+            "RAY_SERVE_HAPROXY_STATS_PORT": str(ports[8]),
+            "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports[9]),
+            "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(ports[10]),
+            "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(first),
+            "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(first + _RANGE // 2 - 1),
+            "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(first + _RANGE // 2),
+            "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(first + _RANGE - 1),
+            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+        }
+
+    def token_file(self) -> Path:
+        """Return the file with the token that Ray asks of its clients, made on first use."""
+        file = self.paths.home / "ray-token"
+        if not file.exists():
+            replace_file(file, secrets.token_hex(32))
+        return file
+
+    def spec(self, environment: dict[str, str]) -> ServiceSpec:
+        """Return what a keeper needs; the owner restarts it, because the tree comes with it."""
+        ray, ports = self.settings.ray, self.ports
+        options = {
+            "node-ip-address": "127.0.0.1",
+            "port": ports[0],
+            "dashboard-host": ray.dashboard_host,
+            "dashboard-port": ray.dashboard_port,
+            "ray-client-server-port": ports[1],
+            "dashboard-agent-listen-port": ports[2],
+            "dashboard-agent-grpc-port": ports[3],
+            "runtime-env-agent-port": ports[4],
+            "metrics-export-port": ports[5],
+            "temp-dir": self.paths.runtime / "ray",
+            "object-store-memory": ray.object_store_mb * 1024 * 1024,
+        }
+        if ray.num_cpus:
+            options["num-cpus"] = ray.num_cpus
+        flags = [f"--{name}={value}" for name, value in options.items()]
+        return ServiceSpec(
+            name="ray",
+            argv=(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block",
+                  "--disable-usage-stats", *flags),
+            log_path=str(self.paths.logs / "ray.log"),
+            env=environment,
+            grace=4.0,
+            restart=False,
+        )  # fmt: skip

@@ -1,0 +1,148 @@
+"""`cartrita up` and `cartrita down`."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.panel import Panel
+
+from cartrita.config.load import child_environment
+from cartrita.config.settings import Settings
+from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
+from cartrita.instance import make_folders, paths_of, running
+
+START_TIMEOUT = 300.0
+STOP_TIMEOUT = 120.0
+_LOOK_AGAIN = 0.1
+_STEPS = {
+    "postgres": "PostgreSQL 16 with pgvector",
+    "valkey": "Valkey",
+    "migrations": "Database schema",
+    "ray": "Ray",
+    "tree": "Orchestrator, supervisors, workers",
+    "serve": "Ray Serve: the gateway",
+    "ready": "Gateway ready",
+    "edge": "Public ports",
+    "draining": "Letting accepted tasks finish",
+}
+
+
+def start(settings: Settings, *, detach: bool, as_json: bool) -> None:
+    """Start an instance; in the foreground it ends with Ctrl-C."""
+    if not settings.embedded:
+        raise ConfigurationInvalid(
+            "`cartrita up` starts an instance of its own, and CARTRITA_RAY__ADDRESS (or "
+            "RAY_ADDRESS) names a Ray that runs: unset it, or use `serve run cluster/serve.yaml`."
+        )
+    if detach:
+        _detached(settings, as_json=as_json)
+    else:
+        _foreground(settings, as_json=as_json)
+
+
+def _foreground(settings: Settings, *, as_json: bool) -> None:
+    from cartrita.cli.owner import Owner, Started  # noqa: PLC0415 - the databases' clients
+
+    console = Console(stderr=True)
+
+    def say(step: str) -> None:
+        if as_json:
+            _line({"step": step})
+        else:
+            console.print(f"[dim]·[/] {_STEPS.get(step, step)} …")
+
+    def ready(started: Started) -> None:
+        if as_json:
+            _line(
+                {
+                    "ready": True,
+                    "urls": started.urls,
+                    "adminEmail": started.admin_email,
+                    "adminPassword": started.admin_password,
+                }
+            )
+        else:
+            _welcome(started.urls, started.admin_email, started.admin_password)
+
+    asyncio.run(Owner(settings, say).run(ready))
+
+
+def _line(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def _welcome(urls: dict[str, str], email: str, password: str | None) -> None:
+    rows = [f"[bold]{name:10}[/] {url}" for name, url in urls.items()]
+    rows.append(f"[bold]{'admin':10}[/] {email}")
+    if password:
+        rows.append(f"[bold]{'password':10}[/] {password}   [yellow](shown this once)[/]")
+    Console().print(Panel("\n".join(rows), title="Cartrita runs", expand=False))
+
+
+def _detached(settings: Settings, *, as_json: bool) -> None:
+    """Start an owner in a session of its own and follow it until it is ready."""
+    paths = paths_of(settings)
+    make_folders(paths)
+    log = paths.logs / "owner.log"
+    with log.open("ab") as errors:
+        owner = subprocess.Popen(
+            [sys.executable, "-m", "cartrita", "up", "--json"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=child_environment(settings),
+            start_new_session=True,
+            text=True,
+        )
+    console = Console(stderr=True)
+    assert owner.stdout is not None
+    with console.status("Starting …") as status:
+        for line in owner.stdout:
+            message = json.loads(line)
+            if "step" in message and not as_json:
+                console.print(f"[dim]·[/] {_STEPS.get(message['step'], message['step'])} …")
+                status.update("Working …")
+            if message.get("ready"):
+                break
+        else:
+            owner.wait(STOP_TIMEOUT)
+            raise ServiceUnavailable(f"It did not start:\n{_end_of(log)}")
+    if as_json:
+        _line(message)
+    else:
+        _welcome(message["urls"], message["adminEmail"], message["adminPassword"])
+        console.print("Stop it with [bold]cartrita down[/].")
+
+
+def _end_of(log: Path, lines: int = 12) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def stop(settings: Settings) -> bool:
+    """Drain and end the instance; False when none runs.
+
+    Raises:
+        ServiceUnavailable: It did not end in time.
+    """
+    paths = paths_of(settings)
+    state = running(paths)
+    if state is None:
+        return False
+    os.kill(state.pid, signal.SIGTERM)
+    limit = time.monotonic() + STOP_TIMEOUT
+    while running(paths) is not None:
+        if time.monotonic() > limit:
+            raise ServiceUnavailable(
+                f"Process {state.pid} did not end within {STOP_TIMEOUT:g} s; see "
+                f"{str(paths.logs / 'owner.log')!r}, or end it with `kill -9 {state.pid}`."
+            )
+        time.sleep(_LOOK_AGAIN)
+    return True

@@ -1,0 +1,132 @@
+"""LangChain's OpenAI model, failing with our own errors."""
+
+import importlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import openai
+from langchain_core.exceptions import ContextOverflowError
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_openai import ChatOpenAI
+
+from cartrita.errors import (
+    AgentFailed,
+    CartritaError,
+    ConfigurationInvalid,
+    ModelRequired,
+    NetworkFailed,
+    ResourceLimitExceeded,
+)
+
+LONGEST_DETAIL = 300
+"""Characters of a provider's own words that a message repeats."""
+
+FIRST_SERVER_ERROR = 500
+BUSY = (408, 409, 425, 429)
+"""Answers below 500 that another try may not get."""
+
+_http = importlib.import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.split(".")[0])
+"""The HTTP library this SDK is built on; its errors come through while an answer streams."""
+
+
+class OpenAiChat(ChatOpenAI):
+    """`ChatOpenAI` whose failures are `CartritaError`s.
+
+    Attributes:
+        official: Whether OpenAI itself is at the other end. Its newer models refuse
+            `max_tokens`; many compatible servers know nothing else.
+    """
+
+    official: bool = True
+
+    def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        with _translated(self.model_name):
+            return super()._generate(*args, **kwargs)
+
+    async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
+        with _translated(self.model_name):
+            return await super()._agenerate(*args, **kwargs)
+
+    def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
+        with _translated(self.model_name):
+            yield from super()._stream(*args, **kwargs)
+
+    async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
+        with _translated(self.model_name):
+            async for chunk in super()._astream(*args, **kwargs):
+                yield chunk
+
+    def _get_request_payload(
+        self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        payload: dict[str, Any] = super()._get_request_payload(input_, stop=stop, **kwargs)
+        if not self.official and "max_completion_tokens" in payload:
+            payload["max_tokens"] = payload.pop("max_completion_tokens")
+        return payload
+
+
+@contextmanager
+def _translated(model: str) -> Iterator[None]:
+    try:
+        yield
+    except openai.APIError as error:
+        raise _typed(error, model) from error
+    except (_http.TransportError, TimeoutError) as error:
+        raise _broken(model, error) from error
+
+
+def _typed(error: openai.APIError, model: str) -> CartritaError:
+    """Return what a provider's refusal means here."""
+    if isinstance(error, ContextOverflowError) or error.code == "context_length_exceeded":
+        return ResourceLimitExceeded(
+            f"The conversation is too long for {model!r}: shorten the message or its history."
+        )
+    if isinstance(error, openai.APIStatusError):
+        return _refused(error, model)
+    if isinstance(error, openai.APIConnectionError):
+        return _broken(model, error)
+    return AgentFailed(f"{model!r} failed: {_detail(error)}")
+
+
+def _refused(error: openai.APIStatusError, model: str) -> CartritaError:
+    status = error.status_code
+    if status in (401, 403):  # its message may repeat parts of the key
+        return ConfigurationInvalid(
+            f"The provider refused the API key for {model!r} ({status}): set OPENAI_API_KEY to "
+            "one that may use it."
+        )
+    if error.code == "insufficient_quota":
+        return ConfigurationInvalid(
+            "The account behind OPENAI_API_KEY has no credit left: add some, or set another key."
+        )
+    if status == 404:  # noqa: PLR2004 - the one well-known status
+        return ModelRequired(
+            f"The provider does not serve {model!r}: name another model, or set OPENAI_BASE_URL "
+            "to a server that does."
+        )
+    if status in BUSY or status >= FIRST_SERVER_ERROR:
+        return NetworkFailed(
+            f"The provider of {model!r} answered {status}: {_detail(error)}",
+            retry_after=_retry_after(error),
+        )
+    return AgentFailed(f"The provider of {model!r} refused ({status}): {_detail(error)}")
+
+
+def _broken(model: str, error: Exception) -> NetworkFailed:
+    late = isinstance(error, openai.APITimeoutError | _http.TimeoutException | TimeoutError)
+    what = "did not answer in time" if late else "could not be reached, or hung up"
+    return NetworkFailed(f"The provider of {model!r} {what}; see OPENAI_BASE_URL.")
+
+
+def _detail(error: openai.APIError) -> str:
+    return " ".join(error.message.split())[:LONGEST_DETAIL]
+
+
+def _retry_after(error: openai.APIStatusError) -> float | None:
+    """Return the seconds a provider asks to wait; its other form, a date, is rare here."""
+    try:
+        return max(0.0, float(error.response.headers.get("retry-after", "")))
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""The v3 door: HTTP to tasks and back. Translates; decides nothing."""

@@ -1,0 +1,205 @@
+"""What Ray Serve imports: the applications, and how a driver deploys and removes them."""
+
+import asyncio
+import json
+import secrets
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from ray import serve
+from ray.serve import Application
+from starlette.types import ASGIApp
+
+from actors import spawn
+from actors.tree import (
+    RayDirectory,
+    TreeConfig,
+    build_id,
+    catalog,
+    open_door,
+    postgres_url,
+    start_tree,
+    stop_tree,
+)
+from cartrita import __version__
+from cartrita.clock import SystemClock, new_id
+from cartrita.config.load import load_settings
+from cartrita.config.settings import Settings
+from cartrita.providers.probes import ProbeSet
+from cartrita.services import database_probes, identity
+from cartrita.telemetry import log
+from serve_apps.gateway.app import gateway
+from serve_apps.gateway.gate import Gate
+
+APPLICATION = "cartrita"
+MAX_ONGOING = 4096
+"""Requests a replica may have open; Serve's own default of 5 counts idle streams, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an instance keeps what it shares between processes of a node.
+
+    Attributes:
+        runtime_dir: Short and private: sockets live here.
+        run: One life of the instance.
+    """
+
+    runtime_dir: Path
+    run: str
+
+
+def place_of(settings: Settings) -> Place:
+    """Return a place for an instance that has no owner to choose one (attached lifetime)."""
+    digest = blake2b(f"{settings.home}|{settings.instance}".encode(), digest_size=4).hexdigest()
+    return Place(Path(tempfile.gettempdir()) / f"cartrita-{digest}", new_id())
+
+
+def tree_config(settings: Settings, place: Place) -> TreeConfig:
+    """Return what the actors are told."""
+    runtime = place.runtime_dir
+    return TreeConfig(
+        settings,
+        place.run,
+        build_id(),
+        runtime,
+        runtime / "metrics",
+        token=secrets.token_urlsafe(32),
+    )
+
+
+class Gateway:
+    """One gateway replica."""
+
+    def __init__(self, config: TreeConfig) -> None:
+        telemetry = config.settings.telemetry
+        log.configure(telemetry.log_level, telemetry.log_format)
+        config.metrics_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._config = config
+
+    def __serve_build_asgi_app__(self) -> ASGIApp:
+        """Build the application (Serve calls this)."""
+        server = self._config.settings.server
+        return gateway(
+            self._open,
+            max_body=server.max_body_bytes,
+            cors=server.cors_origins,
+            show_docs=server.docs,
+        )
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Gate]:
+        config, settings, clock = self._config, self._config.settings, SystemClock()
+        directory = RayDirectory(config.namespace)
+        async with asyncpg.create_pool(
+            postgres_url(settings),
+            min_size=1,
+            max_size=settings.postgres.pool_size,
+            statement_cache_size=settings.postgres.statement_cache_size,
+        ) as pool:
+            door = open_door(directory, pool, f"gateway {new_id()}")
+            who, keys = identity(settings, pool, clock)
+            following = asyncio.create_task(door.follow())
+            try:
+                yield Gate(
+                    tasks=door,
+                    identity=who,
+                    jwks=keys.jwks,
+                    catalog=catalog(),
+                    clock=clock,
+                    started_at=clock.now(),
+                    version=__version__,
+                    above=directory.snapshot,
+                    probes=ProbeSet(database_probes(settings)),
+                    services_file=config.runtime_dir / "services.json",
+                    metrics_dir=config.metrics_dir,
+                    docs=settings.server.docs,
+                )
+            finally:
+                following.cancel()
+                door.close()
+
+
+def application(config: TreeConfig) -> Application:
+    """Return the Serve application of an instance whose tree runs."""
+    settings = config.settings
+    deployment = serve.deployment(
+        serve.ingress()(Gateway),
+        name="gateway",
+        num_replicas=settings.server.gateway_replicas,
+        max_ongoing_requests=MAX_ONGOING,
+        ray_actor_options={
+            "num_cpus": 0,
+            "runtime_env": {"env_vars": dict(config.needs.environment)},
+        },
+        logging_config={"enable_access_log": False, "log_level": "WARNING"},
+        graceful_shutdown_timeout_s=20,
+    )
+    app: Application = deployment.bind(config)
+    return app
+
+
+def build(args: dict[str, str] | None = None) -> Application:
+    """Start the tree on this Ray and return the application: what `import_path` names.
+
+    Args:
+        args: Settings by their dotted names, over those of the environment.
+    """
+    settings = load_settings(args or {})
+    config = tree_config(settings, place_of(settings))
+    asyncio.run(start_tree(config))
+    return application(config)
+
+
+async def deploy(settings: Settings, place: Place, address: str, port: int) -> None:
+    """Start the tree and the doors on a Ray that runs; they stay when this process ends."""
+    spawn.connect(address, settings.instance)
+    config = tree_config(settings, place)
+    _say("tree")
+    await start_tree(config)
+    _say("serve")
+    serve.start(http_options={"host": "127.0.0.1", "port": port})
+    await asyncio.to_thread(
+        serve.run, application(config), name=APPLICATION, route_prefix="/", blocking=False
+    )
+    _say("ready")
+
+
+async def remove(settings: Settings, address: str, grace: float) -> None:
+    """Take the doors away, then drain the tree."""
+    spawn.connect(address, settings.instance)
+    await asyncio.to_thread(serve.delete, APPLICATION)
+    await stop_tree(settings.instance, grace)
+    await asyncio.to_thread(serve.shutdown)
+
+
+def _say(step: str) -> None:
+    """Report progress to the owner, who reads our output line by line."""
+    sys.stdout.write(json.dumps({"step": step}) + "\n")
+    sys.stdout.flush()
+
+
+def main(argv: list[str]) -> None:
+    """Run `deploy` or `remove` for an owner, which passes the facts as JSON.
+
+    Ray is imported in this short-lived process only, so that the owner stays small.
+    """
+    facts: dict[str, Any] = json.loads(argv[1])
+    settings = load_settings()
+    if argv[0] == "deploy":
+        place = Place(Path(facts["runtime_dir"]), facts["run"])
+        asyncio.run(deploy(settings, place, facts["address"], facts["port"]))
+    else:
+        asyncio.run(remove(settings, facts["address"], facts["grace"]))
+    spawn.disconnect()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,80 @@
+"""Errors as clients see them: RFC 9457 problem documents."""
+
+import math
+from typing import Any
+
+from pydantic_core import to_json
+from starlette.responses import Response
+
+from cartrita.errors import (
+    CartritaError,
+    ErrorCode,
+    NotFound,
+    StillRunning,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: dict[ErrorCode, int] = {
+    ErrorCode.INVALID_MESSAGE_FORMAT: 400,
+    ErrorCode.INVALID_TASK_TYPE: 400,
+    ErrorCode.INVALID_PARAMETERS: 422,
+    ErrorCode.INSUFFICIENT_BUDGET: 402,
+    ErrorCode.RESOURCE_LIMIT_EXCEEDED: 413,
+    ErrorCode.AGENT_UNAVAILABLE: 503,
+    ErrorCode.QUEUE_FULL: 503,
+    ErrorCode.SERVICE_UNAVAILABLE: 503,
+    ErrorCode.RATE_LIMIT_EXCEEDED: 429,
+    ErrorCode.AUTHENTICATION_FAILED: 401,
+    ErrorCode.AUTHORIZATION_FAILED: 403,
+    ErrorCode.CONFIGURATION_ERROR: 501,
+    ErrorCode.INTERNAL_ERROR: 500,
+    ErrorCode.TASK_TIMEOUT: 503,
+    ErrorCode.TASK_CANCELLED: 409,
+    ErrorCode.AGENT_ERROR: 502,
+    ErrorCode.NETWORK_ERROR: 502,
+}
+"""The status of each code when a request is refused with it."""
+
+
+def status_of(error: CartritaError) -> int:
+    """Return the HTTP status of an error."""
+    if isinstance(error, NotFound):
+        return 404
+    if isinstance(error, StillRunning):
+        return 409
+    return STATUS[error.code]
+
+
+def problem(
+    error: CartritaError,
+    *,
+    status: int | None = None,
+    instance: str | None = None,
+    trace_id: str | None = None,
+) -> Response:
+    """Return the response that tells a client about an error."""
+    status = status or status_of(error)
+    title = (type(error).__doc__ or error.code).splitlines()[0].rstrip(".")
+    body: dict[str, Any] = {
+        "type": f"urn:cartrita:problem:{error.code.lower().replace('_', '-')}",
+        "title": title,
+        "status": status,
+        "detail": error.message,
+        "code": error.code,
+        "retryable": error.retryable,
+    }
+    optional = {"instance": instance, "reason": error.reason, "traceId": trace_id}
+    body.update({key: value for key, value in optional.items() if value})
+    if error.fields:
+        body["errors"] = [{"field": f.field, "message": f.message} for f in error.fields]
+    return Response(to_json(body), status, _headers(error, status), MEDIA_TYPE)
+
+
+def _headers(error: CartritaError, status: int) -> dict[str, str]:
+    headers = {}
+    if error.retry_after is not None or status in (429, 503):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
+    if status == 401:  # noqa: PLR2004 - RFC 9110 demands the challenge
+        headers["WWW-Authenticate"] = 'Bearer realm="cartrita", error="invalid_token"'
+    return headers
