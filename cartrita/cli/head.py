@@ -53,7 +53,7 @@ class Head:
     @property
     def serve_port(self) -> int:
         """Where Serve's own HAProxy listens."""
-        return self.settings.server.serve_port or self.ports[6]
+        return self.settings.server.serve_port or self.ports[5]
 
     def environment(self) -> dict[str, str]:
         """Return what every process of this Ray must see; no secret is among it."""
@@ -67,6 +67,7 @@ class Head:
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_DISABLE_IMPORT_WARNING": "1",
             "OMP_NUM_THREADS": "1",
+            "MALLOC_ARENA_MAX": "2",  # many threads, small machine: 64 MB a core and process
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
             "RAY_SERVE_HAPROXY_BINARY_PATH": str(runtime / "haproxy-loopback"),
@@ -78,10 +79,10 @@ class Head:
             "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(haproxy / "metrics.sock"),
             "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(haproxy),
             "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(haproxy / "server-state"),
-            "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports[7]),
-            "RAY_SERVE_HAPROXY_STATS_PORT": str(ports[8]),
-            "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports[9]),
-            "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(ports[10]),
+            "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports[6]),
+            "RAY_SERVE_HAPROXY_STATS_PORT": str(ports[7]),
+            "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports[8]),
+            "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(ports[9]),
             "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(first),
             "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(first + _RANGE // 2 - 1),
             "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(first + _RANGE // 2),
@@ -104,11 +105,12 @@ class Head:
             "port": ports[0],
             "dashboard-host": ray.dashboard_host,
             "dashboard-port": ray.dashboard_port,
-            "ray-client-server-port": ports[1],
-            "dashboard-agent-listen-port": ports[2],
-            "dashboard-agent-grpc-port": ports[3],
-            "runtime-env-agent-port": ports[4],
-            "metrics-export-port": ports[5],
+            "ray-client-server-port": ports[10],
+            "include-log-monitor": False,  # 50 MB to copy logs to drivers, which we do not ask for
+            "dashboard-agent-listen-port": ports[1],
+            "dashboard-agent-grpc-port": ports[2],
+            "runtime-env-agent-port": ports[3],
+            "metrics-export-port": ports[4],
             "temp-dir": self.paths.runtime / "ray",
             "object-store-memory": ray.object_store_mb * 1024 * 1024,
         }
@@ -118,7 +120,7 @@ class Head:
         return ServiceSpec(
             name="ray",
             argv=(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block",
-                  "--disable-usage-stats", *flags),
+                  "--no-monitor", "--disable-usage-stats", *flags),
             log_path=str(self.paths.logs / "ray.log"),
             env=environment,
             grace=4.0,

@@ -8,12 +8,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.panel import Panel
 
-from cartrita.config.load import child_environment
+from cartrita.cli.options import options_of
+from cartrita.cli.output import AsJson, print_json
+from cartrita.config.load import child_environment, load_settings
 from cartrita.config.settings import Settings
 from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
 from cartrita.instance import make_folders, paths_of, running
@@ -34,8 +37,46 @@ _STEPS = {
 }
 
 
+def up(
+    ctx: typer.Context,
+    *,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return once it runs; it goes on by itself.")
+    ] = False,
+    if_stopped: Annotated[
+        bool, typer.Option("--if-stopped", help="Do nothing where it runs already.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start an instance on this machine: databases, Ray, the tree and the doors.
+
+    In the foreground it ends with Ctrl-C.
+    """
+    settings = load_settings(options_of(ctx).overrides)
+    state = running(paths_of(settings)) if if_stopped else None
+    if state is not None and state.ready:
+        Console(stderr=True).print(f"It runs already: {state.urls['api']}")
+        return
+    start(settings, detach=detach, as_json=as_json)
+
+
+def down(ctx: typer.Context, *, as_json: AsJson = False) -> None:
+    """Let accepted tasks end, then end the instance and every process of it."""
+    settings = load_settings(options_of(ctx).overrides)
+    ended = stop(settings)
+    home = str(paths_of(settings).home)
+    if as_json:
+        print_json({"home": home, "stopped": ended})
+    else:
+        typer.echo("Stopped." if ended else f"No instance runs in {home!r}.")
+
+
 def start(settings: Settings, *, detach: bool, as_json: bool) -> None:
-    """Start an instance; in the foreground it ends with Ctrl-C."""
+    """Start an instance.
+
+    Raises:
+        ConfigurationInvalid: The settings name a Ray that somebody else runs.
+    """
     if not settings.embedded:
         raise ConfigurationInvalid(
             "`cartrita up` starts an instance of its own, and CARTRITA_RAY__ADDRESS (or "

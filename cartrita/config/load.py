@@ -13,6 +13,7 @@ from cartrita.config.kinds import Places
 from cartrita.config.names import (
     CONFIG_VARIABLE,
     SEALED_VARIABLE,
+    TOKEN_VARIABLE,
     Setting,
     every_setting,
     written,
@@ -80,6 +81,18 @@ def explain(
         origin = found[name].origin if name in found else DEFAULT
         rows.append(Explained(name, shown, origin, setting.description))
     return rows
+
+
+def given_token(environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> str | None:
+    """Return the access token of the person at the terminal, if the environment holds one.
+
+    Args:
+        environ: The environment; this process's own by default.
+        cwd: Where `.env` is; this process's own by default.
+    """
+    variables = os.environ if environ is None else environ
+    local = dotenv((cwd or Path.cwd()) / ".env")
+    return variables.get(TOKEN_VARIABLE) or local.get(TOKEN_VARIABLE) or None
 
 
 def child_environment(

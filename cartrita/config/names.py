@@ -16,10 +16,12 @@ PREFIX = "CARTRITA_"
 FILE_SUFFIX = "_FILE"
 CONFIG_VARIABLE = "CARTRITA_CONFIG"
 SEALED_VARIABLE = "CARTRITA_SEALED"
+TOKEN_VARIABLE = "CARTRITA_TOKEN"  # noqa: S105 - the name of one
 META = {
     CONFIG_VARIABLE: "Path of the settings file; `config.toml` in the home by default.",
     "CARTRITA_SERVICE": "Set by the keeper: which of its services a process belongs to.",
     SEALED_VARIABLE: "`1` in our own children: nothing but the environment is read.",
+    TOKEN_VARIABLE: "Access token that the command line sends instead of signing in.",
 }
 
 

@@ -1,8 +1,6 @@
 """Probes the databases."""
 
 import asyncpg
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from cartrita.errors import ServiceUnavailable
 
@@ -64,6 +62,10 @@ class RedisProbe:
         Raises:
             ServiceUnavailable: It does not answer; the cause is named by its kind only.
         """
+        # 9 MB that processes which never probe need not hold.
+        from redis.asyncio import Redis  # noqa: PLC0415
+        from redis.exceptions import RedisError  # noqa: PLC0415
+
         client = Redis.from_url(
             self._url, socket_timeout=self._timeout, socket_connect_timeout=self._timeout
         )

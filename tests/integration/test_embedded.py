@@ -181,7 +181,7 @@ async def test_a_query_that_outlives_its_postmaster_does_not_stop_the_restart(ke
         assert await eventually(lambda: worker.cpu_times().user > 0.2, within=10)
         os.kill(state.pid, signal.SIGKILL)
         with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
-            await counting
+            await asyncio.wait_for(counting, 20)
     await postgres.wait_ready()
     assert not alive(backend)
     [now] = await keeper.states()

@@ -52,7 +52,9 @@ async def next_event(keeper, wanted):
 async def stray_pid(tmp_path, name):
     note = tmp_path / name
     assert await eventually(lambda: note.exists() and note.read_text().strip(), within=5)
-    return int(note.read_text())
+    pid = int(note.read_text())
+    assert await eventually(lambda: os.getsid(pid) == pid, within=5)
+    return pid
 
 
 async def test_a_started_service_is_up_and_in_a_session_of_its_own(keeper, service):

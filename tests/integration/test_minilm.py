@@ -72,10 +72,12 @@ async def test_a_text_has_one_vector_whatever_it_is_batched_with(model):
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
 
 
-async def test_only_the_first_tokens_of_a_text_are_read(model):
-    start = "word " * MAX_TOKENS
-    one, two = await model.embed([start + "apples", start + "entirely different"])
-    np.testing.assert_array_equal(one, two)
+async def test_the_first_256_tokens_of_a_text_are_read_marks_included(model):
+    read, unread = "word " * 253, "word " * 254
+    apples, pears = await model.embed([f"{read} apples", f"{read} pears"])
+    assert not np.array_equal(apples, pears)
+    apples, pears = await model.embed([f"{unread} apples", f"{unread} pears"])
+    np.testing.assert_array_equal(apples, pears)
 
 
 async def test_counts_all_tokens_of_a_text_however_long(model):

@@ -38,6 +38,8 @@ async def main() -> None:
     await postgres.wait_ready()
     await valkey.wait_ready()
     assert await eventually(lambda: note.exists() and note.read_text().strip(), 5)
+    grandchild = int(note.read_text())
+    assert await eventually(lambda: os.getsid(grandchild) == grandchild, 5)
     pids = {state.name: state.pid for state in await keeper.states()}
     bystander = os.fork()
     if bystander == 0:
@@ -46,7 +48,7 @@ async def main() -> None:
     everything = {
         **pids,
         "keeper": keeper.pid,
-        "grandchild": int(note.read_text()),
+        "grandchild": grandchild,
         "bystander": bystander,
     }
     sys.stdout.write(json.dumps({"pids": everything, "url": postgres.url}) + "\n")

@@ -32,11 +32,12 @@ def called(tool, call_id="c1", **args):
 class ScriptedModel(BaseChatModel):
     """Answers with the given messages in turn and then for ever with the last one.
 
-    An exception in the script is raised; None hangs.
+    An exception in the script is raised; None hangs, after setting `hangs`.
     """
 
     _script: list = PrivateAttr()
     _asked: list = PrivateAttr(default_factory=list)
+    _hangs: asyncio.Event = PrivateAttr(default_factory=asyncio.Event)
 
     def __init__(self, *script):
         super().__init__()
@@ -46,6 +47,10 @@ class ScriptedModel(BaseChatModel):
     def asked(self):
         """The messages and settings of every call."""
         return self._asked
+
+    @property
+    def hangs(self):
+        return self._hangs
 
     @property
     def _llm_type(self):
@@ -61,6 +66,7 @@ class ScriptedModel(BaseChatModel):
         self._asked.append((messages, kwargs))
         step = self._script.pop(0) if len(self._script) > 1 else self._script[0]
         if step is None:
+            self._hangs.set()
             await asyncio.Event().wait()
         if isinstance(step, Exception):
             raise step
@@ -68,7 +74,7 @@ class ScriptedModel(BaseChatModel):
 
 
 class ScriptedModels:
-    """The port, with one model whose thousand tokens cost a dollar in and two out."""
+    """The port, with one model; a thousand tokens cost a cent in and two out."""
 
     def __init__(self, *script, info=INFO):
         self.model = ScriptedModel(*script)
@@ -83,4 +89,4 @@ class ScriptedModels:
 
     @property
     def chat(self):
-        return ChatModel(self.model, self.info, Decimal(1) / 100, Decimal(2) / 100)
+        return ChatModel(self.model, self.info, Decimal("0.01"), Decimal("0.02"))

@@ -31,6 +31,9 @@ RUNNING = 2
 QUERIES_PER_PROCESS = 100
 """After these a process is replaced, so that no leak grows for ever."""
 
+LONGEST_SECONDS = 3600.0
+"""What a query without a deadline may take."""
+
 ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}
 """Nothing of ours to read. Each arena would take 64 MB of the limited address space."""
 
@@ -71,6 +74,7 @@ class DuckDb:
             TaskTimeout: It takes too long.
         """
         _check_tables(tables)
+        timeout = min(timeout, LONGEST_SECONDS)
         request = {"sql": sql, "tables": tables, "max_rows": max_rows, "timeout": timeout}
         try:
             async with asyncio.timeout(timeout), self._places:
@@ -80,7 +84,9 @@ class DuckDb:
                 f"The query did not end within {timeout:g} s; ask for less."
             ) from None
         if answer is None:
-            raise ResourceLimitExceeded("The query needs too much memory; ask for less.")
+            raise ResourceLimitExceeded(
+                "The process that ran the query died, most likely for want of memory; ask for less."
+            )
         return _rows(answer)
 
     async def _asked(self, request: Mapping[str, Any]) -> bytes | None:
@@ -89,12 +95,11 @@ class DuckDb:
         try:
             answer = await asyncio.to_thread(process.ask, request)
         finally:
-            if answer is None:
-                process.kill()
-            elif self._idle or process.asked >= QUERIES_PER_PROCESS:
-                process.end()
-            else:
+            if answer is not None and not self._idle and process.asked < QUERIES_PER_PROCESS:
                 self._idle.append(process)
+            else:
+                process.kill()
+                asyncio.get_running_loop().run_in_executor(None, process.end)
         return answer
 
     def close(self) -> None:
@@ -128,26 +133,21 @@ class _Process:
         source, target = self._popen.stdout, self._popen.stdin
         assert source is not None
         assert target is not None
-        answer = None
         try:
             if not self.asked and receive(source) != READY:
                 raise InternalFailure("The process that runs SQL did not start.")
             self.asked += 1
             send(target, json.dumps(request).encode())
-            answer = receive(source)
+            return receive(source)
         except OSError:
-            answer = None
-        finally:
-            if answer is None:
-                self.end()
-        return answer
+            return None
 
     def kill(self) -> None:
-        """Let the process die; the thread that waits for its answer clears up."""
+        """Let the process die, which wakes the thread that waits for its answer."""
         self._popen.kill()
 
     def end(self) -> None:
-        """Kill the process and give back what it held."""
+        """Kill the process and give back what it held. Blocks for as long as dying takes."""
         self._popen.kill()
         for pipe in (self._popen.stdin, self._popen.stdout):
             with suppress(OSError):
@@ -166,7 +166,7 @@ def _rows(answer: bytes) -> Rows:
     body = json.loads(answer)
     failed, message = body.get("failed"), str(body.get("message"))
     if failed == "limit":
-        raise ResourceLimitExceeded(f"This is over a limit: {message}; ask for less.")
+        raise ResourceLimitExceeded(f"The query is over a limit: {message}; ask for less.")
     if failed:
         raise InvalidParameters(f"The query failed: {message}", fields=[("query", message)])
     rows = tuple(tuple(row) for row in body["rows"])

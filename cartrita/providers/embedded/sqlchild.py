@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from cartrita.providers.embedded.frames import READY, receive, send
-from cartrita.providers.embedded.sqlguard import RefusedError, checked
+from cartrita.providers.embedded.sqlguard import checked
 from cartrita.providers.embedded.tabular import columns, jsonable
 
 ENGINE_MEMORY = "256MB"
@@ -73,7 +73,7 @@ def answer(body: bytes) -> bytes:
         return _failed("limit", f"the query needs more than {ENGINE_MEMORY} of memory")
     except OversizeError as error:
         return _failed("limit", str(error))
-    except (RefusedError, duckdb.Error, UnicodeError, OverflowError) as error:
+    except (duckdb.Error, ValueError, OverflowError, RecursionError) as error:
         return _failed("sql", str(error))
 
 

@@ -63,7 +63,8 @@ def checked(sql: str, tables: Collection[str]) -> str:
 
 
 def _one(sql: str) -> exp.Query:
-    statements = [item for item in sqlglot.parse(sql, dialect="duckdb") if item is not None]
+    parsed = sqlglot.parse(sql, dialect="duckdb")
+    statements = [item for item in parsed if item and not isinstance(item, exp.Semicolon)]
     if len(statements) != 1:
         raise RefusedError(f"one statement is allowed, not {len(statements)}")
     statement = statements[0]

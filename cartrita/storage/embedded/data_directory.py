@@ -11,8 +11,8 @@ from pathlib import Path
 
 from cartrita.errors import ConfigurationInvalid
 from cartrita.storage.embedded import namespace
-from cartrita.storage.embedded.keeping import MINIMAL_ENVIRONMENT
 from cartrita.storage.embedded.preconditions import make_private, secret_at, wait_unused
+from cartrita.storage.embedded.service import MINIMAL_ENVIRONMENT
 from cartrita.storage.program import run_program
 
 VERSION = "16"

@@ -8,13 +8,13 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
-from cartrita.storage.embedded.service import ServiceSpec, ServiceState
+from cartrita.storage.embedded.service import MINIMAL_ENVIRONMENT, ServiceSpec, ServiceState
 
 _READY = 0
 _READY_WITHIN = 10.0
@@ -22,9 +22,6 @@ _REAPED_WITHIN = 6.0  # an abandoned keeper takes up to five
 _EVENTS_KEPT = 256
 _LONGEST_LINE = 1 << 20
 _SOURCES = Path(__file__).resolve().parents[3]
-
-# What a service gets whose spec names no environment: nothing of ours, so no secret either.
-MINIMAL_ENVIRONMENT: Mapping[str, str] = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from collections.abc import Collection
 from cartrita.storage.embedded.child import MARK
 
 _LOOK_AGAIN = 0.01
+_EXEC_LOOKS = 5
+_EXEC_LOOK_AGAIN = 0.002
 
 
 def descendants(root: int, beside: Collection[int] = ()) -> list[int]:
@@ -92,7 +94,7 @@ def _parents() -> dict[int, int]:
 
 
 def _belongs(pid: int, service: str, program: str) -> bool:
-    for pair in _read(f"/proc/{pid}/environ").split(b"\0"):
+    for pair in _environment(pid).split(b"\0"):
         name, _, value = pair.partition(b"=")
         if name == MARK.encode():
             return value == service.encode()
@@ -100,6 +102,15 @@ def _belongs(pid: int, service: str, program: str) -> bool:
         return os.path.samefile(f"/proc/{pid}/exe", program)  # noqa: PTH121 - as above
     except OSError:
         return False
+
+
+def _environment(pid: int) -> bytes:
+    """Read a process's environment, which looks empty for a moment while it calls exec."""
+    for _ in range(_EXEC_LOOKS):
+        if environment := _read(f"/proc/{pid}/environ"):
+            return environment
+        time.sleep(_EXEC_LOOK_AGAIN)
+    return b""
 
 
 def _read(path: str) -> bytes:

@@ -4,12 +4,17 @@ The keeper process imports this file, so it needs the standard library only.
 """
 
 import json
+import os
 import signal
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 State = Literal["starting", "up", "down", "quarantined"]
+
+# What a service gets whose spec names no environment: nothing of ours, so no secret either.
+MINIMAL_ENVIRONMENT: Mapping[str, str] = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
 
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 2.0
@@ -25,7 +30,7 @@ class ServiceSpec:
             read them.
         log_path: Where standard output and error are appended.
         cwd: The directory it starts in.
-        env: Its whole environment; None means the minimal one the keeper was launched with.
+        env: Its whole environment; None means `MINIMAL_ENVIRONMENT`.
         stop_signal: The name of the signal that asks it to stop.
         death_signal: The name of the signal the kernel sends it when the keeper dies (Linux).
         grace: Seconds between the stop signal and SIGKILL.

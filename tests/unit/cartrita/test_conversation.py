@@ -130,8 +130,9 @@ async def test_errors_of_ours_come_through_as_they_are():
 
 
 async def test_cancelling_stops_the_model():
-    task = asyncio.create_task(ask(ScriptedModels(None), context()))
-    await asyncio.sleep(0)
+    models = ScriptedModels(None)
+    task = asyncio.create_task(ask(models, context()))
+    await asyncio.wait_for(models.model.hangs.wait(), 5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -47,6 +47,16 @@ async def test_cuts_the_best_sentence_when_none_fits_and_says_so(summarizer):
     assert "cut short" in summary.info.limitations[-1]
 
 
+async def test_cuts_by_the_tokens_of_the_model_and_not_by_words():
+    class LetterCounter:
+        async def count_tokens(self, texts):
+            return [len(text.replace(" ", "")) for text in texts]
+
+    summarizer = ExtractiveSummarizer(WordEmbedder(), LetterCounter())
+    summary = await summarizer.summarize("One very long sentence.", 8)
+    assert summary.text == "One very"
+
+
 async def test_one_sentence_is_its_own_summary(summarizer):
     summary = await summarizer.summarize("  Just this.  ", 50)
     assert summary.text == "Just this."

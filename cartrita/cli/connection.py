@@ -1,0 +1,103 @@
+"""Finds the API and signs in to it."""
+
+import json
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+from cartrita.cli.options import Options
+from cartrita.cli.session_file import FileSessions
+from cartrita.client import Client
+from cartrita.client.transport import loopback
+from cartrita.config.load import given_token, load_settings
+from cartrita.config.settings import Settings
+from cartrita.errors import ServiceUnavailable
+from cartrita.instance import InstanceState, paths_of, running
+
+PATIENCE = 86_400.0
+"""Seconds; a task ends by its own timeout, and people by Ctrl-C."""
+
+RETRIES = 5
+"""Failures in a row, three seconds in all: a person waits."""
+
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where it listens, for us to reach
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command goes.
+
+    Attributes:
+        own: Whether that is the instance of this home.
+        state: What its owner wrote down; None where none runs.
+    """
+
+    url: str
+    own: bool
+    settings: Settings
+    state: InstanceState | None
+
+    @property
+    def home(self) -> Path:
+        """Where its session is kept."""
+        return paths_of(self.settings).home
+
+
+def find(options: Options) -> Place:
+    """Return where the options and settings lead."""
+    settings = load_settings(options.overrides)
+    state = running(paths_of(settings))
+    own = (state.urls.get("api") if state else None) or _configured(settings)
+    url = (options.url or own).rstrip("/")
+    return Place(url, url == own.rstrip("/"), settings, state)
+
+
+def _configured(settings: Settings) -> str:
+    server = settings.server
+    host = _ANYWHERE.get(server.host, server.host)
+    scheme = "https" if server.tls_certificate else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.port}"
+
+
+def connect(options: Options) -> Client:
+    """Return a client that is, or can be, signed in.
+
+    Raises:
+        ServiceUnavailable: This home's instance is meant, and none runs.
+    """
+    place = find(options)
+    if options.url is None and place.settings.embedded and place.state is None:
+        raise ServiceUnavailable(
+            f"No instance runs in {str(place.home)!r}: start one with `cartrita up`, or name "
+            "another with --url."
+        )
+    email, password = _credentials(place) or (None, None)
+    return Client(
+        place.url,
+        given_token(),
+        email,
+        password,
+        timeout=PATIENCE,
+        retries=RETRIES,
+        sessions=sessions_of(place),
+    )
+
+
+def sessions_of(place: Place) -> FileSessions:
+    """Return where the session of a place is kept; each address has its own."""
+    digest = blake2b(place.url.encode(), digest_size=6).hexdigest()
+    return FileSessions(place.home / ("session.json" if place.own else f"session-{digest}.json"))
+
+
+def _credentials(place: Place) -> tuple[str, str] | None:
+    """Return the administrator's credentials, which are for this machine only."""
+    if not loopback(place.url):
+        return None
+    admin = place.settings.admin
+    if admin.password:
+        return admin.email, admin.password.get_secret_value()
+    try:
+        stored = json.loads((place.home / "admin.json").read_text())
+        return str(stored["email"]), str(stored["password"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None

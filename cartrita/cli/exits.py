@@ -1,0 +1,49 @@
+"""Exit codes, and the one line that goes with them."""
+
+from enum import IntEnum
+
+from cartrita.errors import (
+    AuthenticationFailed,
+    AuthorizationFailed,
+    CartritaError,
+    ConfigurationInvalid,
+    NotFound,
+)
+
+
+class Exit(IntEnum):
+    """What a script can rely on."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    REFUSED = 3
+    AUTHENTICATION = 4
+
+
+def exit_of(error: CartritaError) -> Exit:
+    """Return the exit code of an error."""
+    if isinstance(error, ConfigurationInvalid):
+        return Exit.USAGE
+    if isinstance(error, NotFound):
+        return Exit.REFUSED
+    if isinstance(error, AuthenticationFailed | AuthorizationFailed):
+        return Exit.AUTHENTICATION
+    return Exit.REFUSED
+
+
+def line_of(error: CartritaError) -> str:
+    """Return what the user reads: what is wrong, and what to do."""
+    parts = [error.message, *_fields(error)]
+    if isinstance(error, AuthenticationFailed):
+        parts.append("Sign in with `cartrita login`, or set CARTRITA_TOKEN.")
+    parts += [f"({note})" for note in getattr(error, "__notes__", ())]
+    return " ".join(parts)
+
+
+def _fields(error: CartritaError) -> list[str]:
+    """Return what the message does not say of the fields yet."""
+    if isinstance(error, ConfigurationInvalid):  # its message is made of them
+        return []
+    news = [f"{name}: {text}" for name, text in error.fields if text not in error.message]
+    return [f"({'; '.join(news)})"] if news else []

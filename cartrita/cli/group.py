@@ -1,0 +1,59 @@
+"""The list of commands, each loaded when it runs."""
+
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from cartrita.cli.exits import exit_of, line_of
+from cartrita.errors import CartritaError
+
+COMMANDS = {
+    "up": ("cartrita.cli.lifecycle:up", "Start an instance on this machine."),
+    "down": ("cartrita.cli.lifecycle:down", "Let accepted tasks end, then end the instance."),
+    "run": ("cartrita.cli.run:run", "Run a task and print what became of it."),
+    "tasks": ("cartrita.cli.tasks:app", "Look at tasks and cancel them."),
+    "agents": ("cartrita.cli.agents:app", "List the agents and their task types."),
+    "tree": ("cartrita.cli.tree:tree", "Show the live tree of actors."),
+    "status": ("cartrita.cli.status:status", "Tell whether the instance runs and is healthy."),
+    "doctor": ("cartrita.cli.doctor:doctor", "Check that this machine can run an instance."),
+    "config": ("cartrita.cli.config:app", "Show the settings and where they come from."),
+    "login": ("cartrita.cli.login:login", "Sign in, for the commands that follow."),
+    "version": ("cartrita.cli.version:version", "Print the version."),
+}
+"""Each command: where it is, and its line in the list of commands."""
+
+
+class Commands(TyperGroup):
+    """Lists its commands without loading them, and tells of errors in one line."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, (_, summary) in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=summary))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Load the command that runs."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, loaded(name) if name in COMMANDS else command, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except CartritaError as error:
+            typer.echo(f"cartrita: {line_of(error)}", err=True)
+            raise typer.Exit(exit_of(error)) from None
+
+
+def loaded(name: str) -> Any:
+    """Return a command: a function is one, and a Typer application a group of them."""
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    target = getattr(import_module(module), attribute)
+    if not isinstance(target, typer.Typer):
+        single = typer.Typer(add_completion=False)
+        single.command(name)(target)
+        target = single
+    return get_command(target)

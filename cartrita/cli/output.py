@@ -1,0 +1,62 @@
+"""How commands print."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.json import JSON
+from rich.text import Text
+
+from cartrita.client.models import TaskOutcome
+from cartrita.protocol.task import TaskStatus
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+COLORS = {
+    TaskStatus.PENDING: "blue",
+    TaskStatus.RUNNING: "blue",
+    TaskStatus.COMPLETED: "green",
+    TaskStatus.FAILED: "red",
+    TaskStatus.CANCELLED: "yellow",
+    TaskStatus.TIMEOUT: "red",
+}
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_outcome(outcome: TaskOutcome, *, as_json: bool) -> None:
+    """Print a task."""
+    if as_json:
+        print_json(outcome.to_wire())
+        return
+    console = Console(highlight=False)
+    console.print(Text.assemble((outcome.status, COLORS[outcome.status]), " ", outcome.task_id))
+    if outcome.result is not None:
+        console.print(JSON.from_data(outcome.result), soft_wrap=True)
+    if outcome.error_message:
+        what = " ".join(filter(None, (outcome.error_code, outcome.reason)))
+        console.print(Text.assemble((what, "red"), ": ", outcome.error_message), soft_wrap=True)
+    for warning in outcome.warnings:
+        console.print(Text.assemble(("warning", "yellow"), ": ", warning), soft_wrap=True)
+    if outcome.status.terminal:
+        console.print(Text(" · ".join(_facts(outcome)), style="dim"), soft_wrap=True)
+
+
+def _facts(outcome: TaskOutcome) -> list[str]:
+    took = outcome.metrics
+    facts = [
+        f"ran {took.processing_time_ms:.1f} ms",
+        f"queued {took.queue_time_ms:.1f} ms",
+        f"${took.cost_usd:.6g}",
+    ]
+    optional = {
+        "{} tokens": took.tokens_used,
+        "{} retries": took.retry_count,
+        "{}": took.model_used,
+        "trace {}": outcome.trace_id,
+    }
+    return facts + [text.format(value) for text, value in optional.items() if value]

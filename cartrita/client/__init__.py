@@ -1,0 +1,17 @@
+"""The Python client of the HTTP API, blocking and asynchronous."""
+
+from cartrita.client.asynchronous import AsyncClient, AsyncTaskHandle
+from cartrita.client.blocking import Client, TaskHandle
+from cartrita.client.calls import TaskOptions
+from cartrita.client.models import Account, TaskOutcome, TaskType
+
+__all__ = [
+    "Account",
+    "AsyncClient",
+    "AsyncTaskHandle",
+    "Client",
+    "TaskHandle",
+    "TaskOptions",
+    "TaskOutcome",
+    "TaskType",
+]

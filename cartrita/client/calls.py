@@ -1,0 +1,168 @@
+"""Builds the calls of the API."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal, TypedDict
+from uuid import UUID
+
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from cartrita.client.steps import Call
+from cartrita.clock import new_id
+from cartrita.errors import InvalidParameters
+from cartrita.protocol.task import Budget, Preferences, TaskRequest
+from cartrita.protocol.wire import WireModel, field_errors
+
+LONGEST_LOOK = 30.0
+"""Seconds one look at a task waits for its end; the server allows 60."""
+
+SILENCE = 60.0
+"""Seconds a submission may be silent before the task is looked at instead."""
+
+ANSWER = 10.0
+"""Seconds a server may take to answer what needs no waiting."""
+
+Parameters = Mapping[str, Any] | WireModel
+
+
+class TaskOptions(TypedDict, total=False):
+    """What may be said of a task beside its type and parameters.
+
+    Attributes:
+        priority: 0 to 10, 5 by default; higher runs first.
+        timeout: Seconds from acceptance to the end, queue included; the type's by default.
+        deadline: The earlier of this and `timeout` holds. It needs a time zone.
+        task_id: A UUID; a repeat with the same one is the same task. Minted by default.
+        delivery: What may happen to it when its host dies; the type's by default.
+        session_id: The conversation it belongs to.
+        workspace_id: The tenant; the user's own by default.
+        budget: The ceiling of this task and its children.
+        preferences: Hints to model selection.
+        idempotency_key: Repeats with the same one within a day are the same task.
+        traceparent: The W3C trace to continue.
+    """
+
+    priority: int
+    timeout: float
+    deadline: datetime
+    task_id: str | UUID
+    delivery: Literal["AT_MOST_ONCE", "AT_LEAST_ONCE", "EXACTLY_ONCE"]
+    session_id: str
+    workspace_id: str
+    budget: Budget
+    preferences: Preferences
+    preferred_agent: str
+    metadata: Mapping[str, str]
+    idempotency_key: str
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A task to be submitted, under an id of its own.
+
+    Attributes:
+        patience: Seconds its caller gave it, if any.
+    """
+
+    task_id: str
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    patience: float | None
+
+    def waiting(self) -> Call:
+        """Submit it and wait for its end."""
+        return self._call(self.headers, SILENCE)
+
+    def asynchronous(self) -> Call:
+        """Submit it and wait for its acceptance."""
+        return self._call({**self.headers, "Prefer": "respond-async"}, 2 * ANSWER)
+
+    def _call(self, headers: Mapping[str, str], timeout: float) -> Call:
+        return Call("POST", "/v3/tasks", self.body, headers=headers, timeout=timeout)
+
+
+def submission(task_type: str, parameters: Parameters | None, options: TaskOptions) -> Submission:
+    """Describe a task that is to be submitted.
+
+    Raises:
+        InvalidParameters: It cannot be written as a request.
+    """
+    fields: dict[str, Any] = dict(options)
+    key, trace = fields.pop("idempotency_key", None), fields.pop("traceparent", None)
+    seconds: float | None = fields.pop("timeout", None)
+    fields["timeout"] = None if seconds is None else round(seconds * 1000)
+    fields.setdefault("task_id", new_id())
+    fields.update(task_type=task_type, parameters=_plain(parameters))
+    try:
+        request = TaskRequest.model_validate(fields)
+    except ValidationError as error:
+        wrong = field_errors(error)
+        names = "; ".join(f"{item.field}: {item.message}" for item in wrong)
+        raise InvalidParameters(f"This is no task: {names}.", fields=wrong) from None
+    headers = {"Idempotency-Key": key, "traceparent": trace}
+    return Submission(
+        task_id=str(request.task_id),
+        body=_json(request.to_wire()),
+        headers={name: text for name, text in headers.items() if text is not None},
+        patience=seconds,
+    )
+
+
+def _plain(parameters: Parameters | None) -> Mapping[str, Any]:
+    return parameters.to_wire() if isinstance(parameters, WireModel) else parameters or {}
+
+
+def _json(value: Any) -> bytes:
+    """Write JSON, which knows neither NaN nor lone surrogates."""
+    try:
+        return json.dumps(to_jsonable_python(value), allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, PydanticSerializationError) as error:
+        raise InvalidParameters(f"This cannot be written as JSON: {error}.") from None
+
+
+def look(task_id: str | UUID, wait: float = 0.0) -> Call:
+    """Look at a task; the server waits up to `wait` seconds for its end."""
+    seconds = min(max(wait, 0.0), LONGEST_LOOK)
+    query = {"wait": f"{seconds:.3f}"} if seconds else {}
+    return replace(_task("GET", task_id), query=query, timeout=seconds + ANSWER)
+
+
+def cancellation(task_id: str | UUID) -> Call:
+    """Cancel a task."""
+    return _task("DELETE", task_id)
+
+
+def _task(method: str, task_id: str | UUID) -> Call:
+    try:
+        return Call(method, f"/v3/tasks/{UUID(str(task_id))}")
+    except ValueError:
+        wrong = [("taskId", "is not a UUID")]
+        raise InvalidParameters(f"{task_id!r} is no task id: it is a UUID.", None, wrong) from None
+
+
+def registration(email: str, password: str, name: str) -> Call:
+    """Make an account. A repeat would find the address taken."""
+    body = _json({"email": email, "password": password, "name": name})
+    return Call("POST", "/auth/register", body, private=False, repeatable=False)
+
+
+def sign_in(email: str, password: str) -> Call:
+    """Open a session."""
+    body = _json({"email": email, "password": password})
+    return Call("POST", "/auth/login", body, private=False)
+
+
+def refreshment(refresh_token: str) -> Call:
+    """Open another session. A repeat would look like a thief, and end them all."""
+    body = _json({"refreshToken": refresh_token})
+    return Call("POST", "/auth/refresh", body, private=False, repeatable=False)
+
+
+CATALOGUE = Call("GET", "/v3/catalog")
+TREE = Call("GET", "/v3/tree")
+ME = Call("GET", "/auth/me")
+HEALTH = Call("GET", "/health", timeout=ANSWER, private=False)

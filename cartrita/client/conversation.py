@@ -1,0 +1,151 @@
+"""What is said to the API, and in which order."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from cartrita.client import calls
+from cartrita.client.calls import Submission
+from cartrita.client.exchange import Exchange, Login
+from cartrita.client.models import Account, Cancelled, Catalogue, TaskOutcome, TaskType
+from cartrita.client.patience import Patience
+from cartrita.client.problems import checked, read, read_object
+from cartrita.client.steps import Call, Flow, Pause, Reply
+from cartrita.errors import CartritaError, ChannelLost, ErrorCode, NotFound, StillRunning
+
+_UNHEALTHY = 503
+
+
+class Conversation:
+    """Every flow of a client."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    # --- tasks
+
+    def complete(self, task: Submission) -> Flow[TaskOutcome]:
+        """Submit a task and follow it to its end.
+
+        The server knows the task's id, so a lost answer is looked for before anything is sent
+        again, and what is sent again is the same task.
+        """
+        patience = self._exchange.patience(task.patience)
+        return (yield from self._follow(task.task_id, task.waiting(), patience, _ended))
+
+    def submit(self, task: Submission) -> Flow[TaskOutcome]:
+        """Submit a task and return as soon as it is accepted."""
+        patience = self._exchange.patience(None)
+        return (yield from self._follow(task.task_id, task.asynchronous(), patience, _known))
+
+    def wait(self, task_id: str | UUID, timeout: float | None) -> Flow[TaskOutcome]:
+        """Follow a task to its end."""
+        patience = self._exchange.patience(timeout)
+        return (yield from self._follow(str(task_id), None, patience, _ended))
+
+    def _follow(
+        self,
+        task_id: str,
+        submission: Call | None,
+        patience: Patience,
+        enough: Callable[[TaskOutcome], bool],
+    ) -> Flow[TaskOutcome]:
+        call = submission or calls.look(task_id, patience.left)
+        while True:
+            try:
+                outcome = read(TaskOutcome, (yield from self._exchange.once(call, patience)))
+            except NotFound:
+                if submission is None or call is submission:
+                    raise
+                call = submission  # it never arrived
+                continue
+            except CartritaError as error:
+                yield _pause(error, task_id, patience)
+                call = calls.look(task_id) if _doubtful(error) else call
+                continue
+            if enough(outcome):
+                return outcome
+            if patience.left <= 0:
+                raise _unended(outcome.task_id, patience)
+            patience.succeeded()
+            task_id = outcome.task_id
+            call = calls.look(task_id, patience.left)
+
+    def get(self, task_id: str | UUID) -> Flow[TaskOutcome]:
+        """Look at a task."""
+        reply = yield from self._exchange.ask(calls.look(task_id))
+        return read(TaskOutcome, reply)
+
+    def cancel(self, task_id: str | UUID) -> Flow[bool]:
+        """Cancel a task."""
+        reply = yield from self._exchange.ask(calls.cancellation(task_id))
+        return read(Cancelled, reply).cancelled
+
+    # --- the system
+
+    def catalog(self) -> Flow[list[TaskType]]:
+        """List the task types."""
+        reply = yield from self._exchange.ask(calls.CATALOGUE)
+        return read(Catalogue, reply).tasks
+
+    def tree(self) -> Flow[dict[str, Any]]:
+        """Look at the live actors."""
+        reply = yield from self._exchange.ask(calls.TREE)
+        return read_object(reply)
+
+    def health(self) -> Flow[dict[str, Any]]:
+        """Look at the health of queues and services; bad health is an answer, too."""
+        patience = self._exchange.patience(None)
+        while True:
+            answer = yield calls.HEALTH
+            if isinstance(answer, Reply) and answer.status == _UNHEALTHY:
+                body = read_object(answer)
+                if "queues" in body:
+                    return body
+            try:
+                return read_object(checked(answer))
+            except CartritaError as error:
+                yield patience.after(error, repeatable=True)
+
+    # --- accounts
+
+    def me(self) -> Flow[Account]:
+        """Look at one's own account."""
+        reply = yield from self._exchange.ask(calls.ME)
+        return read(Account, reply)
+
+    def register(self, email: str, password: str, name: str) -> Flow[Account]:
+        """Make an account and sign in."""
+        call = calls.registration(email, password, name)
+        return (yield from self._exchange.enter(Login(email, password), call))
+
+    def login(self, email: str, password: str) -> Flow[Account]:
+        """Sign in."""
+        call = calls.sign_in(email, password)
+        return (yield from self._exchange.enter(Login(email, password), call))
+
+
+def _doubtful(error: CartritaError) -> bool:
+    """Tell whether the task may have been accepted all the same."""
+    return isinstance(error, ChannelLost) or error.code is ErrorCode.SERVICE_UNAVAILABLE
+
+
+def _pause(error: CartritaError, task_id: str, patience: Patience) -> Pause:
+    if _doubtful(error) and patience.left <= 0:
+        raise _unended(task_id, patience) from error
+    return patience.after(error, repeatable=True)
+
+
+def _ended(outcome: TaskOutcome) -> bool:
+    return outcome.status.terminal
+
+
+def _known(_outcome: TaskOutcome) -> bool:
+    return True
+
+
+def _unended(task_id: str, patience: Patience) -> StillRunning:
+    return StillRunning(
+        f"Task {task_id!r} has not ended within {patience.seconds:g} s; it may go on: wait for "
+        "it again, or cancel it."
+    )

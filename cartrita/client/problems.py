@@ -1,0 +1,144 @@
+"""Turns what went wrong on the wire into the classes of `cartrita.errors`."""
+
+import json
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from cartrita.client.steps import Lost, Reply
+from cartrita.errors import (
+    AuthenticationFailed,
+    AuthorizationFailed,
+    CartritaError,
+    ChannelLost,
+    InternalFailure,
+    InvalidMessage,
+    NetworkFailed,
+    NotFound,
+    RateLimitExceeded,
+    ResourceLimitExceeded,
+    ServiceUnavailable,
+    leaves,
+)
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_OK = range(200, 300)
+_CLIENT_ERRORS = range(400, 500)
+_BY_STATUS: dict[int, type[CartritaError]] = {
+    401: AuthenticationFailed,
+    403: AuthorizationFailed,
+    404: NotFound,
+    413: ResourceLimitExceeded,
+    429: RateLimitExceeded,
+    502: ServiceUnavailable,
+    503: ServiceUnavailable,
+    504: ServiceUnavailable,
+}
+
+
+def _kinds() -> dict[tuple[str, str | None], type[CartritaError]]:
+    found: dict[tuple[str, str | None], type[CartritaError]] = {}
+    for kind in leaves().values():
+        found.setdefault((kind.code, kind.default_reason), kind)
+    return found
+
+
+_KINDS = _kinds()
+
+
+def failure_of(
+    code: str,
+    message: str,
+    reason: str | None = None,
+    fields: list[tuple[str, str]] | None = None,
+    retry_after: float | None = None,
+) -> CartritaError:
+    """Return the error of a code; its reason may name a finer class."""
+    kind = _KINDS.get((code, reason)) or _KINDS.get((code, None), InternalFailure)
+    return kind(message, reason, fields or (), retry_after)
+
+
+def checked(answer: Reply | Lost | None) -> Reply:
+    """Return an answer that came and is not a refusal.
+
+    Raises:
+        NetworkFailed: None came, because the call could not be sent.
+        ChannelLost: None came, and the server may have read the call.
+        CartritaError: It is a refusal.
+    """
+    assert answer is not None
+    if isinstance(answer, Lost):
+        raise ChannelLost(answer.why) if answer.sent else NetworkFailed(answer.why)
+    if answer.status in _OK:
+        return answer
+    raise refusal(answer)
+
+
+def refusal(reply: Reply) -> CartritaError:
+    """Return the error that a problem document tells of; without one, the status decides."""
+    body = _object(reply.body)
+    retry_after = _seconds(reply.headers.get("retry-after"))
+    detail = str(body.get("detail") or f"The server answered {reply.status} and does not say why.")
+    reason = str(body["reason"]) if body.get("reason") else None
+    if "code" not in body:
+        error = _kind_of(reply.status)(detail, reason, (), retry_after)
+    else:
+        error = failure_of(str(body["code"]), detail, reason, _fields(body), retry_after)
+    if body.get("traceId"):
+        error.add_note(f"trace {body['traceId']}")
+    return error
+
+
+def _kind_of(status: int) -> type[CartritaError]:
+    default = InvalidMessage if status in _CLIENT_ERRORS else InternalFailure
+    return _BY_STATUS.get(status, default)
+
+
+def _fields(body: dict[str, Any]) -> list[tuple[str, str]]:
+    items = body.get("errors")
+    rows = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    return [(str(row.get("field", "")), str(row.get("message", ""))) for row in rows]
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return max(float(text), 0.0) if text else None
+    except ValueError:  # an HTTP date, which our servers never send
+        return None
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def read(model: type[Model], reply: Reply) -> Model:
+    """Read an answer's body.
+
+    Raises:
+        InternalFailure: It is something else, so perhaps the address is somebody else's.
+    """
+    try:
+        return model.model_validate_json(reply.body)
+    except ValidationError:
+        raise _stranger(model.__name__) from None
+
+
+def read_object(reply: Reply) -> dict[str, Any]:
+    """Read an answer's body as plain JSON.
+
+    Raises:
+        InternalFailure: It is no JSON object.
+    """
+    body = _object(reply.body)
+    if not body:
+        raise _stranger("JSON object")
+    return body
+
+
+def _stranger(expected: str) -> InternalFailure:
+    return InternalFailure(f"The answer is no {expected}: check that the address is Cartrita's.")

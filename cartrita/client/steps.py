@@ -1,0 +1,69 @@
+"""The steps of a conversation with the API, without any I/O.
+
+A *flow* is a generator that yields steps and is sent what became of them, so that the
+blocking and the asynchronous client share every decision and differ in how they wait.
+"""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Send this and wait for the answer.
+
+    Attributes:
+        timeout: Seconds the server may be silent.
+        private: Whether it needs a token.
+        repeatable: Whether sending it twice does what sending it once does.
+    """
+
+    method: str
+    path: str
+    body: bytes | None = field(default=None, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout: float = 30.0
+    private: bool = True
+    repeatable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """Run this flow while no other flow of the same client runs one."""
+
+    flow: "Flow[None]"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the server answered; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """No answer came.
+
+    Attributes:
+        sent: Whether the server may have read the call.
+    """
+
+    why: str
+    sent: bool
+
+
+Flow = Generator["Call | Pause | Alone", "Reply | Lost | None", T]
