@@ -5,7 +5,6 @@ import hashlib
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -27,7 +26,7 @@ from cartrita.errors import (
     StaleEpoch,
     TaskTimeout,
 )
-from cartrita.journal import Stories, TaskRecord, TaskState, fold, nano
+from cartrita.journal import Stories, TaskRecord, TaskState, fold
 from cartrita.policy.chain import Job, chain
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import Delivery, TaskRequest
@@ -94,8 +93,7 @@ class Door:
             CartritaError: The task was not accepted; the class says why.
         """
         spec = self.catalog.task(request.task_type)
-        record = self._record(request, spec, who)
-        record = replace(record, idempotency_key=idempotency_key, trace=continue_trace(traceparent))
+        record = self._record(request, spec, who, idempotency_key, continue_trace(traceparent))
         await self._admit(Job(spec, self._parse(spec, request), self._context(record)))
         shard = await self._shard(spec, who)
         return await self._ask(shard, record, wait=wait)
@@ -113,7 +111,9 @@ class Door:
                 f"{spec.name!r} does not take these parameters: see {names}.", fields=fields
             ) from error
 
-    def _record(self, request: TaskRequest, spec: TaskSpec, who: Principal) -> TaskRecord:
+    def _record(
+        self, request: TaskRequest, spec: TaskSpec, who: Principal, key: str | None, trace: str
+    ) -> TaskRecord:
         now = self._clock.now()
         budget = request.budget
         packed = pack([spec.name, request.parameters])
@@ -143,7 +143,9 @@ class Door:
             preferred_agent=request.preferred_agent,
             preferences=preferences.model_dump() if preferences else {},
             metadata=dict(request.metadata),
-            reserve_nano=nano(spec.cost.max_usd),
+            trace=trace,
+            idempotency_key=key,
+            reserve_nano=spec.cost.max_nano,
             reserve_tokens=spec.cost.max_tokens,
             max_usd=budget.max_usd if budget else None,
             max_tokens=budget.max_tokens if budget else None,

@@ -3,8 +3,9 @@
 from decimal import Decimal
 from typing import Any
 
+from cartrita.cost.price import nano
 from cartrita.errors import AgentFailed, CartritaError, Reason, TaskCancelled, TaskTimeout
-from cartrita.journal import Settlement, TaskRecord, nano
+from cartrita.journal import Settlement, TaskRecord
 from cartrita.protocol.task import TaskStatus
 from cartrita.telemetry.metrics import (
     COST_INCURRED,

@@ -26,7 +26,16 @@ from cartrita.errors import (
     TaskCancelled,
     TaskTimeout,
 )
-from cartrita.journal import Event, EventKind, Journal, Stories, TaskRecord, Verdict, fold
+from cartrita.journal import (
+    Event,
+    EventKind,
+    Journal,
+    Settlement,
+    Stories,
+    TaskRecord,
+    Verdict,
+    fold,
+)
 from cartrita.protocol.task import Delivery, TaskStatus
 from cartrita.telemetry.log import get_logger
 from cartrita.telemetry.metrics import (
@@ -136,7 +145,6 @@ class Supervisor:
         if waiting >= self._limits.queue + self._limits.concurrency - self._running:
             seconds = self._rate.seconds_for(waiting)
             raise QueueFull(f"{waiting} tasks wait for {self.shard!r}.", retry_after=seconds)
-        record = record.accepted(self._clock.now())
         cell = Cell(record, spec.agent, self._clock.monotonic())
         self._cells[record.task_id] = cell
         self._admitting += 1
@@ -293,7 +301,7 @@ class Supervisor:
         queued = (cell.began or self._clock.monotonic()) - cell.since
         response = respond(cell.record, outcome, queued=queued, attempts=cell.attempts)
         end = Event.end(cell.record.task_id, TaskStatus(response["status"]), response)
-        settled = self._journal.append(end, used(response))
+        settled = self._journal.append(end, _settlement(cell.record, response))
         settled.add_done_callback(lambda done: self._finished(cell, response, done))
 
     def _finished(self, cell: Cell, response: dict[str, Any], done: asyncio.Future[bool]) -> None:
@@ -349,6 +357,11 @@ class Supervisor:
             await self._fleet.stop()
         await self._journal.close()
         self.state = "down"
+
+
+def _settlement(record: TaskRecord, response: dict[str, Any]) -> Settlement | None:
+    """Return what a task used, where something was reserved for it."""
+    return used(response) if record.reserve_nano or record.reserve_tokens else None
 
 
 def _repeatable(record: TaskRecord) -> bool:

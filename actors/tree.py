@@ -64,9 +64,9 @@ class TreeConfig:
     def needs(self) -> spawn.Needs:
         """What every actor's process is given: one thread for numeric code, shared metrics."""
         threads = tuple((name, "1") for name in _THREADS)
-        return spawn.Needs(
-            environment=(*threads, ("PROMETHEUS_MULTIPROC_DIR", str(self.metrics_dir)))
-        )
+        metrics = ("PROMETHEUS_MULTIPROC_DIR", str(self.metrics_dir))
+        # LangChain would send what it runs elsewhere, if a variable of the user's says so.
+        return spawn.Needs(environment=(*threads, metrics, ("LANGSMITH_TRACING", "false")))
 
 
 @lru_cache(maxsize=1)

@@ -31,6 +31,8 @@ from cartrita.telemetry.log import get_logger
 
 log = get_logger(__name__)
 
+_NONE = Preferences()
+
 
 @dataclass(slots=True)
 class _Work:
@@ -127,8 +129,8 @@ class WorkerHost:
             deadline=deadline,
             attempt=attempt,
             trace=record.trace,
-            budget=Budget(max_usd=record.max_usd, max_tokens=record.max_tokens),
-            preferences=Preferences.model_validate(record.preferences),
+            budget=_budget(record),
+            preferences=_preferences(record),
             metadata=record.metadata,
             clock=self._clock,
         )
@@ -152,6 +154,16 @@ class WorkerHost:
         if model:
             outcome["metrics"]["modelUsed"] = model
         return outcome
+
+
+def _budget(record: TaskRecord) -> Budget | None:
+    if record.max_usd is None and record.max_tokens is None:
+        return None
+    return Budget(max_usd=record.max_usd, max_tokens=record.max_tokens)
+
+
+def _preferences(record: TaskRecord) -> Preferences:
+    return Preferences.model_validate(record.preferences) if record.preferences else _NONE
 
 
 def _model_of(result: dict[str, Any] | None, usages: list[Usage]) -> str | None:

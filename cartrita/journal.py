@@ -7,26 +7,15 @@ A task is *accepted* only when its first event is durable.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Protocol
 
 from cartrita.protocol.principal import Principal, Role
 from cartrita.protocol.task import Delivery, TaskStatus
 
-NANO = Decimal(10) ** 9
-"""Money is stored in whole billionths of a dollar: token prices have that many places."""
-
 _END_STEP = 1 << 62
 _ATTEMPT_SHIFT = 32
-
-
-def nano(usd: Decimal | float) -> int:
-    """Return USD as billionths, rounded up: a budget may be charged too much, never too little."""
-    exact = (Decimal(str(usd)) * NANO).normalize()
-    whole = int(exact)
-    return whole + (exact > whole)
 
 
 class EventKind(IntEnum):
@@ -63,6 +52,7 @@ class TaskRecord:
 
     Attributes:
         digest: Of what was asked; tells a repeat from another task under the same id.
+        accepted_at: Unix seconds at which it came in.
         priority: 0-10, higher first.
         deadline: Unix seconds at which the task times out.
         reserve_usd: The worst case in USD that admission reserves.
@@ -125,10 +115,6 @@ class TaskRecord:
         values[3] = Principal(user, tenant, Role(role), tuple(scopes))
         values[8] = Delivery(row[8])
         return cls(*values)
-
-    def accepted(self, at: float) -> "TaskRecord":
-        """Return this record with the time of its acceptance."""
-        return replace(self, accepted_at=at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, get_type_hints
 
 import asyncpg
 from pydantic import SecretStr
@@ -33,7 +33,6 @@ from cartrita.storage.ports import Memories
 from cartrita.storage.postgres.users import PostgresUsers
 from cartrita.storage.probes import PostgresProbe, RedisProbe
 
-T = TypeVar("T")
 Factory = Callable[["Services"], Any | Awaitable[Any]]
 
 
@@ -48,7 +47,7 @@ class Services:
         self._factories = dict(factories)
         self._open: dict[Any, Any] = {}
 
-    async def get(self, port: type[T]) -> T:
+    async def get(self, port: Any) -> Any:
         """Return the adapter of a port.
 
         Raises:
@@ -60,8 +59,7 @@ class Services:
                 raise ConfigurationInvalid(f"Nothing provides the port {port.__name__!r}.")
             made = factory(self)
             self._open[port] = await made if inspect.isawaitable(made) else made
-        adapter: T = self._open[port]
-        return adapter
+        return self._open[port]
 
     async def build(self, agent: type[Agent]) -> Agent:
         """Make an agent with the ports its constructor's annotations name."""
@@ -112,59 +110,67 @@ def database_probes(settings: Settings) -> list[Probe]:
     return found + ([RedisProbe(redis)] if redis else [])
 
 
-def open_services(settings: Settings) -> Services:
-    """Return what agents are given, opened on first use with what the settings name.
+class _Openers:
+    """How each port is opened with what the settings name.
 
     The adapters are imported here, one by one, so that a process pays only for those its
     agents ask for.
     """
-    # ruff: noqa: PLC0415
-    models = settings.models
 
-    async def pool(_services: Services) -> Any:
-        url = _text(settings.postgres.dsn)
+    # ruff: noqa: PLC0415
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._models = settings, settings.models
+
+    async def pool(self, _services: Services) -> asyncpg.Pool:
+        postgres = self._settings.postgres
+        url = _text(postgres.dsn)
         if url is None:
             raise ConfigurationInvalid("No Postgres is named: set CARTRITA_POSTGRES__URL.")
-        cache = settings.postgres.statement_cache_size
+        cache = postgres.statement_cache_size
         return await asyncpg.create_pool(url, min_size=0, max_size=4, statement_cache_size=cache)
 
-    def embedder(_services: Services) -> Any:
+    def embedder(self, _services: Services) -> Embedder:
         from cartrita.providers.embedded.minilm import MiniLm
 
-        return MiniLm(models.embedding_path)
+        return MiniLm(self._models.embedding_path)
 
-    async def summarizer(services: Services) -> Any:
+    async def counter(self, services: Services) -> TokenCounter:
+        counter: TokenCounter = await services.get(Embedder)
+        return counter
+
+    async def summarizer(self, services: Services) -> Summarizer:
         from cartrita.providers.embedded.summarizer import ExtractiveSummarizer
 
         return ExtractiveSummarizer(await services.get(Embedder), await services.get(TokenCounter))
 
-    async def classifier(services: Services) -> Any:
+    async def classifier(self, services: Services) -> TextClassifier:
         from cartrita.providers.embedded.classifier import EmbeddedClassifier
 
         return EmbeddedClassifier(await services.get(Embedder))
 
-    async def answerer(services: Services) -> Any:
+    async def answerer(self, services: Services) -> QuestionAnswerer:
         from cartrita.providers.embedded.passages import SentenceRetrieval
 
         return SentenceRetrieval(await services.get(Embedder))
 
-    def sql(_services: Services) -> Any:
+    def sql(self, _services: Services) -> SqlEngine:
         from cartrita.providers.embedded.duck import DuckDb
 
         return DuckDb()
 
-    async def chat(services: Services) -> Any:
+    async def chat(self, services: Services) -> ChatModels:
         from cartrita.providers.chat_models import chat_models
 
         return chat_models(
-            api_key=_text(models.openai_api_key),
-            base_url=models.openai_base_url,
-            organization=models.openai_organization,
-            default_model=models.chat_model,
+            api_key=_text(self._models.openai_api_key),
+            base_url=self._models.openai_base_url,
+            organization=self._models.openai_organization,
+            default_model=self._models.chat_model,
             embedder=await services.get(Embedder),
         )
 
-    async def tools(services: Services) -> Any:
+    async def tools(self, services: Services) -> Toolbox:
         from cartrita.providers.embedded.toolbox import BuiltinTools
 
         return BuiltinTools(
@@ -174,26 +180,31 @@ def open_services(settings: Settings) -> Services:
             await services.get(TextClassifier),
         )
 
-    async def memories(services: Services) -> Any:
+    async def memories(self, services: Services) -> Memories:
         from cartrita.storage.postgres.memories import PostgresMemories
 
         return PostgresMemories(await services.get(asyncpg.Pool))
 
-    async def probes(services: Services) -> Any:
-        return ProbeSet([*database_probes(settings), ModelProbe(await services.get(Embedder))])
+    async def probes(self, services: Services) -> Probes:
+        embedder = ModelProbe(await services.get(Embedder))
+        return ProbeSet([*database_probes(self._settings), embedder])
 
+
+def open_services(settings: Settings) -> Services:
+    """Return what agents are given, opened on first use with what the settings name."""
+    openers = _Openers(settings)
     return Services(
         {
-            asyncpg.Pool: pool,
-            Embedder: embedder,
-            TokenCounter: lambda services: services.get(Embedder),
-            Summarizer: summarizer,
-            TextClassifier: classifier,
-            QuestionAnswerer: answerer,
-            SqlEngine: sql,
-            ChatModels: chat,
-            Toolbox: tools,
-            Memories: memories,
-            Probes: probes,
+            asyncpg.Pool: openers.pool,
+            Embedder: openers.embedder,
+            TokenCounter: openers.counter,
+            Summarizer: openers.summarizer,
+            TextClassifier: openers.classifier,
+            QuestionAnswerer: openers.answerer,
+            SqlEngine: openers.sql,
+            ChatModels: openers.chat,
+            Toolbox: openers.tools,
+            Memories: openers.memories,
+            Probes: openers.probes,
         }
     )

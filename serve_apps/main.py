@@ -131,7 +131,6 @@ def application(config: TreeConfig) -> Application:
     """Return the Serve application of an instance whose tree runs."""
     settings = config.settings
     deployment = serve.deployment(
-        serve.ingress()(Gateway),
         name="gateway",
         num_replicas=settings.server.gateway_replicas,
         max_ongoing_requests=MAX_ONGOING,
@@ -142,7 +141,7 @@ def application(config: TreeConfig) -> Application:
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
         graceful_shutdown_timeout_s=20,
     )
-    app: Application = deployment.bind(config)
+    app: Application = deployment(serve.ingress()(Gateway)).bind(config)
     return app
 
 

@@ -2,6 +2,7 @@
 
 import math
 from typing import Any
+from urllib.parse import quote
 
 from pydantic_core import to_json
 from starlette.responses import Response
@@ -14,6 +15,9 @@ from cartrita.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS = 100
+LONGEST_DETAIL, LONGEST_FIELD = 2000, 200
+"""Characters: what a client wrote comes back in these, and it may have written a megabyte."""
 
 STATUS: dict[ErrorCode, int] = {
     ErrorCode.INVALID_MESSAGE_FORMAT: 400,
@@ -60,20 +64,28 @@ def problem(
         "type": f"urn:cartrita:problem:{error.code.lower().replace('_', '-')}",
         "title": title,
         "status": status,
-        "detail": error.message,
+        "detail": _cut(error.message, LONGEST_DETAIL),
         "code": error.code,
         "retryable": error.retryable,
     }
-    optional = {"instance": instance, "reason": error.reason, "traceId": trace_id}
+    where = quote(instance[:LONGEST_DETAIL]) if instance else None  # a URI reference
+    optional = {"instance": where, "reason": error.reason, "traceId": trace_id}
     body.update({key: value for key, value in optional.items() if value})
     if error.fields:
-        body["errors"] = [{"field": f.field, "message": f.message} for f in error.fields]
+        body["errors"] = [
+            {"field": _cut(f.field, LONGEST_FIELD), "message": _cut(f.message, LONGEST_DETAIL)}
+            for f in error.fields[:MOST_ERRORS]
+        ]
     return Response(to_json(body), status, _headers(error, status), MEDIA_TYPE)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _headers(error: CartritaError, status: int) -> dict[str, str]:
     headers = {}
-    if error.retry_after is not None or status in (429, 503):
+    if error.retry_after is not None or status in (409, 429, 503):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
     if status == 401:  # noqa: PLR2004 - RFC 9110 demands the challenge
         headers["WWW-Authenticate"] = 'Bearer realm="cartrita", error="invalid_token"'

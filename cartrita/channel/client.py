@@ -12,6 +12,7 @@ from cartrita.errors import (
     AuthenticationFailed,
     CartritaError,
     ChannelLost,
+    InvalidMessage,
     TaskTimeout,
     from_wire,
 )
@@ -83,8 +84,13 @@ class Channel(Link):
         """Introduce ourselves and wait for the server's judgement."""
         self.send(Kind.HELLO, 0, VERSION, token, peer, epoch)
         welcome = await asyncio.wait_for(self._welcome, CONNECT_TIMEOUT)
-        self.server, self.epoch = welcome[3], welcome[4]
-        self._window = asyncio.Semaphore(welcome[5])
+        try:
+            _, _, version, self.server, self.epoch, window = welcome
+            self._window = asyncio.Semaphore(window)
+        except (TypeError, ValueError) as error:
+            raise InvalidMessage(f"This is no welcome: {welcome!r}") from error
+        if version != VERSION:
+            raise InvalidMessage(f"{self.server!r} speaks version {version!r}, we {VERSION}.")
         self._beat = self._loop.call_later(HEARTBEAT, self._ping)
 
     def _ping(self) -> None:
@@ -110,20 +116,38 @@ class Channel(Link):
             ChannelLost: The connection ended first; whether the work was done is unknown.
             CartritaError: What the server failed with.
         """
-        async with self._window:
-            if self._writable is not None:
+        if self._writable is not None or self._window.locked():
+            timeout = await self._turn(method, timeout)
+        else:
+            await self._window.acquire()
+        try:
+            return await self._ask(method, payload, timeout, trace)
+        finally:
+            self._window.release()
+
+    async def _turn(self, method: str, timeout: float) -> float:
+        """Wait for a place in the window and a peer that reads; returns the time left."""
+        ends = self._loop.time() + timeout
+        try:
+            async with asyncio.timeout_at(ends):
                 await self.drain()
-            self._next += 1
-            ident, future = self._next, self._loop.create_future()
-            self.send(Kind.REQUEST, ident, method, max(1, int(timeout * 1000)), trace, payload)
-            self._pending[ident] = future
-            timer = self._loop.call_later(timeout, self._expire, ident, method)
-            try:
-                return await future
-            finally:
-                timer.cancel()
-                if self._pending.pop(ident, None) is not None:
-                    self._cancel(ident)
+                await self._window.acquire()
+        except TimeoutError:
+            raise TaskTimeout(f"{self.server!r} had no room for {method!r} in time.") from None
+        return ends - self._loop.time()
+
+    async def _ask(self, method: str, payload: Any, timeout: float, trace: str | None) -> Any:
+        self._next += 1
+        ident, future = self._next, self._loop.create_future()
+        self.send(Kind.REQUEST, ident, method, max(1, int(timeout * 1000)), trace, payload)
+        self._pending[ident] = future
+        timer = self._loop.call_later(timeout, self._expire, ident, method)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+            if self._pending.pop(ident, None) is not None:
+                self._cancel(ident)
 
     def _expire(self, ident: int, method: str) -> None:
         future = self._pending.pop(ident, None)
@@ -173,9 +197,11 @@ async def connect(
         raise ChannelLost(f"Nobody answers at {str(address)!r}: {error}") from error
     try:
         await channel.hello(token, peer, epoch)
-    except (TimeoutError, ChannelLost, AuthenticationFailed) as error:
+    except BaseException as error:
         channel.abort(ChannelLost("The handshake failed."))
         if isinstance(error, AuthenticationFailed):
             raise
-        raise ChannelLost(f"{str(address)!r} did not finish the handshake.") from error
+        if isinstance(error, (TimeoutError, CartritaError)):
+            raise ChannelLost(f"{str(address)!r} did not finish the handshake: {error}") from error
+        raise
     return channel

@@ -69,7 +69,7 @@ def unpack(data: bytes | memoryview) -> Any:
     """
     try:
         return msgpack.unpackb(data, strict_map_key=False)
-    except (ValueError, msgpack.exceptions.UnpackException) as error:
+    except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
         raise InvalidMessage(f"Not MessagePack: {error}") from error
 
 
@@ -92,7 +92,8 @@ class Decoder:
     """Cuts a stream of bytes into frames."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
+        self._needed = _LENGTH.size
 
     def feed(self, data: bytes) -> Iterator[list[Any]]:
         """Yield each frame that `data` completes.
@@ -100,18 +101,24 @@ class Decoder:
         Raises:
             InvalidMessage: A length or a body is wrong; the stream cannot be trusted further.
         """
-        buffer = memoryview(self._rest + data if self._rest else data)
-        start, size = 0, len(buffer)
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._needed:
+                return  # a large frame in small pieces is copied once, not once per piece
+            data = bytes(self._rest)
+        buffer, start, size = memoryview(data), 0, len(data)
+        self._needed = _LENGTH.size
         while size - start >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(buffer, start)
             if length > MAX_FRAME:
                 raise InvalidMessage(f"A frame announces {length} bytes; the limit is {MAX_FRAME}.")
             end = start + _LENGTH.size + length
             if end > size:
+                self._needed = end - start
                 break
             yield _checked(unpack(buffer[start + _LENGTH.size : end]))
             start = end
-        self._rest = bytes(buffer[start:])
+        self._rest = bytearray(buffer[start:])
 
 
 def _checked(frame: Any) -> list[Any]:

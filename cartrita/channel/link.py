@@ -9,6 +9,9 @@ from cartrita.errors import CartritaError, ChannelLost, InvalidMessage
 DRAIN_TIMEOUT = 30.0
 """Seconds a writer waits for a slow peer before it gives the peer up."""
 
+MAX_BACKLOG = 64 * 1024 * 1024
+"""Bytes that may wait for a peer that does not read; beyond them it is given up."""
+
 
 class Link(asyncio.Protocol):
     """What client and server ends share. Subclasses read frames in `receive`."""
@@ -39,7 +42,7 @@ class Link(asyncio.Protocol):
                 self.receive(frame)
         except CartritaError as error:
             self.abort(error)
-        except (IndexError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
             self.abort(InvalidMessage(f"A frame's fields are wrong: {error}"))
 
     def pause_writing(self) -> None:
@@ -68,8 +71,11 @@ class Link(asyncio.Protocol):
         self._outgoing.append(encode(*parts))
 
     def _flush(self) -> None:
-        if self._transport and not self._transport.is_closing():
-            self._transport.write(b"".join(self._outgoing))
+        transport = self._transport
+        if transport and not transport.is_closing():
+            transport.write(b"".join(self._outgoing))
+            if transport.get_write_buffer_size() > MAX_BACKLOG:
+                self.abort(ChannelLost("The peer reads too slowly."))
         self._outgoing.clear()
 
     async def drain(self) -> None:

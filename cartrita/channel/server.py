@@ -92,6 +92,8 @@ class Session(Link):
             self.send(Kind.PONG, ident)
 
     def _greet(self, frame: list[Any]) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return  # one guess per connection
         server = self._server
         ok = (
             len(frame) == 6  # noqa: PLR2004 - the fields of HELLO
@@ -111,6 +113,8 @@ class Session(Link):
         self.send(Kind.WELCOME, 0, VERSION, server.name, server.epoch, server.window)
 
     def _begin(self, ident: int, frame: list[Any]) -> None:
+        if ident in self._running:
+            raise ValueError(f"request {ident} runs already")
         if len(self._running) >= self._server.window:
             error = QueueFull(f"{self._server.name!r} has {len(self._running)} requests from you.")
             self.send(Kind.FAILURE, ident, error.to_wire())
@@ -127,7 +131,9 @@ class Session(Link):
         except CartritaError as error:
             self._fail(call.ident, error)
         except asyncio.CancelledError:
-            pass  # the caller left or gave up; there is nobody to answer
+            # The caller left or gave up and needs no answer, unless it was something else.
+            if not _was_cancelled():
+                self._fail(call.ident, InternalFailure(f"{method!r} was given up from within."))
         except Exception as error:  # noqa: BLE001 - a defect must not take the channel down
             self._server.report(method, error)
             self._fail(call.ident, InternalFailure(f"{method!r} failed: {type(error).__name__}"))
@@ -137,6 +143,12 @@ class Session(Link):
     def _fail(self, ident: int, error: CartritaError) -> None:
         if not self.closed.done():
             self.send(Kind.FAILURE, ident, error.to_wire())
+
+
+def _was_cancelled() -> bool:
+    """Tell whether somebody cancelled this task, rather than something it awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class ChannelServer:

@@ -111,6 +111,8 @@ class Head:
             "dashboard-agent-grpc-port": ports[2],
             "runtime-env-agent-port": ports[3],
             "metrics-export-port": ports[4],
+            "min-worker-port": 0,  # any free port: the default range may hold one of ours
+            "max-worker-port": 0,
             "temp-dir": self.paths.runtime / "ray",
             "object-store-memory": ray.object_store_mb * 1024 * 1024,
         }

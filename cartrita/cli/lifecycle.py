@@ -99,20 +99,19 @@ def _foreground(settings: Settings, *, as_json: bool) -> None:
         else:
             console.print(f"[dim]·[/] {_STEPS.get(step, step)} …")
 
+    def password(email: str, secret: str) -> None:
+        if as_json:
+            _line({"adminEmail": email, "adminPassword": secret})
+        else:
+            _show_password(email, secret)
+
     def ready(started: Started) -> None:
         if as_json:
-            _line(
-                {
-                    "ready": True,
-                    "urls": started.urls,
-                    "adminEmail": started.admin_email,
-                    "adminPassword": started.admin_password,
-                }
-            )
+            _line({"ready": True, "urls": started.urls, "adminEmail": started.admin_email})
         else:
-            _welcome(started.urls, started.admin_email, started.admin_password)
+            _welcome(started.urls, started.admin_email)
 
-    asyncio.run(Owner(settings, say).run(ready))
+    asyncio.run(Owner(settings, say, password).run(ready))
 
 
 def _line(message: dict[str, Any]) -> None:
@@ -120,12 +119,15 @@ def _line(message: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def _welcome(urls: dict[str, str], email: str, password: str | None) -> None:
+def _welcome(urls: dict[str, str], email: str) -> None:
     rows = [f"[bold]{name:10}[/] {url}" for name, url in urls.items()]
     rows.append(f"[bold]{'admin':10}[/] {email}")
-    if password:
-        rows.append(f"[bold]{'password':10}[/] {password}   [yellow](shown this once)[/]")
     Console().print(Panel("\n".join(rows), title="Cartrita runs", expand=False))
+
+
+def _show_password(email: str, secret: str) -> None:
+    text = f"[bold]{email}[/]\n[bold]{secret}[/]"
+    Console().print(Panel(text, title="Administrator, shown this once", expand=False))
 
 
 def _detached(settings: Settings, *, as_json: bool) -> None:
@@ -145,21 +147,25 @@ def _detached(settings: Settings, *, as_json: bool) -> None:
         )
     console = Console(stderr=True)
     assert owner.stdout is not None
-    with console.status("Starting …") as status:
+    facts: dict[str, Any] = {}
+    with console.status("Starting …"):
         for line in owner.stdout:
             message = json.loads(line)
+            facts |= message
             if "step" in message and not as_json:
                 console.print(f"[dim]·[/] {_STEPS.get(message['step'], message['step'])} …")
-                status.update("Working …")
-            if message.get("ready"):
+            if "adminPassword" in message and not as_json:
+                _show_password(message["adminEmail"], message["adminPassword"])
+            if "ready" in message:
                 break
-        else:
-            owner.wait(STOP_TIMEOUT)
-            raise ServiceUnavailable(f"It did not start:\n{_end_of(log)}")
+    if "ready" not in facts:
+        owner.wait(STOP_TIMEOUT)
+        raise ServiceUnavailable(f"It did not start:\n{_end_of(log)}")
+    facts.pop("step", None)
     if as_json:
-        _line(message)
+        _line(facts)
     else:
-        _welcome(message["urls"], message["adminEmail"], message["adminPassword"])
+        _welcome(facts["urls"], facts["adminEmail"])
         console.print("Stop it with [bold]cartrita down[/].")
 
 

@@ -50,7 +50,6 @@ class Started:
 
     urls: dict[str, str]
     admin_email: str
-    admin_password: str | None
 
 
 class Owner:
@@ -59,12 +58,19 @@ class Owner:
     Args:
         settings: Of the embedded lifetime.
         say: Told each step as it begins.
+        tell_password: Told a generated administrator's password as soon as it exists: if the
+            start fails later, it would be lost.
     """
 
     def __init__(
-        self, settings: Settings, say: Callable[[str], None], clock: Clock | None = None
+        self,
+        settings: Settings,
+        say: Callable[[str], None],
+        tell_password: Callable[[str, str], None],
+        clock: Clock | None = None,
     ) -> None:
         self._settings, self._say, self._clock = settings, say, clock or SystemClock()
+        self._tell_password = tell_password
         self._paths: Paths = paths_of(settings)
         self._run = new_id()
         self._stop = asyncio.Event()
@@ -113,12 +119,12 @@ class Owner:
         self._keeper = await Keeper.launch(log_path=self._paths.logs / "keeper.log")
         self._events = asyncio.create_task(self._hear())
         self._effective = await self._databases()
-        password = await self._admin()
+        await self._admin()
         await self._program()
         await self._open_edge()
         self._write(ready=True)
         self._ready = True
-        on_ready(Started(self._urls, self._settings.admin.email, password))
+        on_ready(Started(self._urls, self._settings.admin.email))
 
     def _check_ports(self) -> None:
         server = self._settings.server
@@ -159,18 +165,19 @@ class Owner:
         await migrate(where)
         return settings.at(self._head.address, where, cache)
 
-    async def _admin(self) -> str | None:
-        """See to the administrator's account; returns a password we had to think of."""
+    async def _admin(self) -> None:
+        """See to the administrator's account, and to a session for this machine's commands."""
         postgres, admin = self._effective.postgres.dsn, self._settings.admin
         assert postgres is not None
         async with asyncpg.create_pool(postgres.get_secret_value(), min_size=1, max_size=1) as pool:
             who, _ = identity(self._effective, pool, self._clock)
             given = admin.password.get_secret_value() if admin.password else None
             password = await who.ensure_admin(admin.email, given)
+            if password:
+                self._tell_password(admin.email, password)
             session = await who.sign_in_owner(admin.email)
         kept = {"token": session.token, "refreshToken": session.refresh_token}
         replace_file(self._paths.home / "session.json", json.dumps(kept))
-        return password
 
     async def _program(self) -> None:
         """Start Ray, and on it the tree and the doors."""

@@ -96,7 +96,7 @@ def submission(task_type: str, parameters: Parameters | None, options: TaskOptio
     seconds: float | None = fields.pop("timeout", None)
     fields["timeout"] = None if seconds is None else round(seconds * 1000)
     fields.setdefault("task_id", new_id())
-    fields.update(task_type=task_type, parameters=_plain(parameters))
+    fields.update(task_type=task_type, parameters={})
     try:
         request = TaskRequest.model_validate(fields)
     except ValidationError as error:
@@ -106,7 +106,8 @@ def submission(task_type: str, parameters: Parameters | None, options: TaskOptio
     headers = {"Idempotency-Key": key, "traceparent": trace}
     return Submission(
         task_id=str(request.task_id),
-        body=_json(request.to_wire()),
+        # Apart from the model, which would turn NaN into null.
+        body=_json({**request.to_wire(), "parameters": _plain(parameters)}),
         headers={name: text for name, text in headers.items() if text is not None},
         patience=seconds,
     )

@@ -9,11 +9,9 @@ from cartrita.client.calls import Submission
 from cartrita.client.exchange import Exchange, Login
 from cartrita.client.models import Account, Cancelled, Catalogue, TaskOutcome, TaskType
 from cartrita.client.patience import Patience
-from cartrita.client.problems import checked, read, read_object
+from cartrita.client.problems import checked, plain, read, read_object
 from cartrita.client.steps import Call, Flow, Pause, Reply
 from cartrita.errors import CartritaError, ChannelLost, ErrorCode, NotFound, StillRunning
-
-_UNHEALTHY = 503
 
 
 class Conversation:
@@ -98,10 +96,8 @@ class Conversation:
         patience = self._exchange.patience(None)
         while True:
             answer = yield calls.HEALTH
-            if isinstance(answer, Reply) and answer.status == _UNHEALTHY:
-                body = read_object(answer)
-                if "queues" in body:
-                    return body
+            if isinstance(answer, Reply) and "queues" in plain(answer):
+                return plain(answer)
             try:
                 return read_object(checked(answer))
             except CartritaError as error:

@@ -77,7 +77,7 @@ def checked(answer: Reply | Lost | None) -> Reply:
 
 def refusal(reply: Reply) -> CartritaError:
     """Return the error that a problem document tells of; without one, the status decides."""
-    body = _object(reply.body)
+    body = plain(reply)
     retry_after = _seconds(reply.headers.get("retry-after"))
     detail = str(body.get("detail") or f"The server answered {reply.status} and does not say why.")
     reason = str(body["reason"]) if body.get("reason") else None
@@ -108,9 +108,10 @@ def _seconds(text: str | None) -> float | None:
         return None
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def plain(reply: Reply) -> dict[str, Any]:
+    """Return the JSON object of an answer; an empty one when it holds none."""
     try:
-        value = json.loads(body)
+        value = json.loads(reply.body)
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
@@ -134,7 +135,7 @@ def read_object(reply: Reply) -> dict[str, Any]:
     Raises:
         InternalFailure: It is no JSON object.
     """
-    body = _object(reply.body)
+    body = plain(reply)
     if not body:
         raise _stranger("JSON object")
     return body

@@ -1,7 +1,17 @@
 """What one run of a task may cost at worst, declared beside the task."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+
+NANO = Decimal(10) ** 9
+"""Money is stored in whole billionths of a dollar: token prices have that many places."""
+
+
+def nano(usd: Decimal | float) -> int:
+    """Return USD as billionths, rounded up: a budget may be charged too much, never too little."""
+    exact = (Decimal(str(usd)) * NANO).normalize()
+    whole = int(exact)
+    return whole + (exact > whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +27,13 @@ class Price:
     usd: Decimal = Decimal(0)
     max_tokens: int = 0
     max_usd: Decimal = Decimal(0)
+    max_nano: int = field(init=False, repr=False)
+    """`max_usd` as it is journaled, computed once: every admission asks for it."""
 
     def __post_init__(self) -> None:
         if self.usd < 0 or self.max_tokens < 0 or self.max_usd < self.usd:
             raise TypeError(f"A price needs 0 <= usd <= max_usd and max_tokens >= 0, not {self!r}")
+        object.__setattr__(self, "max_nano", nano(self.max_usd))
 
 
 def free() -> Price:

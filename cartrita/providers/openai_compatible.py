@@ -7,7 +7,7 @@ from cartrita.cost.book import PriceBook, price_book
 from cartrita.errors import ModelRequired
 from cartrita.providers.ports import AUTO, ChatModel, ModelInfo
 
-OFFICIAL_HOST = "api.openai.com"
+OFFICIAL = "https://api.openai.com/v1"
 MAX_RETRIES = 1
 """Within one call; the worker repeats the whole task when that does not help."""
 
@@ -52,9 +52,9 @@ class OpenAiChatModels:
         self._make: Any = OpenAiChat
         self._settings = {
             "api_key": api_key or NO_KEY,
-            "base_url": base_url,
+            "base_url": base_url or OFFICIAL,
             "organization": organization,
-            "official": base_url is None or urlsplit(base_url).hostname == OFFICIAL_HOST,
+            "official": urlsplit(base_url or OFFICIAL).hostname == urlsplit(OFFICIAL).hostname,
             "timeout": patience,
             "stream_chunk_timeout": timeout,
             "max_retries": MAX_RETRIES,

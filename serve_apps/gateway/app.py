@@ -3,77 +3,70 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.routing import BaseRoute, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cartrita.errors import InvalidMessage, NotFound
-from cartrita.telemetry.trace import trace_id
-from serve_apps.asgi import Guard
+from serve_apps.asgi.guard import Guard
 from serve_apps.gateway import accounts, docs, system, tasks
 from serve_apps.gateway.gate import Gate
-from serve_apps.problems import problem
 
 Opener = Callable[[], AbstractAsyncContextManager[Gate]]
 
+READABLE = ["Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"]
+"""Answers' headers that pages of other origins may read."""
+
+
+class Gateway:
+    """The routes, and the gate that is open for as long as the application runs."""
+
+    gate: Gate
+
+    def __init__(self, opener: Opener, routes: list[BaseRoute]) -> None:
+        self._opener = opener
+        # A bare router: a Starlette would wrap it in two layers that answer for errors
+        # before our guard can.
+        self._router = Router(routes, redirect_slashes=False, lifespan=self._lifespan)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the application's own start and end."""
+        scope["app"] = self
+        await self._router(scope, receive, send)
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: object) -> AsyncIterator[None]:
+        async with self._opener() as self.gate:
+            yield
+
 
 def gateway(
-    opener: Opener, *, max_body: int, cors: tuple[str, ...] = (), show_docs: bool = True
+    opener: Opener,
+    *,
+    max_body: int,
+    body_timeout: float = 10.0,
+    cors: tuple[str, ...] = (),
+    show_docs: bool = True,
 ) -> ASGIApp:
     """Return the application.
 
     Args:
         opener: Opens what the routes need, for as long as the application runs.
         max_body: Bytes of the longest request body.
+        body_timeout: Seconds a client may take to send its body.
         cors: Origins whose pages may call.
-        show_docs: Whether `/docs` and `/openapi.json` answer.
+        show_docs: Whether `/docs`, `/redoc` and `/openapi.json` answer.
     """
-
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with opener() as gate:
-            app.state.gate = gate
-            yield
-
-    routes = [
-        *tasks.ROUTES,
-        *accounts.ROUTES,
-        *system.ROUTES,
-        *(docs.routes() if show_docs else []),
-    ]
-    middleware = []
-    if cors:
-        middleware.append(
-            Middleware(
-                CORSMiddleware,
-                allow_origins=list(cors),
-                allow_methods=["*"],
-                allow_headers=["*"],
-                allow_credentials="*" not in cors,
-            )
+    routes: list[BaseRoute] = [*tasks.ROUTES, *accounts.ROUTES, *system.ROUTES]
+    if show_docs:
+        routes += docs.ROUTES
+    app: ASGIApp = Guard(Gateway(opener, routes), max_body, body_timeout)
+    if cors:  # outside of the guard: pages may read why they were refused
+        app = CORSMiddleware(
+            app,
+            allow_origins=cors,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            allow_credentials="*" not in cors,
+            expose_headers=READABLE,
         )
-    app = Starlette(
-        routes=routes,
-        middleware=middleware,
-        lifespan=lifespan,
-        exception_handlers={HTTPException: _no_route},  # type: ignore[dict-item]
-    )
-    app.router.redirect_slashes = False
-    return Guard(app, max_body)
-
-
-async def _no_route(request: Request, error: HTTPException) -> Response:
-    """Answer for what the router itself refuses."""
-    where = request.url.path
-    trace = trace_id(request.scope["traceparent"])
-    if error.status_code == 404:  # noqa: PLR2004 - HTTP's number is its name
-        return problem(NotFound(f"There is nothing at {where!r}."), instance=where, trace_id=trace)
-    refusal = InvalidMessage(f"{request.method} {where!r} is refused: {error.detail}.")
-    answer = problem(refusal, status=error.status_code, instance=where, trace_id=trace)
-    for name, value in (error.headers or {}).items():
-        answer.headers[name] = value
-    return answer
+    return app

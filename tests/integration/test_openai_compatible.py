@@ -178,6 +178,15 @@ async def test_a_connection_that_breaks_off_is_a_network_failure():
             await here.chat()
 
 
+async def test_a_stream_that_breaks_off_is_a_network_failure():
+    async with serving(Cut()) as server:
+        models = OpenAiChatModels("sk-test", server.base_url)
+        with pytest.raises(NetworkFailed, match="hung up"):
+            async for _ in models.open(None).model.astream("Hello"):
+                pass
+        await models.close()
+
+
 async def test_a_provider_that_nobody_listens_for_is_a_network_failure():
     async with serving() as server:
         pass

@@ -17,7 +17,7 @@ from cartrita.providers.embedded.intent import (
     Unmet,
     filled,
 )
-from cartrita.providers.embedded.rules import Clause
+from cartrita.providers.embedded.rules import LONGEST_CLAUSE, Clause
 from cartrita.providers.embedded.spoken import expression
 from cartrita.providers.ports import Embedder, Vectors
 
@@ -60,6 +60,8 @@ class Likeness:
 
     async def settled(self, step: Open, tools: Tools) -> Step:
         """Return what an open request means; the same step when nothing comes near."""
+        if len(step.clause) > LONGEST_CLAUSE:
+            return step
         clause = Clause(step.clause, None, tools)
         ranked = await self._ranked(step.clause, tools)
         (score, best), (second, other) = ranked[0], ranked[-1 if len(ranked) == 1 else 1]

@@ -17,6 +17,7 @@ from cartrita.providers.embedded.rules import Clause, about_text, named, read
 MOST_STEPS = 8
 """Requests of one message that are looked at; the rest is reported as not done."""
 
+_SPACE = re.compile(r"\s+")
 _SPLIT = re.compile(r"(?<=[?!.;])\s+|\s*;\s*|,?\s+(?:and then|then|and also)\s+|\n+")
 _AND = re.compile(r",?\s+and\s+")
 
@@ -26,12 +27,15 @@ def plan(text: str, tools: Tools) -> list[Step]:
     whole = about_text(text, tools) or named(text, tools)
     if whole:
         return [whole]
-    clauses = [part.strip() for part in _SPLIT.split(text) if part.strip(" \t.,;!?")]
+    # The patterns below would take quadratic time over long runs of white space.
+    line = _SPACE.sub(lambda run: "\n" if "\n" in run[0] else " ", text)
+    clauses = [part.strip() for part in _SPLIT.split(line) if part.strip(" .,;!?")]
     steps: list[Step] = []
     for clause in clauses[:MOST_STEPS]:
         steps += _steps(Clause(clause, steps[-1] if steps else None, tools))
-    why = f"only {MOST_STEPS} requests are read from one message"
-    steps += [Unmet(clause, why) for clause in clauses[MOST_STEPS:]]
+    rest = "; ".join(clauses[MOST_STEPS:])
+    if rest:
+        steps.append(Unmet(rest, f"only {MOST_STEPS} requests are read from one message"))
     return steps or [Smalltalk(text)]
 
 

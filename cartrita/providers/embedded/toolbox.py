@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from cartrita.context import Context
+from cartrita.errors import ModelRequired
 from cartrita.providers.embedded import spoken
 from cartrita.providers.embedded.arithmetic import evaluate
 from cartrita.providers.embedded.intent import (
@@ -62,14 +63,18 @@ class BuiltinTools:
 
 
 def _tool(name: str, work: Callable[..., Awaitable[str]]) -> Any:
-    """Wrap a function, whose docstring the model reads; a `ValueError` is an answer to it."""
+    """Wrap a function, whose docstring the model reads.
+
+    What is wrong with its input is an answer to the model, and so is a model that the tool
+    itself lacks: the conversation can go on without it.
+    """
     from langchain_core.tools import StructuredTool, ToolException  # noqa: PLC0415 - takes a second
 
     @functools.wraps(work)
     async def guarded(*args: Any, **kwargs: Any) -> str:
         try:
             return await work(*args, **kwargs)
-        except ValueError as error:
+        except (ValueError, ModelRequired) as error:
             raise ToolException(str(error)) from error
 
     return StructuredTool.from_function(coroutine=guarded, name=name, handle_tool_error=True)

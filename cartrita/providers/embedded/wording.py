@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from cartrita.providers.embedded.intent import (
     NOTHING_FOUND,
+    WRITES,
     Outcome,
     Smalltalk,
     Step,
@@ -66,13 +67,10 @@ def needs_model(steps: Sequence[Step], outcomes: Mapping[int, Outcome]) -> bool:
 
 
 def _part(step: Step, outcome: Outcome | None) -> str:
-    match step:
-        case Unmet(clause=clause, why=why):
-            return f"Not done: {_short(clause)!r}: {why}."
-        case Use(tool=tool, args=args):
-            return _ran(tool, args, outcome)
-        case _:
-            return f"Not done: {_short(step.clause)!r}."
+    if isinstance(step, Use):
+        return _ran(step.tool, step.args, outcome)
+    why = step.why if isinstance(step, Unmet) else WRITES
+    return f"Not done: {_short(step.clause)!r}: {why}."
 
 
 def _ran(tool: str, args: Mapping[str, object], outcome: Outcome | None) -> str:

@@ -65,14 +65,14 @@ class Folder:
         """Note that a task was accepted."""
         self._rows.setdefault(record.task_id, _Row()).record = record
 
-    def happened(self, event: Event, used: Settlement | None) -> None:
+    def happened(self, event: Event) -> None:
         """Note an event that is durable."""
         row = self._rows.setdefault(event.task_id, _Row())
         if event.kind.terminal:
             row.status = STATUS_OF[event.kind]
             row.error_code = event.data.get("errorCode")
             row.finished_at = datetime.fromtimestamp(event.at, UTC) if event.at else _now()
-            row.used = used or _NOTHING
+            row.used = used_by(event.data)
         elif event.kind is EventKind.STARTED and row.finished_at is None:
             row.status = TaskStatus.RUNNING
 
@@ -144,7 +144,7 @@ class Folder:
             self.accepted(TaskRecord.from_wire(data))
         else:
             event = Event(row["id"], row["step"], kind, data, row["at"].timestamp())
-            self.happened(event, used_by(data) if kind.terminal else None)
+            self.happened(event)
 
 
 def used_by(response: dict[str, Any]) -> Settlement:

@@ -299,7 +299,7 @@ class PostgresJournal:
             assert entry.event
             written = -place not in odd
             if written:
-                self._folder.happened(entry.event, entry.settlement)
+                self._folder.happened(entry.event)
             _resolve(entry.future, written)
         self._folder.reached(batch.position + len(batch))
 

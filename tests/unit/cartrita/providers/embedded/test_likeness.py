@@ -98,3 +98,10 @@ async def test_vectors_of_tools_are_made_once():
     for _ in range(2):
         await likeness.settled(Open("where is it"), tools(ORDERS))
     assert embedder.asked.count("orders") == 1
+
+
+async def test_a_long_text_is_not_compared_with_commands():
+    embedder = Directions()
+    step = Open("word " * 200)
+    assert await Likeness(embedder).settled(step, tools(ORDERS)) is step
+    assert embedder.asked == []

@@ -52,8 +52,17 @@ def test_what_follows_and_fits_nothing_is_not_first():
 
 def test_more_requests_than_are_read_are_reported_not_dropped():
     steps = plan("1+1; " * (MOST_STEPS + 2), TOOLS)
-    assert len(steps) == MOST_STEPS + 2
-    assert all(isinstance(step, Unmet) for step in steps[MOST_STEPS:])
+    assert [type(step) for step in steps] == [Use] * MOST_STEPS + [Unmet]
+    assert steps[-1].clause == "1+1; 1+1"
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "unit", [" ", "\n", "; ", "and ", "please ", "(", "1,", "1 x ", "use ", "?"]
+)
+def test_no_message_takes_long_to_read(unit):
+    plan(unit * (32_000 // len(unit)), TOOLS)
+    plan(f"a{unit * (32_000 // len(unit))}b", TOOLS)
 
 
 def test_a_first_question_goes_to_the_memory():

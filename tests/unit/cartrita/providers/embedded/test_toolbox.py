@@ -6,6 +6,7 @@ import pytest
 
 from cartrita.clock import ManualClock
 from cartrita.context import Context
+from cartrita.errors import ModelRequired
 from cartrita.protocol.principal import Principal
 from cartrita.providers.embedded.toolbox import BuiltinTools
 from cartrita.storage.ports import MemoryRecord, Recalled
@@ -83,6 +84,16 @@ async def test_the_memory_is_searched_for_the_caller_s_tenant_and_session_only()
 async def test_a_memory_without_a_match_says_so():
     tool = offered(embedder=WordEmbedder(), memories=Notes())["search_memory"]
     assert (await use(tool, query="refunds")).content.startswith("Nothing that is stored")
+
+
+async def test_a_tool_without_its_model_tells_what_is_missing_instead_of_ending_the_talk():
+    class NoWeights(WordEmbedder):
+        async def embed(self, texts):
+            raise ModelRequired("install the weights")
+
+    tool = offered(embedder=NoWeights(), memories=Notes())["search_memory"]
+    found = await use(tool, query="refunds")
+    assert (found.content, found.status) == ("install the weights", "error")
 
 
 async def test_summaries_and_moods_name_the_model_that_made_them():

@@ -1,0 +1,198 @@
+"""Surrounds a door's routes: bounds what comes in, explains what goes wrong."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cartrita.errors import (
+    CartritaError,
+    InternalFailure,
+    InvalidMessage,
+    NotFound,
+    ResourceLimitExceeded,
+)
+from cartrita.telemetry.log import get_logger
+from cartrita.telemetry.trace import continue_trace, trace_id
+from serve_apps.problems import problem
+
+log = get_logger(__name__)
+
+MAX_DIGITS = 18
+"""Of a Content-Length; more cannot be meant."""
+
+_TOO_SLOW = 408
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_SECURITY = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+)
+
+
+class Guard:
+    """Bounds a request's body and turns whatever goes wrong into a problem document.
+
+    Args:
+        app: The routes. Not a whole Starlette, which would answer for errors itself.
+        max_body: Bytes; a longer body is refused before it is read where its length is told.
+        body_timeout: Seconds a client may take to send its body.
+    """
+
+    def __init__(self, app: ASGIApp, max_body: int, body_timeout: float = 10.0) -> None:
+        self._app, self._max_body, self._body_timeout = app, max_body, body_timeout
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = Exchange(scope, receive, send, self._max_body, self._body_timeout)
+        scope["exchange"] = exchange
+        try:
+            exchange.check_length()
+            await self._app(scope, exchange.receive, exchange.send)
+        except CartritaError as error:
+            await exchange.fail(error)
+        except HTTPException as error:
+            await exchange.refuse(error)
+        except ClientDisconnect:
+            pass  # nobody is there to be told
+        except Exception:
+            log.exception("request_failed", path=scope["path"], request_id=exchange.request_id)
+            await exchange.fail(InternalFailure("The request failed on our side."))
+
+
+class Exchange:
+    """One request and its answer, with the limits between them.
+
+    Attributes:
+        headers: The request's, by their lower-case names; of repeated ones the last.
+        traceparent: The caller's, or that of a new trace.
+        request_id: The caller's, or the trace's id.
+    """
+
+    __slots__ = (
+        "_complete",
+        "_limit",
+        "_read",
+        "_receive",
+        "_scope",
+        "_send",
+        "_started",
+        "_timeout",
+        "_until",
+        "headers",
+        "request_id",
+        "traceparent",
+    )
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, limit: int, timeout: float
+    ) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._limit, self._timeout, self._until = limit, timeout, 0.0
+        self._read, self._complete, self._started = 0, False, False
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        trace = self.headers.get(b"traceparent")
+        self.traceparent = continue_trace(trace.decode("latin-1") if trace else None)
+        known = _REQUEST_ID.fullmatch(self.headers.get(b"x-request-id", b""))
+        self.request_id = known[0] if known else trace_id(self.traceparent).encode()
+
+    def check_length(self) -> None:
+        """Refuse a body that says that it is too long."""
+        length = self.headers.get(b"content-length")
+        if length is None:
+            return
+        if not length.isdigit() or len(length) > MAX_DIGITS:
+            raise InvalidMessage("The header 'Content-Length' is not a number of bytes.")
+        if int(length) > self._limit:
+            raise self._too_long()
+
+    def _too_long(self) -> ResourceLimitExceeded:
+        return ResourceLimitExceeded(f"The body is over the limit of {self._limit} bytes.")
+
+    async def receive(self) -> Message:
+        """Pass on a part of the body, counting; after its end, whatever comes."""
+        if self._complete:
+            return await self._receive()
+        if not self._until:
+            self._until = asyncio.get_running_loop().time() + self._timeout
+        try:
+            async with asyncio.timeout_at(self._until):
+                message = await self._receive()
+        except TimeoutError:
+            raise HTTPException(_TOO_SLOW) from None
+        self._read += len(message.get("body", b""))
+        self._complete = not message.get("more_body", False)
+        if self._read > self._limit:
+            raise self._too_long()
+        return message
+
+    async def body(self) -> bytes:
+        """Return the whole body, once.
+
+        Raises:
+            ClientDisconnect: The client left before its end.
+        """
+        parts = []
+        while not self._complete:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            parts.append(message.get("body", b""))
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def send(self, message: Message) -> None:
+        """Pass on a part of the answer, with our headers."""
+        if message["type"] == "http.response.start":
+            self._started = True
+            headers = list(message.get("headers", ()))
+            there = {name for name, _ in headers}
+            headers += [item for item in _SECURITY if item[0] not in there]
+            headers.append((b"x-request-id", self.request_id))
+            message["headers"] = headers
+        await self._send(message)
+
+    async def refuse(self, error: HTTPException) -> None:
+        """Answer for what the routing or the reading of the body refuses."""
+        path = self._scope["path"][:200]
+        asked = f"{self._scope['method'][:20]} {path!r}"
+        refusals: dict[int, CartritaError] = {
+            404: NotFound(f"There is nothing at {path!r}."),
+            405: InvalidMessage(f"{asked} is not offered: see the header 'Allow'."),
+            _TOO_SLOW: InvalidMessage("The body took too long to arrive."),
+        }
+        refusal = refusals.get(error.status_code) or InvalidMessage(f"{asked}: {error.detail}.")
+        await self.fail(refusal, error.status_code, error.headers)
+
+    async def fail(
+        self,
+        error: CartritaError,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Answer with a problem, unless an answer is on its way already.
+
+        In that case the server ends the connection, because the answer stays incomplete.
+        """
+        if self._started:
+            return
+        path, trace = self._scope["path"], trace_id(self.traceparent)
+        answer = problem(error, status=status, instance=path, trace_id=trace)
+        answer.headers.update(headers or {})
+        if isinstance(error, ResourceLimitExceeded) or status == _TOO_SLOW:
+            answer.headers["connection"] = "close"  # the rest of the body is not read
+        with suppress(OSError):
+            await answer(self._scope, self._receive, self.send)
+
+
+def exchange_of(request: Request) -> Exchange:
+    """Return the exchange that the guard began for a request."""
+    exchange: Exchange = request.scope["exchange"]
+    return exchange

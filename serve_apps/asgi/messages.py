@@ -1,0 +1,71 @@
+"""Reads what a request holds and writes JSON answers."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import Response
+
+from cartrita.errors import AuthenticationFailed, InvalidMessage
+from serve_apps.asgi.guard import exchange_of
+
+JSON = "application/json"
+LONGEST_TOKEN = 8192
+
+
+def bearer(request: Request) -> str:
+    """Return the token of a request.
+
+    Raises:
+        AuthenticationFailed: There is none.
+    """
+    header = exchange_of(request).headers.get(b"authorization", b"")
+    scheme, _, token = header.decode("latin-1").partition(" ")
+    if scheme.lower() != "bearer" or not token or len(token) > LONGEST_TOKEN:
+        raise AuthenticationFailed(
+            "Send an access token: `Authorization: Bearer …`. POST /auth/login gives one.",
+        )
+    return token.strip()
+
+
+async def read_json(request: Request) -> bytes:
+    """Return a JSON body's bytes, once.
+
+    Raises:
+        InvalidMessage: It says that it is something else, or packed.
+    """
+    exchange = exchange_of(request)
+    told = exchange.headers.get(b"content-type", b"").decode("latin-1")
+    kind = told.partition(";")[0].strip().lower()
+    if kind != JSON and not kind.endswith("+json"):
+        raise InvalidMessage(
+            f"Send `Content-Type: {JSON}`, not {kind[:100] or 'nothing'!r}.",
+            fields=[("Content-Type", f"must be {JSON}")],
+        )
+    if exchange.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise InvalidMessage(
+            "Send the body as it is, without `Content-Encoding`.",
+            fields=[("Content-Encoding", "is not supported")],
+        )
+    return await exchange.body()
+
+
+def header_text(request: Request, name: str, check: Callable[[str], bool]) -> str | None:
+    """Return a header's text without its quotes; None when it is absent.
+
+    Raises:
+        InvalidMessage: `check` does not accept it.
+    """
+    value = exchange_of(request).headers.get(name.lower().encode())
+    if value is None:
+        return None
+    text = value.decode("latin-1").strip().strip('"')
+    if not check(text):
+        raise InvalidMessage(f"The header {name!r} is wrong.", fields=[(name, "is wrong")])
+    return text
+
+
+def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an answer in JSON, which knows neither NaN nor infinity."""
+    return Response(to_json(value, inf_nan_mode="null"), status, headers, JSON)

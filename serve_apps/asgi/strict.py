@@ -1,0 +1,107 @@
+"""JSON that means the same to everybody, or a refusal that names the field."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from cartrita.errors import InvalidMessage, InvalidParameters
+from cartrita.protocol.wire import field_errors
+
+Model = TypeVar("Model", bound=BaseModel)
+
+LEAST, MOST = -(1 << 63), (1 << 64) - 1
+"""What MessagePack, and so everything behind the doors, has whole numbers for."""
+
+SAFE_DIGITS = 18
+"""As many digits and a sign always fit."""
+
+MANY = 100
+"""More wrong fields are counted, not listed: each one costs 6 µs of the event loop."""
+
+
+def parse(model: type[Model], body: bytes) -> Model:
+    """Read a JSON body into a model, strictly.
+
+    Raises:
+        InvalidMessage: It is not JSON on which all readers agree (RFC 7493): malformed, NaN,
+            nested deeper than 200, not UTF-8, or with a name twice in one object.
+        InvalidParameters: A field is missing, unknown, of another type, or out of range.
+    """
+    try:
+        parsed = model.model_validate_json(body, strict=True)
+        _CHECKER.decode(body.decode())
+    except ValidationError as error:
+        raise _refusal(error) from None
+    except _OutOfRange as error:
+        fields = [(path, f"is beyond {error}") for path in _beyond(from_json(body))]
+        raise InvalidParameters(f"A number is beyond {error}.", fields=fields[:MANY]) from None
+    except ValueError as error:
+        raise InvalidMessage(f"The body is not JSON: {error}.") from None
+    return parsed
+
+
+def _refusal(error: ValidationError) -> InvalidMessage | InvalidParameters:
+    count = error.error_count()
+    if count > MANY:
+        said = f"is wrong in {count} places"
+        return InvalidParameters(f"The request {said}.", fields=[("body", said)])
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return InvalidMessage(f"The body is not JSON: {first['ctx']['error']}.")
+    fields = field_errors(error)
+    names = ", ".join(field.field for field in fields[:5])
+    return InvalidParameters(f"The request does not fit: see {names}.", fields=fields)
+
+
+class _OutOfRange(Exception):
+    """A number is beyond what the text says."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) < len(pairs):
+        name = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise InvalidMessage(
+            f"The name {name!r} appears twice in one object.", fields=[(name, "appears twice")]
+        )
+
+
+def _whole(digits: str) -> None:
+    if len(digits) <= SAFE_DIGITS:
+        return
+    if len(digits) > SAFE_DIGITS + 2 or not LEAST <= int(digits) <= MOST:
+        raise _OutOfRange("64 bits")
+
+
+def _real(digits: str) -> None:
+    if math.isinf(float(digits)):
+        raise _OutOfRange("double precision")
+
+
+def _constant(name: str) -> None:
+    raise ValueError(f"{name!r} is no number of JSON's")
+
+
+# Builds nothing, only looks: pydantic's own reader lets all of this pass. It runs after that
+# one, so what it sees is well-formed and not deep. 2 µs for a small body.
+_CHECKER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_int=_whole, parse_float=_real, parse_constant=_constant
+)
+
+
+def _beyond(value: Any, path: str = "") -> Iterator[str]:
+    """Yield where the numbers out of range stand."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _beyond(item, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from _beyond(item, f"{path}.{place}")
+    elif isinstance(value, float) and math.isinf(value):
+        yield path
+    elif isinstance(value, int) and not LEAST <= value <= MOST:
+        yield path

@@ -1,0 +1,147 @@
+"""The real gateway over the real tree, in a thread of the test's process."""
+
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+
+from actors.agents.health import Health
+from actors.local import LocalTree, local_tree
+from cartrita.auth.identity import Identity, Rules
+from cartrita.auth.keys import open_keys
+from cartrita.auth.passwords import Argon2Profile, Passwords
+from cartrita.auth.tokens import Tokens
+from cartrita.catalog import Catalog
+from cartrita.clock import SystemClock
+from cartrita.context import Context
+from cartrita.declare import Agent, Params, Result, task
+from cartrita.errors import AgentFailed
+from cartrita.providers.ports import ProbeReport, Probes
+from cartrita.services import Services
+from cartrita.storage.memory import InMemoryUsers
+from serve_apps.gateway.app import gateway
+from serve_apps.gateway.gate import Gate
+from tests.support.fakes import FixedProbes
+
+ADMIN = ("admin@example.org", "correct horse battery")
+HEALTHY = FixedProbes(ProbeReport("postgres", True, True, 1.0, "fine"))
+
+
+class Nothing(Params):
+    """Takes nothing."""
+
+
+class Never(Result):
+    """Is never given."""
+
+
+class Unlucky(Agent, team="intelligence"):
+    """Fails whenever it is asked."""
+
+    @task("test.unlucky", idempotent=True, example={})
+    async def fail(self, params: Nothing, ctx: Context) -> Never:
+        """Fail."""
+        raise AgentFailed("It could not be done.")
+
+
+@dataclass(slots=True)
+class Api:
+    """What the tests may reach into."""
+
+    folder: Path
+    probes: FixedProbes = HEALTHY
+    users: InMemoryUsers = field(default_factory=InMemoryUsers)
+    trees: list[LocalTree] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Gate]:
+        """Open a tree and what the gateway needs of it."""
+        clock, catalog = SystemClock(), Catalog.of([Health, Unlucky])
+        keys, passwords = open_keys(self.folder / "keys"), Passwords(Argon2Profile(1, 8))
+        rules = Rules(registration_open=True, revocation_ttl_s=0)
+        identity = Identity(self.users, Tokens(keys, clock=clock), passwords, clock, rules)
+        await identity.ensure_admin(*ADMIN)
+        services = Services({Probes: lambda _: self.probes})
+        async with local_tree(catalog, services, self.folder) as tree:
+            self.trees.append(tree)
+
+            async def above():
+                return tree.orchestrator.snapshot()
+
+            yield Gate(
+                tasks=tree.door,
+                identity=identity,
+                jwks=keys.jwks,
+                catalog=catalog,
+                clock=clock,
+                started_at=clock.now(),
+                version="test",
+                above=above,
+                probes=self.probes,
+                services_file=self.folder / "services.json",
+                metrics_dir=None,
+                docs=False,
+            )
+        passwords.close()
+
+    def application(self):
+        """Return the ASGI application."""
+        return gateway(self.opened, max_body=1 << 20, show_docs=False)
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """Give a folder whose sockets have short enough paths."""
+    folder = Path(tempfile.mkdtemp(prefix="ct-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def serving(app) -> Iterator[str]:
+    """Serve an application on a loopback port and give its address."""
+    # Who connects before the server accepts waits in the backlog of this socket.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(app, lifespan="on", log_config=None, ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive()
+
+
+@contextmanager
+def api_server(probes: FixedProbes = HEALTHY) -> Iterator[str]:
+    """Serve the whole API and give its address."""
+    with short_folder() as folder, serving(Api(folder, probes).application()) as url:
+        yield url
+
+
+@asynccontextmanager
+async def lifespan_of(app) -> AsyncIterator[None]:
+    """Run an application's lifespan, as a server does."""
+    import asyncio
+
+    inbox: asyncio.Queue = asyncio.Queue()
+    outbox: asyncio.Queue = asyncio.Queue()
+    scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+    running = asyncio.create_task(app(scope, inbox.get, outbox.put))
+    await inbox.put({"type": "lifespan.startup"})
+    assert (await asyncio.wait_for(outbox.get(), 10))["type"] == "lifespan.startup.complete"
+    try:
+        yield
+    finally:
+        await inbox.put({"type": "lifespan.shutdown"})
+        await asyncio.wait_for(running, 10)

@@ -1,0 +1,180 @@
+"""Tests of the blocking client against the real gateway, and against a flaky one."""
+
+import json
+import threading
+
+import httpx
+import pytest
+
+from cartrita import errors
+from cartrita.client import Client, TaskOutcome
+from cartrita.clock import new_id
+from cartrita.protocol.task import TaskStatus
+from tests.support.api_server import ADMIN
+
+
+@pytest.fixture
+def client(api):
+    with Client(api, email=ADMIN[0], password=ADMIN[1]) as opened:
+        yield opened
+
+
+def test_a_task_runs_and_comes_back_typed(client):
+    answer = client.run("system.echo", {"payload": {"a": None}}, priority=9, timeout=5)
+    assert isinstance(answer, TaskOutcome)
+    assert answer.unwrap() == {"payload": {"a": None}}
+    assert answer.metrics.processing_time_ms > 0
+
+
+def test_a_failed_task_is_a_value_until_it_is_unwrapped(client):
+    answer = client.run("test.unlucky")
+    assert answer.status is TaskStatus.FAILED
+    with pytest.raises(errors.AgentFailed, match="could not be done"):
+        answer.unwrap()
+
+
+def test_a_repeat_under_the_same_id_is_the_same_task(client):
+    one = new_id()
+    first = client.run("system.echo", {"payload": 1}, task_id=one)
+    assert client.run("system.echo", {"payload": 1}, task_id=one) == first
+
+
+def test_wrong_parameters_are_named(client):
+    with pytest.raises(errors.InvalidParameters) as told:
+        client.run("system.echo", {"payload": 1, "delay": 3})
+    assert told.value.fields[0].field == "parameters.delay"
+
+
+def test_a_task_type_that_is_not_there_is_told(client):
+    with pytest.raises(errors.InvalidTaskType, match=r"'system\.echo'"):
+        client.run("system.ehco", {})
+
+
+def test_a_handle_shows_cancels_and_waits(client):
+    handle = client.submit("system.echo", {"payload": 1, "delayMs": 10_000})
+    assert not handle.status().terminal
+    assert handle.cancel() is True
+    assert handle.wait(5).status is TaskStatus.CANCELLED
+    assert handle.cancel() is False
+
+
+def test_waiting_for_a_task_that_goes_on_is_told(client):
+    handle = client.submit("system.echo", {"payload": 1, "delayMs": 10_000})
+    with pytest.raises(errors.StillRunning, match=handle.task_id):
+        handle.wait(0.05)
+    handle.cancel()
+
+
+def test_a_task_of_nobody_is_not_found(client):
+    with pytest.raises(errors.NotFound):
+        client.get(new_id())
+
+
+def test_the_system_can_be_looked_at(client):
+    assert "system.echo" in [entry.task_type for entry in client.catalog()]
+    assert [s["id"] for s in client.tree()["supervisors"]][-1] == "system/0"
+    assert client.health()["status"] == "healthy"
+    assert client.me().role == "admin"
+
+
+def test_somebody_new_registers_and_is_signed_in(api):
+    with Client(api) as client:
+        made = client.register("new@example.org", "correct horse", "New")
+        assert client.me() == made
+        with pytest.raises(errors.InvalidParameters, match="in use"):
+            client.register("new@example.org", "correct horse")
+
+
+def test_a_wrong_password_is_told(api):
+    with Client(api) as client, pytest.raises(errors.AuthenticationFailed, match="wrong"):
+        client.login(ADMIN[0], "wrong password")
+
+
+def test_an_access_token_is_enough(api, client):
+    with Client(api) as other:
+        other.login(*ADMIN)
+        token = other._talk._exchange._sessions.read().token
+    with Client(api, token) as bearer:
+        assert bearer.me() == client.me()
+
+
+def test_a_stale_token_is_replaced_without_the_caller_noticing(api):
+    with Client(api, "no.such.token", *ADMIN) as client:
+        assert client.me().email == ADMIN[0]
+
+
+def test_nobody_there_is_told_with_the_address():
+    with (
+        Client("http://127.0.0.1:9", "token", retries=1) as client,
+        pytest.raises(errors.NetworkFailed, match="127"),
+    ):
+        client.run("system.echo", {"payload": 1})
+
+
+class Flaky(httpx.BaseTransport):
+    """Breaks, refuses, then answers; remembers the ids it was sent."""
+
+    def __init__(self, *behaviours):
+        self.behaviours, self.ids = list(behaviours), []
+
+    def handle_request(self, request):
+        body = json.loads(request.content) if request.content else {}
+        self.ids.append(body.get("taskId") or request.url.path.rpartition("/")[2])
+        behaviour = self.behaviours.pop(0)
+        if isinstance(behaviour, Exception):
+            raise behaviour
+        status, answer = behaviour
+        return httpx.Response(status, json={"taskId": self.ids[0], **answer})
+
+
+def test_a_flaky_server_is_asked_for_the_same_task_until_it_answers():
+    flaky = Flaky(
+        httpx.ConnectError("refused"),
+        (503, {"code": "QUEUE_FULL", "detail": "full"}),
+        httpx.ReadError("reset"),
+        (404, {"code": "AUTHORIZATION_FAILED", "reason": "NOT_FOUND"}),
+        (200, {"status": "COMPLETED", "result": {"payload": 1}}),
+    )
+    with Client(token="t", http=flaky) as client:
+        assert client.run("system.echo", {"payload": 1}).unwrap() == {"payload": 1}
+    assert len(flaky.ids) == 5
+    assert len(set(flaky.ids)) == 1
+
+
+class Rotating(httpx.BaseTransport):
+    """Accepts one token at a time and gives another for each refresh token, once."""
+
+    def __init__(self):
+        self.lock, self.number, self.reused = threading.Lock(), 0, False
+        self.first = threading.Barrier(8)
+
+    def handle_request(self, request):
+        if request.url.path == "/auth/refresh":
+            return self.renew(json.loads(request.content)["refreshToken"])
+        token = request.headers["Authorization"]
+        if token == "Bearer t0":
+            self.first.wait(10)  # all threads learn of the refusal together
+            return httpx.Response(401, json={"code": "AUTHENTICATION_FAILED"})
+        return httpx.Response(200, json={"id": "1", "email": "e", "name": "n", "role": "user"})
+
+    def renew(self, token):
+        with self.lock:
+            self.reused |= token != f"r{self.number}"
+            self.number += 1
+            new = {"token": f"t{self.number}", "refreshToken": f"r{self.number}"}
+            return httpx.Response(200, json=new)
+
+
+def test_threads_that_are_refused_together_refresh_once():
+    from cartrita.client.models import Session
+    from cartrita.client.sessions import MemorySessions
+
+    server = Rotating()
+    sessions = MemorySessions(Session(token="t0", refresh_token="r0"))
+    with Client(sessions=sessions, http=server) as client:
+        threads = [threading.Thread(target=client.me) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+    assert (server.number, server.reused) == (1, False)
