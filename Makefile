@@ -68,8 +68,8 @@ imports: $(VENV)/.dev ## Check who imports whom, and that generated files are cu
 check: lint types imports ## Everything CI checks beside the tests
 
 bench: $(VENV)/.dev ## Measure the HTTP path against bare servers, and the memory
-	$(BIN)/python benchmarks/http_path.py
-	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python -m benchmarks.http_path
+	$(BIN)/python -m benchmarks.memory
 
 lock: $(VENV)/.dev ## Resolve the dependencies anew (needs uv on the PATH)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes -q -o requirements/base.lock

@@ -6,12 +6,25 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cartrita.clock import Clock
+from cartrita.errors import IdempotencyMismatch, NotFound
 from cartrita.journal import TaskRecord
+from cartrita.protocol.task import Delivery
+
+PRUNE = 32
+"""Waiters above which those who left are forgotten."""
 
 
 @dataclass(slots=True, eq=False)
 class Cell:
-    """One live task: accepted or being accepted, not yet ended."""
+    """One live task: accepted or being accepted, not yet ended.
+
+    Attributes:
+        began: When it was last given to a host, in monotonic seconds; 0 for never.
+        work: The attempt under way.
+        begun: Whether `work` has begun to run. A task that is cancelled before that does
+            not run at all, not even what gives its place back.
+        ending: Its end is on the way to the journal.
+    """
 
     record: TaskRecord
     agent: str
@@ -20,6 +33,8 @@ class Cell:
     began: float = 0.0
     accepted: bool = False
     cancelled: bool = False
+    begun: bool = False
+    ending: bool = False
     work: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
     waiters: list[tuple[asyncio.Future[Any], bool]] = field(default_factory=list)
@@ -32,6 +47,8 @@ class Cell:
     def wait(self, *, end: bool) -> asyncio.Future[Any]:
         """Return a future of the acceptance, or of the end; cancelling it harms nobody."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if len(self.waiters) >= PRUNE:  # many who asked and left, such as by polling
+            self.waiters = [(waiter, kind) for waiter, kind in self.waiters if not waiter.done()]
         self.waiters.append((future, end))
         return future
 
@@ -48,6 +65,29 @@ class Cell:
             else:
                 future.set_result(value)
         self.waiters = kept
+
+
+def repeatable(record: TaskRecord) -> bool:
+    """Tell whether a task that had started may start again."""
+    return record.delivery is Delivery.AT_LEAST_ONCE
+
+
+def same_task(held: TaskRecord, asked: TaskRecord, *, known: bool = False) -> None:
+    """Refuse a task id that belongs to somebody else or asked for something else.
+
+    Args:
+        held: The task of that id.
+        asked: What came now.
+        known: Their digests were compared already.
+
+    Raises:
+        NotFound: It belongs to somebody else.
+        IdempotencyMismatch: It asked for something else.
+    """
+    if held.principal.user != asked.principal.user:
+        raise NotFound(f"There is no task {asked.task_id!r} of yours.")
+    if not known and held.digest != asked.digest:
+        raise IdempotencyMismatch(f"Task {asked.task_id!r} asked for something else.")
 
 
 class DrainRate:

@@ -2,9 +2,11 @@
 
 import asyncio
 import hashlib
+import json
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -16,14 +18,17 @@ from cartrita.channel.client import Channel, connect
 from cartrita.channel.frames import pack
 from cartrita.clock import Clock, new_id
 from cartrita.context import Context
-from cartrita.declare import TaskSpec
+from cartrita.declare import Params, TaskSpec
 from cartrita.errors import (
+    AuthenticationFailed,
+    CartritaError,
     ChannelLost,
     InvalidParameters,
     NotFound,
     ResourceLimitExceeded,
     ServiceUnavailable,
     StaleEpoch,
+    StillRunning,
     TaskTimeout,
 )
 from cartrita.journal import Stories, TaskRecord, TaskState, fold
@@ -103,7 +108,7 @@ class Door:
 
     def _parse(self, spec: TaskSpec, request: TaskRequest) -> Any:
         try:
-            return spec.params.model_validate(request.parameters, strict=True)
+            return _strictly(spec.params, request.parameters)
         except ValidationError as error:
             fields = field_errors(error, "parameters.")
             names = ", ".join(field.field for field in fields[:5])
@@ -191,29 +196,44 @@ class Door:
         it had accepted this task.
         """
         payload = [record.to_wire(), wait]
-        began = self._clock.monotonic()
-        patience = ACCEPT_TIMEOUT
+        now = self._clock.monotonic()
+        end = now + record.deadline - self._clock.now() + LATE
+        until, asked = min(end, now + ACCEPT_TIMEOUT), False
         while True:
-            left = record.deadline - self._clock.now() + LATE
+            why: CartritaError
             try:
                 channel = await self._channel(shard)
-                if wait:  # it may be at work already: stay until its deadline
-                    patience = left
-                answer: dict[str, Any] = await channel.request(
-                    "submit", payload, left, record.trace
-                )
-            except (ChannelLost, StaleEpoch, TaskTimeout) as error:
-                if isinstance(error, ChannelLost):
-                    self._forget(shard)
-                if left <= 0 or self._clock.monotonic() - began > patience:
-                    raise ServiceUnavailable(
-                        f"{shard!r} does not answer. Ask again with taskId {record.task_id!r}: "
-                        "a repeat is the same task.",
-                        retry_after=2,
-                    ) from error
-                await asyncio.sleep(PAUSE)
+            except ChannelLost as error:
+                why = error
             else:
-                return answer
+                until = end if wait else until  # it may be at work already
+                try:
+                    left = until - self._clock.monotonic()
+                    answer: dict[str, Any] = await channel.request(
+                        "submit", payload, left, record.trace
+                    )
+                except (ChannelLost, TaskTimeout, ServiceUnavailable) as error:
+                    if self._refused(shard, error, asked=asked):
+                        raise
+                    why, asked = error, True
+                else:
+                    return answer
+            if self._clock.monotonic() >= until:
+                raise ServiceUnavailable(
+                    f"{shard!r} does not answer. Ask again with taskId {record.task_id!r}: "
+                    "a repeat is the same task.",
+                    retry_after=2,
+                ) from why
+            await asyncio.sleep(PAUSE)
+
+    def _refused(self, shard: str, error: CartritaError, *, asked: bool) -> bool:
+        """Tell whether the task was certainly not accepted, now or when it was asked before."""
+        if isinstance(error, StaleEpoch):
+            self._mislay(shard)
+            return False
+        if isinstance(error, ServiceUnavailable):
+            return isinstance(error, StillRunning) or not asked
+        return False
 
     async def get(self, task_id: str, who: Principal, wait: float = 0.0) -> dict[str, Any]:
         """Return a task's response, or its status so far; waits up to `wait` seconds for the end.
@@ -224,9 +244,8 @@ class Door:
         state = await self._state(task_id, who)
         if state.response is None and wait > 0:
             # The story is the truth, whether or not the shard can be asked.
-            with suppress(ChannelLost, TaskTimeout, ServiceUnavailable):
-                channel = await self._channel(state.shard)
-                await channel.request("await", task_id, wait)
+            with suppress(CartritaError):
+                await self._call(state.shard, "await", task_id, wait)
             state = await self._state(task_id, who)
         if state.response is not None:
             return state.response
@@ -237,8 +256,7 @@ class Door:
         state = await self._state(task_id, who)
         if state.status.terminal:
             return False
-        channel = await self._channel(state.shard)
-        return bool(await channel.request("cancel", task_id, ACCEPT_TIMEOUT))
+        return bool(await self._call(state.shard, "cancel", task_id, ACCEPT_TIMEOUT))
 
     async def _state(self, task_id: str, who: Principal) -> TaskState:
         state = fold(await self._stories.story(task_id))
@@ -253,12 +271,22 @@ class Door:
 
     async def _status(self, shard: str) -> dict[str, Any]:
         try:
-            channel = await self._channel(shard)
-            status: dict[str, Any] = await channel.request("status", None, 2.0)
-        except (ChannelLost, TaskTimeout):
-            self._forget(shard)
+            status: dict[str, Any] = await self._call(shard, "status", None, 2.0)
+        except ServiceUnavailable:
             return {"id": shard, "state": "down", "hosts": []}
         return status
+
+    async def _call(self, shard: str, method: str, payload: Any, timeout: float) -> Any:
+        """Ask a shard something that may be asked again.
+
+        Raises:
+            ServiceUnavailable: It did not answer.
+        """
+        try:
+            channel = await self._channel(shard)
+            return await channel.request(method, payload, timeout)
+        except (ChannelLost, TaskTimeout) as error:
+            raise ServiceUnavailable(f"{shard!r} does not answer.", retry_after=2) from error
 
     async def _table(self) -> RouteTable:
         if self._routes is None:
@@ -278,23 +306,36 @@ class Door:
             return channel
 
     async def _connect(self, shard: str) -> Channel:
-        """Connect to where the shard was last seen, else to where it says it is."""
-        table = await self._table()
-        known = table.addresses.get(shard)
-        if known:
-            with suppress(ChannelLost):
-                return await connect(known, token=table.token, peer=self._name)
-        address = await self._directory.locate(shard)
-        self._remember(shard, address)
-        return await connect(address, token=table.token, peer=self._name)
+        """Connect to where the shard was last seen, else to where it says it is.
+
+        Raises:
+            ChannelLost: It cannot be reached now.
+        """
+        try:
+            table = await self._table()
+            known = table.addresses.get(shard)
+            if known:
+                with suppress(ChannelLost):
+                    return await connect(known, token=table.token, peer=self._name)
+            address = await self._directory.locate(shard)
+            self._remember(shard, address)
+            return await connect(address, token=table.token, peer=self._name)
+        except AuthenticationFailed as error:  # the tree was started anew, with another token
+            self._routes = None
+            raise ChannelLost(f"{shard!r} does not know us any more.") from error
+        except (ServiceUnavailable, TaskTimeout) as error:
+            raise ChannelLost(f"{shard!r} cannot be found: {error}") from error
 
     def _remember(self, shard: str, address: str) -> None:
-        table = self._routes
-        if table:
-            addresses: Mapping[str, str] = {**table.addresses, shard: address}
-            self._routes = RouteTable(
-                table.version, table.build, table.teams, addresses, table.token
-            )
+        """Note where a shard listens; an empty address says that it must be asked for."""
+        if self._routes:
+            addresses: Mapping[str, str] = {**self._routes.addresses, shard: address}
+            self._routes = replace(self._routes, addresses=addresses)
+
+    def _mislay(self, shard: str) -> None:
+        """Look a shard up anew: who answers for it is not its owner any more."""
+        self._forget(shard)
+        self._remember(shard, "")
 
     def _forget(self, shard: str) -> None:
         channel = self._channels.pop(shard, None)
@@ -305,7 +346,7 @@ class Door:
         """Keep the route table fresh, for as long as the door is open."""
         while True:
             # Without an orchestrator the last table holds; a shard that moved is asked itself.
-            with suppress(ServiceUnavailable):
+            with suppress(CartritaError):
                 self._routes = await self._directory.routes()
             await asyncio.sleep(period)
 
@@ -317,6 +358,19 @@ class Door:
 
 def _default_delivery(spec: TaskSpec) -> Delivery:
     return Delivery.AT_LEAST_ONCE if spec.idempotent else Delivery.AT_MOST_ONCE
+
+
+def _strictly(model: type[Params], values: dict[str, Any]) -> Params:
+    """Validate without conversions, except from what JSON has no type for, such as dates."""
+    try:
+        return model.model_validate(values, strict=True)
+    except ValidationError as error:
+        refusal = error
+    try:
+        text = json.dumps(values)
+    except TypeError:  # it holds bytes, which MessagePack has and JSON has not
+        raise refusal from None
+    return model.model_validate_json(text, strict=True)
 
 
 def _in(who: Principal, tenant: str) -> Principal:

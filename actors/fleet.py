@@ -11,7 +11,6 @@ from actors.hosting import Group, HostHandle, Hosts, HostSpec
 from actors.restart import RestartPolicy, RestartWindow
 from cartrita.channel.client import Channel, connect
 from cartrita.clock import Clock
-from cartrita.errors import CartritaError
 from cartrita.telemetry.log import get_logger
 from cartrita.telemetry.metrics import AGENT_HEALTH
 
@@ -76,6 +75,7 @@ class Fleet:
         self._random = randomness
         self._on_ready, self._on_down = on_ready, on_down
         self._token, self._epoch, self._stopping = "", 0, False
+        self._given_up: set[str] = set()
         self._concurrency = {agent.name: agent.concurrency for g in groups for agent in g.agents}
         self._slots = {group.name: [self._slot(group, 0)] for group in groups}
         self._slots_of = {
@@ -114,6 +114,7 @@ class Fleet:
         slot.state = "down"
         if not self._stopping:
             log.error("host_given_up", shard=self._shard, group=slot.group.name)
+            self._given_up.update(slot.group.names)
             self._on_down(slot.group)
 
     async def _one_life(self, slot: _Slot) -> bool:
@@ -130,11 +131,9 @@ class Fleet:
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 handle = await self._hosts.start(spec)
-                channel = await connect(
-                    handle.address, token=self._token, peer=self._shard, epoch=self._epoch
-                )
-        except (CartritaError, TimeoutError, OSError) as error:
-            log.warning("host_did_not_start", host=spec.host_id, error=str(error))
+                channel = await self._connect(handle)
+        except Exception as error:  # noqa: BLE001 - whatever a child fails with is its crash
+            log.warning("host_did_not_start", host=spec.host_id, error=repr(error))
             return True
         slot.host = Host(spec, slot.group, handle, channel)
         slot.state = "up"
@@ -150,6 +149,16 @@ class Fleet:
         channel.close()
         return True
 
+    async def _connect(self, handle: HostHandle) -> Channel:
+        """Open the channel to a host; one that cannot be reached is ended."""
+        try:
+            return await connect(
+                handle.address, token=self._token, peer=self._shard, epoch=self._epoch
+            )
+        except BaseException:
+            await handle.kill()
+            raise
+
     def _report(self, slot: _Slot, *, healthy: bool) -> None:
         for name in slot.group.names:
             AGENT_HEALTH.labels(name).set(float(healthy))
@@ -162,7 +171,8 @@ class Fleet:
         limit, best = self._concurrency[agent], None
         for slot in self._slots_of[agent]:
             host = slot.host
-            if host is None or host.busy.get(agent, 0) >= limit:
+            # A lost channel is known here before the slot's keeper wakes up and says so.
+            if host is None or host.channel.closed.done() or host.busy.get(agent, 0) >= limit:
                 continue
             if best is None or host.in_flight < best.in_flight:
                 best = host
@@ -187,19 +197,18 @@ class Fleet:
                 return
 
     def given_up(self, agent: str) -> bool:
-        """Tell whether every host of an agent was given up."""
-        slots = self._slots_of[agent]
-        return all(s.state == "down" and s.keeper is not None and s.keeper.done() for s in slots)
+        """Tell whether an agent's hosts were given up, or it has none here."""
+        return agent in self._given_up or agent not in self._slots_of
 
     def snapshot(self) -> list[dict[str, Any]]:
         """Return each host as `GET /v3/tree` shows it."""
         return [_host_row(self._shard, slot) for slots in self._slots.values() for slot in slots]
 
     async def stop(self) -> None:
-        """End every host."""
+        """End every host, the last started first."""
         self._stopping = True
         slots = [slot for some in self._slots.values() for slot in some]
-        for slot in slots:
+        for slot in reversed(slots):
             if slot.host:
                 await slot.host.handle.kill()
             if slot.keeper:

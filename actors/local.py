@@ -50,7 +50,7 @@ class LocalHosts:
 
     async def start(self, spec: HostSpec) -> LocalHost:
         """Start a host."""
-        worker = WorkerHost(spec, self.catalog, self.services)
+        worker = WorkerHost(spec, self.catalog, self.services.fresh())
         address = Address.unix(self.folder / f"{spec.host_id.replace('/', '.')}.sock")
         host = LocalHost(worker, await worker.start(address))
         self.started.append(host)
@@ -60,12 +60,36 @@ class LocalHosts:
 class LocalSupervisor:
     """A supervisor that lives in this process."""
 
-    def __init__(self, info: SupervisorInfo, supervisor: Supervisor, server: ChannelServer) -> None:
-        self.info, self.supervisor, self._server = info, supervisor, server
+    def __init__(
+        self,
+        info: SupervisorInfo,
+        supervisor: Supervisor,
+        server: ChannelServer,
+        journal: InMemoryJournal,
+    ) -> None:
+        self.info, self.supervisor = info, supervisor
+        self._server, self._journal = server, journal
         self.died: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._fence = asyncio.create_task(self._die_when_fenced())
+
+    async def _die_when_fenced(self) -> None:
+        await self.supervisor.fenced.wait()
+        await self._end("fenced")
+
+    async def kill(self) -> None:
+        """End it as a crash does: nobody is told, and nothing more is written."""
+        self._fence.cancel()
+        await self._journal.close()
+        await self._end("killed")
+
+    async def _end(self, why: str) -> None:
+        await self._server.stop()
+        await self.supervisor.stop(grace=0.0)
+        self.died.set_result(why)
 
     async def stop(self, grace: float) -> None:
         """Drain it."""
+        self._fence.cancel()
         await self.supervisor.stop(grace)
         await self._server.stop()
 
@@ -113,7 +137,7 @@ class LocalTree:
         where = Address.unix(self.folder / f"{shard.replace('/', '.')}.{epoch}.sock")
         address = str(await server.start(where))
         info = SupervisorInfo(shard, address, epoch, "local", os.getpid(), "local")
-        self.supervisors[shard] = LocalSupervisor(info, supervisor, server)
+        self.supervisors[shard] = LocalSupervisor(info, supervisor, server, journal)
         return self.supervisors[shard]
 
     async def routes(self) -> RouteTable:

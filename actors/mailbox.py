@@ -2,8 +2,10 @@
 
 Higher priority first. Within a priority, tenants share by start-time fair queueing (Goyal,
 Vin, Cheng 1996): each task carries a virtual start that grows with what its tenant was
-already given, so a tenant that floods waits behind itself. And one pop in `ageing` takes
-whatever has waited longest, so that nothing starves.
+already given, so a tenant that floods waits behind itself. Each priority has a virtual time
+of its own, or the few urgent tasks of one tenant would put the ordinary ones of all others
+behind its flood. And one task in `ageing` is whatever has waited longest, so that nothing
+starves: behind n older ones, a task runs after at most `ageing` * (n + 1) others.
 """
 
 import heapq
@@ -54,12 +56,17 @@ class _Lane:
 
     def best(self) -> Entry | None:
         """Return the entry to run next by priority and fairness."""
-        for level in reversed(self.levels):
-            while level and not level[0][2].waiting:
-                heapq.heappop(level)
-            if level:
-                return level[0][2]
+        for priority in reversed(range(PRIORITIES)):
+            if self.levels[priority] and self.first(priority) is not None:
+                return self.levels[priority][0][2]
         return None
+
+    def first(self, priority: int) -> float | None:
+        """Return the least virtual start that waits in a priority."""
+        level = self.levels[priority]
+        while level and not level[0][2].waiting:
+            heapq.heappop(level)
+        return level[0][0] if level else None
 
     def oldest(self) -> Entry | None:
         """Return the entry that has waited longest."""
@@ -88,8 +95,8 @@ class Mailbox:
         self._bound, self._ageing = bound, ageing
         self._entries: dict[str, Entry] = {}
         self._lanes: dict[str, _Lane] = {}
-        self._virtual = 0.0
-        self._finish: dict[str, float] = {}
+        self._virtual = [0.0] * PRIORITIES
+        self._finish: list[dict[str, float]] = [{} for _ in range(PRIORITIES)]
         self._sequence = 0
         self._pops = 0
 
@@ -118,12 +125,18 @@ class Mailbox:
         """
         if len(self._entries) >= self._bound and not force:
             raise QueueFull(f"{self._bound} tasks wait already.")
+        assert entry.task_id not in self._entries, f"{entry.task_id!r} waits already"
         self._sequence += 1
         entry.sequence, entry.waiting = self._sequence, True
-        entry.start = max(self._virtual, self._finish.get(entry.tenant, 0.0))
-        self._finish[entry.tenant] = entry.start + max(entry.weight, 1e-9)
+        lane = self._lanes.setdefault(entry.agent, _Lane())
+        finish = self._finish[entry.priority]
+        # In a lane that was held up, virtual time has run ahead of those who wait.
+        first = lane.first(entry.priority)
+        now = self._virtual[entry.priority]
+        entry.start = max(now if first is None else min(now, first), finish.get(entry.tenant, 0.0))
+        finish[entry.tenant] = entry.start + max(entry.weight, 1e-9)
         self._entries[entry.task_id] = entry
-        self._lanes.setdefault(entry.agent, _Lane()).push(entry)
+        lane.push(entry)
 
     def remove(self, task_id: str) -> Entry | None:
         """Take a task out wherever it stands; None when it does not wait."""
@@ -135,18 +148,17 @@ class Mailbox:
     def pop(self, ready: Collection[str]) -> Entry | None:
         """Take the next task whose agent is one of `ready`."""
         lanes = [self._lanes[agent] for agent in ready if agent in self._lanes]
-        self._pops += 1
-        if self._pops % self._ageing == 0:
+        if (self._pops + 1) % self._ageing == 0:
             entry = min(_present(lane.oldest() for lane in lanes), key=_age, default=None)
         else:
             entry = min(_present(lane.best() for lane in lanes), key=_rank, default=None)
         if entry is None:
             return None
+        self._pops += 1
         del self._entries[entry.task_id]
         self._leave(entry)
-        self._virtual = max(self._virtual, entry.start)
-        if not self._entries:
-            self._finish.clear()
+        level = entry.priority
+        self._virtual[level] = max(self._virtual[level], entry.start)
         return entry
 
     def _leave(self, entry: Entry) -> None:
@@ -154,8 +166,12 @@ class Mailbox:
         lane = self._lanes[entry.agent]
         lane.size -= 1
         lane.compact()
-        if len(self._finish) > 2 * self._bound:
-            self._finish = {who: at for who, at in self._finish.items() if at > self._virtual}
+        if not self._entries:  # nobody waited behind anybody: all debts are paid
+            for finish in self._finish:
+                finish.clear()
+        elif len(self._finish[entry.priority]) > 2 * self._bound:
+            debts, now = self._finish[entry.priority], self._virtual[entry.priority]
+            self._finish[entry.priority] = {who: at for who, at in debts.items() if at > now}
 
 
 def _present(entries: Iterable[Entry | None]) -> list[Entry]:

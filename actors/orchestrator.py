@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from actors.hosting import RouteTable, SupervisorInfo, shard_name, team_of
 from cartrita.clock import Clock
 from cartrita.declare import TEAMS
-from cartrita.errors import CartritaError
 from cartrita.telemetry.log import get_logger
 
 log = get_logger(__name__)
@@ -80,8 +79,8 @@ class Orchestrator:
         while True:
             try:
                 handle = await self._supervisors.ensure(shard)
-            except (CartritaError, OSError) as error:
-                log.warning("supervisor_did_not_start", shard=shard, error=str(error))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the shard must come up
+                log.warning("supervisor_did_not_start", shard=shard, error=repr(error))
                 await asyncio.sleep(RETRY)
                 continue
             self._put(shard, handle)

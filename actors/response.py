@@ -1,10 +1,15 @@
 """How an outcome becomes the response that clients read and metrics count."""
 
-from decimal import Decimal
 from typing import Any
 
-from cartrita.cost.price import nano
-from cartrita.errors import AgentFailed, CartritaError, Reason, TaskCancelled, TaskTimeout
+from cartrita.errors import (
+    AgentFailed,
+    AgentUnavailable,
+    CartritaError,
+    Reason,
+    TaskCancelled,
+    TaskTimeout,
+)
 from cartrita.journal import Settlement, TaskRecord
 from cartrita.protocol.task import TaskStatus
 from cartrita.telemetry.metrics import (
@@ -32,6 +37,11 @@ def failure(error: CartritaError) -> dict[str, Any]:
         "reason": error.reason,
         "retryable": error.retryable,
     }
+
+
+def agent_down(agent: str) -> AgentUnavailable:
+    """Return the error of a task whose agent's hosts were given up."""
+    return AgentUnavailable(f"The agent {agent!r} is down.", retry_after=10)
 
 
 def attempt_lost(record: TaskRecord, *, repeatable: bool) -> dict[str, Any]:
@@ -77,10 +87,9 @@ def respond(
     return response
 
 
-def used(response: dict[str, Any]) -> Settlement:
-    """Return what a response says its task used."""
-    metrics = response["metrics"]
-    return Settlement(nano(Decimal(str(metrics["costUsd"]))), metrics["tokensUsed"])
+def settlement(record: TaskRecord, response: dict[str, Any]) -> Settlement | None:
+    """Return what a task used, where something was reserved for it."""
+    return Settlement.of(response) if record.reserve_nano or record.reserve_tokens else None
 
 
 def report(task_type: str, agent: str, response: dict[str, Any], seconds: float) -> None:

@@ -3,22 +3,20 @@
 import asyncio
 from typing import Any
 
-from actors.cell import Cell, DrainRate
+from actors.cell import Cell, DrainRate, repeatable, same_task
 from actors.fleet import Fleet, Host
 from actors.hosting import Group, Limits
 from actors.mailbox import Entry, Mailbox
-from actors.response import attempt_lost, failure, report, respond, used
+from actors.response import agent_down, attempt_lost, failure, report, respond, settlement
 from cartrita.catalog import Catalog
 from cartrita.channel.server import Call
 from cartrita.clock import Clock
 from cartrita.errors import (
-    AgentUnavailable,
     CartritaError,
     ChannelLost,
     IdempotencyMismatch,
     InsufficientBudget,
     InternalFailure,
-    NotFound,
     QueueFull,
     ServiceUnavailable,
     StaleEpoch,
@@ -30,13 +28,12 @@ from cartrita.journal import (
     Event,
     EventKind,
     Journal,
-    Settlement,
     Stories,
     TaskRecord,
     Verdict,
     fold,
 )
-from cartrita.protocol.task import Delivery, TaskStatus
+from cartrita.protocol.task import TaskStatus
 from cartrita.telemetry.log import get_logger
 from cartrita.telemetry.metrics import (
     MESSAGE_LATENCY,
@@ -96,12 +93,13 @@ class Supervisor:
         self.dispatch()
 
     def _recover(self, record: TaskRecord, story: list[Event]) -> None:
-        cell = Cell(record, self._catalog.task(record.task_type).agent, self._clock.monotonic())
+        spec = self._catalog.names.get(record.task_type)  # it may be gone since an upgrade
+        cell = Cell(record, spec.agent if spec else "unknown", self._clock.monotonic())
         cell.accepted = True
         state = fold(story)
         cell.attempts = state.attempts if state else 0
         self._cells[record.task_id] = cell
-        if cell.attempts and not _repeatable(record):
+        if cell.attempts and not repeatable(record):
             self._finish(cell, attempt_lost(record, repeatable=False))
         else:
             self._queue(cell)
@@ -122,7 +120,7 @@ class Supervisor:
         began = self._clock.monotonic()
         self._received.inc()
         cell = self._cells.get(record.task_id) or self._admit(record)
-        _same(cell.record, record)
+        same_task(cell.record, record)
         if cell.accepted and not wait:
             return {"taskId": record.task_id, "status": "PENDING"}
         answer = await cell.wait(end=wait)
@@ -135,12 +133,14 @@ class Supervisor:
 
     def _admit(self, record: TaskRecord) -> Cell:
         """Begin the admission of a new task; it goes on whether or not anybody waits."""
+        if self.fenced.is_set():
+            raise StaleEpoch(f"{self.shard!r} has a newer owner.")
         if self.state != "up":
             raise ServiceUnavailable(f"{self.shard!r} is {self.state}.", retry_after=1)
         spec = self._catalog.task(record.task_type)
         assert self._fleet
         if self._fleet.given_up(spec.agent):
-            raise AgentUnavailable(f"The agent {spec.agent!r} is down.", retry_after=10)
+            raise agent_down(spec.agent)
         waiting = len(self._mailbox) + self._admitting
         if waiting >= self._limits.queue + self._limits.concurrency - self._running:
             seconds = self._rate.seconds_for(waiting)
@@ -166,6 +166,10 @@ class Supervisor:
         self.dispatch()
 
     def _queue(self, cell: Cell) -> None:
+        assert self._fleet
+        if self._fleet.given_up(cell.agent):
+            self._finish(cell, failure(agent_down(cell.agent)))
+            return
         record = cell.record
         left = record.deadline - self._clock.now()
         if left <= 0:
@@ -174,7 +178,6 @@ class Supervisor:
         cell.timer = asyncio.get_running_loop().call_later(left, self._expired, cell)
         entry = Entry(record.task_id, cell.agent, record.principal.tenant, record.priority)
         self._mailbox.push(entry, force=True)
-        assert self._fleet
         self._fleet.wake(cell.agent)
 
     def _expired(self, cell: Cell) -> None:
@@ -192,37 +195,51 @@ class Supervisor:
             raise InsufficientBudget(
                 f"The budget {verdict.budget!r} has no room for this task.", retry_after=wait_s
             )
-        story = await self._stories.story(verdict.task_id)
-        state = fold(story)
+        return await self._known(verdict.task_id, record, wait=wait)
+
+    async def _known(self, task_id: str, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
+        """Answer for the task that an earlier submission of `record` became."""
+        other = task_id != record.task_id
+        live = self._live(task_id)  # looked at first: a cell goes when its end is in the story
+        if live is not None:
+            same_task(live.record, record, known=other)
+        if live is None or (wait and not other):
+            ended = await (self._await(task_id) if live else self._told(task_id, record))
+            if ended is not None:
+                return ended
+        if other:
+            raise StillRunning(f"The first request with this key is task {task_id!r}.")
+        return {"taskId": task_id, "status": TaskStatus.PENDING.value}
+
+    async def _told(self, task_id: str, record: TaskRecord) -> dict[str, Any] | None:
+        """Return the response that a task's story ends with; None when it has no end yet."""
+        state = fold(await self._stories.story(task_id))
         if state is None:
-            raise InternalFailure(f"Task {verdict.task_id!r} is known and has no story.")
-        _same(state.record, record, known=verdict.task_id != record.task_id)
-        if state.response is not None:
-            return state.response
-        if verdict.task_id != record.task_id:
-            raise StillRunning(f"The first request with this key is task {verdict.task_id!r}.")
-        live = self._cells.get(verdict.task_id)
-        if live and wait:
-            return await self._await(verdict.task_id) or {}
-        return {"taskId": verdict.task_id, "status": state.status.value}
+            raise InternalFailure(f"Task {task_id!r} is known and has no story.")
+        same_task(state.record, record, known=task_id != record.task_id)
+        return state.response
+
+    def _live(self, task_id: str) -> Cell | None:
+        cell = self._cells.get(task_id)
+        return cell if cell is not None and cell.accepted else None
 
     async def _await(self, task_id: str) -> dict[str, Any] | None:
         """Return a task's response once it ends; None when it is not live here."""
-        cell = self._cells.get(task_id)
-        if cell is None or not cell.accepted:
+        cell = self._live(task_id)
+        if cell is None:
             return None
-        answer = await cell.wait(end=True)
-        if isinstance(answer, Verdict):
-            answer = await self._verdict(answer, cell.record, wait=False)
-        return dict(answer)
+        answer: dict[str, Any] | Verdict | None = await cell.wait(end=True)
+        if isinstance(answer, Verdict):  # somebody else wrote the end
+            answer = await self._told(task_id, cell.record)
+        return answer
 
     async def _cancel(self, task_id: str) -> bool:
         """Cancel a live task; False when there is none."""
-        cell = self._cells.get(task_id)
-        if cell is None or not cell.accepted:
+        cell = self._live(task_id)
+        if cell is None or cell.ending:
             return False
         cell.cancelled = True
-        if cell.work:
+        if cell.work and cell.begun:
             cell.work.cancel()
         elif self._mailbox.remove(task_id):
             self._finish(cell, failure(TaskCancelled("Cancelled while it waited.")))
@@ -249,6 +266,7 @@ class Supervisor:
     async def _attempt(self, cell: Cell, host: Host) -> None:
         """Run one attempt on a host, to its end or to the host's."""
         outcome: dict[str, Any] | None
+        cell.begun = True
         try:
             outcome = await self._run(cell, host)
         except ChannelLost:
@@ -264,7 +282,7 @@ class Supervisor:
             self._running -= 1
             assert self._fleet
             self._fleet.release(host, cell.agent)
-            cell.work = None
+            cell.work, cell.begun = None, False
         if outcome is None:
             self._queue(cell)
         else:
@@ -273,7 +291,9 @@ class Supervisor:
 
     async def _run(self, cell: Cell, host: Host) -> dict[str, Any]:
         record = cell.record
-        if not _repeatable(record):  # "had not started" is otherwise unknowable after a crash
+        if cell.cancelled:
+            raise TaskCancelled("Cancelled before it ran.")
+        if not repeatable(record):  # "had not started" is otherwise unknowable after a crash
             started = Event.within(record.task_id, cell.attempts, 1, EventKind.STARTED)
             await self._journal.append(started)
         left = record.deadline - self._clock.now()
@@ -289,19 +309,20 @@ class Supervisor:
         record = cell.record
         if cell.cancelled:
             return failure(TaskCancelled("Cancelled while it ran."))
-        if _repeatable(record) and cell.attempts < record.max_attempts:
+        if repeatable(record) and cell.attempts < record.max_attempts:
             self._journal.append(Event.within(record.task_id, cell.attempts, 2, EventKind.RETRY))
             return None
-        return attempt_lost(record, repeatable=_repeatable(record))
+        return attempt_lost(record, repeatable=repeatable(record))
 
     def _finish(self, cell: Cell, outcome: dict[str, Any]) -> None:
         """Write the end; those who wait are told once it is durable."""
+        cell.ending = True
         if cell.timer:
             cell.timer.cancel()
         queued = (cell.began or self._clock.monotonic()) - cell.since
         response = respond(cell.record, outcome, queued=queued, attempts=cell.attempts)
         end = Event.end(cell.record.task_id, TaskStatus(response["status"]), response)
-        settled = self._journal.append(end, _settlement(cell.record, response))
+        settled = self._journal.append(end, settlement(cell.record, response))
         settled.add_done_callback(lambda done: self._finished(cell, response, done))
 
     def _finished(self, cell: Cell, response: dict[str, Any], done: asyncio.Future[bool]) -> None:
@@ -330,7 +351,7 @@ class Supervisor:
         """Fail the waiting tasks of agents whose hosts will not be started again."""
         for cell in list(self._cells.values()):
             if cell.agent in group.names and self._mailbox.remove(cell.record.task_id):
-                self._finish(cell, failure(AgentUnavailable(f"The agent {cell.agent!r} is down.")))
+                self._finish(cell, failure(agent_down(cell.agent)))
 
     def snapshot(self) -> dict[str, Any]:
         """Return this shard as `GET /v3/tree` shows it."""
@@ -350,28 +371,18 @@ class Supervisor:
     async def stop(self, grace: float = 10.0) -> None:
         """Refuse new tasks, let running ones end, stop the hosts; the journal keeps the rest."""
         self.state = "draining"
-        running = [cell.work for cell in self._cells.values() if cell.work]
-        if running:
-            await asyncio.wait(running, timeout=grace)
+        await self._settled(grace)
         if self._fleet:
             await self._fleet.stop()
+        await self._settled(GRACE)  # those whose hosts were ended still say so
+        for cell in self._cells.values():
+            if cell.timer:
+                cell.timer.cancel()
         await self._journal.close()
         self.state = "down"
 
-
-def _settlement(record: TaskRecord, response: dict[str, Any]) -> Settlement | None:
-    """Return what a task used, where something was reserved for it."""
-    return used(response) if record.reserve_nano or record.reserve_tokens else None
-
-
-def _repeatable(record: TaskRecord) -> bool:
-    """Whether a task that had started may start again."""
-    return record.delivery is Delivery.AT_LEAST_ONCE
-
-
-def _same(held: TaskRecord, asked: TaskRecord, *, known: bool = False) -> None:
-    """Refuse a task id that belongs to somebody else or asked for something else."""
-    if held.principal.user != asked.principal.user:
-        raise NotFound(f"There is no task {asked.task_id!r} of yours.")
-    if not known and held.digest != asked.digest:
-        raise IdempotencyMismatch(f"Task {asked.task_id!r} asked for something else.")
+    async def _settled(self, timeout: float) -> None:
+        """Wait until no attempt is under way."""
+        running = [cell.work for cell in self._cells.values() if cell.work]
+        if running:
+            await asyncio.wait(running, timeout=timeout)

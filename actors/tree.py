@@ -24,6 +24,7 @@ from cartrita.channel.server import ChannelServer
 from cartrita.clock import SystemClock, new_random
 from cartrita.config.settings import Settings
 from cartrita.errors import ServiceUnavailable
+from cartrita.instance import make_private
 from cartrita.services import open_services
 from cartrita.storage.postgres.journal import PostgresJournal, PostgresStories, take_epoch
 from cartrita.telemetry import log
@@ -92,7 +93,8 @@ class _Actor:
     def __init__(self, config: TreeConfig, agent_id: str) -> None:
         telemetry = config.settings.telemetry
         log.configure(telemetry.log_level, telemetry.log_format)
-        config.runtime_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (config.runtime_dir, config.metrics_dir):
+            make_private(folder)
         self.config = config
         self._usage = ProcessUsage(agent_id)
         self._starting = asyncio.Lock()

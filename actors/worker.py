@@ -99,7 +99,9 @@ class WorkerHost:
             result = await self._attempt(record, context)
             outcome = {"status": TaskStatus.COMPLETED.value, "result": result}
         except asyncio.CancelledError:
-            raise  # the supervisor cancelled it and has its own answer
+            if _cancelled():
+                raise  # the supervisor did it and has its own answer
+            outcome = failure(AgentFailed("It awaited something that was cancelled."))
         except CartritaError as error:
             outcome = failure(error)
         except Exception as error:
@@ -154,6 +156,12 @@ class WorkerHost:
         if model:
             outcome["metrics"]["modelUsed"] = model
         return outcome
+
+
+def _cancelled() -> bool:
+    """Tell whether this attempt itself was cancelled, not only something it awaited."""
+    attempt = asyncio.current_task()
+    return attempt is not None and attempt.cancelling() > 0
 
 
 def _budget(record: TaskRecord) -> Budget | None:

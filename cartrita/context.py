@@ -1,6 +1,7 @@
 """What an agent knows about the task it is running."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -13,6 +14,10 @@ from cartrita.protocol.task import Budget, Preferences
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+MOST_TOKENS = 10**15
+MOST_USD = Decimal(10**9)
+"""More than this in one use is a defect of whoever counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,11 @@ class Usage:
     tokens_in: int = 0
     tokens_out: int = 0
     usd: Decimal = Decimal(0)
+
+    def __post_init__(self) -> None:
+        counts = all(0 <= n <= MOST_TOKENS for n in (self.tokens_in, self.tokens_out))
+        if not (counts and self.usd.is_finite() and 0 <= self.usd <= MOST_USD):
+            raise ValueError(f"Nobody can be charged for {self!r}")
 
 
 @dataclass(slots=True)
@@ -77,7 +87,9 @@ class Context:
         self.usages.append(usage)
 
     def measure(self, name: str, value: float) -> None:
-        """Report a number under `metrics.customMetrics`."""
+        """Report a finite number under `metrics.customMetrics`."""
+        if not math.isfinite(value):
+            raise ValueError(f"The measure {name!r} is {value!r}; JSON has no form for that")
         self.measures[name] = value
 
     async def in_thread(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -85,6 +97,14 @@ class Context:
 
         The thread itself cannot be stopped: keep one piece of work short, or give the
         agent a host of its own.
+
+        Raises:
+            TaskTimeout: The deadline passed first.
         """
-        async with asyncio.timeout(min(self.remaining(), 86_400.0)):
-            return await asyncio.to_thread(work, *args, **kwargs)
+        try:
+            async with asyncio.timeout(min(self.remaining(), 86_400.0)) as limit:
+                return await asyncio.to_thread(work, *args, **kwargs)
+        except TimeoutError:
+            if not limit.expired():
+                raise  # the work's own
+            raise TaskTimeout(f"Task {self.task_id!r} ran into its deadline.") from None

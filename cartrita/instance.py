@@ -63,12 +63,21 @@ def make_folders(paths: Paths) -> None:
     Raises:
         ConfigurationInvalid: The runtime folder is somebody else's.
     """
-    for folder in (paths.home, paths.logs, paths.runtime):
+    for folder in (paths.home, paths.logs):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    found = paths.runtime.lstat()
-    if found.st_uid != os.getuid() or paths.runtime.is_symlink():
-        raise ConfigurationInvalid(f"{str(paths.runtime)!r} belongs to somebody else; remove it.")
-    paths.runtime.chmod(0o700)
+    make_private(paths.runtime)
+
+
+def make_private(folder: Path) -> None:
+    """Create a folder that only we may enter.
+
+    Raises:
+        ConfigurationInvalid: It is there and somebody else's.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if folder.lstat().st_uid != os.getuid() or folder.is_symlink():
+        raise ConfigurationInvalid(f"{str(folder)!r} belongs to somebody else; remove it.")
+    folder.chmod(0o700)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,7 @@ class InstanceState:
         started_at: Unix seconds.
         urls: `api`, `v2`, `docs`, `dashboard`, and so on.
         ray: The address of its Ray.
+        serve: Where its Serve listens, behind the edge.
         ready: Whether tasks are accepted.
     """
 
@@ -88,6 +98,7 @@ class InstanceState:
     started_at: float
     urls: dict[str, str] = field(default_factory=dict)
     ray: str = ""
+    serve: str = ""
     ready: bool = False
 
 

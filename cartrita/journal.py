@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Protocol
 
+from cartrita.cost.price import nano
 from cartrita.protocol.principal import Principal, Role
 from cartrita.protocol.task import Delivery, TaskStatus
 
@@ -44,6 +45,9 @@ END_OF = {
 """The event that ends a task in each terminal status."""
 
 STATUS_OF = {kind: status for status, kind in END_OF.items()}
+
+STATUS_IN = {EventKind.STARTED: TaskStatus.RUNNING, EventKind.RETRY: TaskStatus.PENDING}
+"""The status that an event in the course of a task leaves it in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +177,12 @@ class Settlement:
     nano_usd: int = 0
     tokens: int = 0
 
+    @classmethod
+    def of(cls, response: dict[str, Any]) -> "Settlement":
+        """Return what a response says its task used."""
+        metrics = response.get("metrics") or {}
+        return cls(nano(metrics.get("costUsd", 0)), int(metrics.get("tokensUsed", 0)))
+
 
 class Journal(Protocol):
     """One shard's writer. Everything it is told is durable when its call returns."""
@@ -240,6 +250,7 @@ def fold(story: Sequence[Event]) -> TaskState | None:
     for event in story[1:]:
         if event.kind.terminal:
             status, response = STATUS_OF[event.kind], event.data
-        elif event.kind is EventKind.STARTED:
-            status, attempts = TaskStatus.RUNNING, event.step >> _ATTEMPT_SHIFT
+        else:
+            status = STATUS_IN.get(event.kind, status)
+            attempts = max(attempts, event.step >> _ATTEMPT_SHIFT)
     return TaskState(record, story[0].shard, status, attempts, response)

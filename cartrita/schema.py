@@ -1,5 +1,7 @@
 """The API as OpenAPI 3.1, from the declarations."""
 
+import re
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
@@ -13,25 +15,60 @@ REF = "#/components/schemas/{model}"
 _JSON = "application/json"
 _PROBLEM = "application/problem+json"
 
-# Of the routes that are not tasks: method, path, summary, tag, status, request body's fields,
-# and whether a token is needed.
-_ROUTES: tuple[tuple[str, str, str, str, int, dict[str, str] | None, bool], ...] = (
-    ("post", "/auth/register", "Make an account and sign it in", "accounts", 201,
-     {"email": "", "password": "", "name?": ""}, False),
-    ("post", "/auth/login", "Sign in", "accounts", 200, {"email": "", "password": ""}, False),
-    ("post", "/auth/refresh", "Get a new session; the refresh token is spent", "accounts", 200,
-     {"refreshToken": ""}, False),
-    ("post", "/auth/logout", "End this session", "accounts", 204, {"refreshToken?": ""}, True),
-    ("get", "/auth/me", "The account of the token", "accounts", 200, None, True),
-    ("get", "/.well-known/jwks.json", "The public keys of our tokens", "accounts", 200, None,
-     False),
-    ("get", "/v3/catalog", "Every task type, with its schemas and price", "catalogue", 200, None,
-     True),
-    ("get", "/v3/tree", "The live tree of actors", "operations", 200, None, True),
-    ("get", "/health", "Health of queues and services", "operations", 200, None, False),
-    ("get", "/livez", "Whether the process runs", "operations", 200, None, False),
-    ("get", "/readyz", "Whether tasks can be accepted", "operations", 200, None, False),
-    ("get", "/metrics", "Prometheus metrics of this node", "operations", 200, None, False),
+_TEXT = {"type": "string"}
+_EMAIL = {"type": "string", "format": "email", "maxLength": 320}
+_PASSWORD = {"type": "string", "format": "password", "minLength": 8, "maxLength": 256}
+_REFRESH = {"type": "string", "minLength": 1, "maxLength": 256}
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """A route that is not about tasks.
+
+    Attributes:
+        fields: Of the request's body; a name that ends in `?` may be left out.
+        answer: The schema of a success; None for one without a body.
+        private: Whether a token is needed.
+    """
+
+    method: str
+    path: str
+    summary: str
+    tag: str
+    answer: dict[str, Any] | None
+    status: int = 200
+    fields: dict[str, Any] | None = None
+    private: bool = False
+    kind: str = _JSON
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": REF.format(model=name)}
+
+
+_OBJECT: dict[str, Any] = {"type": "object"}
+_SESSION, _ACCOUNT, _HEALTH = _ref("AuthSession"), _ref("AuthAccount"), _ref("HealthReport")
+_LOGIN = {"email": _EMAIL, "password": _PASSWORD}
+_NAMED = {**_LOGIN, "name?": {"type": "string", "maxLength": 200}}
+_ROUTES = (
+    _Route("post", "/auth/register", "Make an account and sign it in", "accounts", _SESSION, 201,
+           _NAMED),
+    _Route("post", "/auth/login", "Sign in", "accounts", _SESSION, fields=_LOGIN),
+    _Route("post", "/auth/refresh", "Get a new session; the refresh token is spent", "accounts",
+           _SESSION, fields={"refreshToken": _REFRESH}),
+    _Route("post", "/auth/logout", "End this session", "accounts", None, 204,
+           {"refreshToken?": _REFRESH}, private=True),
+    _Route("get", "/auth/me", "The account of the token", "accounts", _ACCOUNT, private=True),
+    _Route("get", "/.well-known/jwks.json", "The public keys of our tokens", "accounts", _OBJECT),
+    _Route("get", "/v3/catalog", "Every task type, with its schemas and price", "catalogue",
+           _OBJECT, private=True),
+    _Route("get", "/v3/tree", "The live tree of actors", "operations", _OBJECT, private=True),
+    _Route("get", "/health", "Health of queues and services", "operations", _HEALTH),
+    _Route("get", "/livez", "Whether the process runs", "operations", _OBJECT),
+    _Route("get", "/startupz", "Whether the process has started", "operations", _OBJECT),
+    _Route("get", "/readyz", "Whether tasks can be accepted", "operations", _OBJECT),
+    _Route("get", "/metrics", "Prometheus metrics of this node", "operations", _TEXT,
+           kind="text/plain"),
 )  # fmt: skip
 
 
@@ -63,8 +100,8 @@ def openapi(catalog: Catalog, version: str) -> dict[str, Any]:
     """Return the whole document."""
     paths: dict[str, Any] = {"/v3/tasks": {"post": _create(catalog)}}
     paths["/v3/tasks/{taskId}"] = {"get": _show(), "delete": _cancel()}
-    for method, path, *rest in _ROUTES:
-        paths.setdefault(path, {})[method] = _operation(method, path, *rest)
+    for route in _ROUTES:
+        paths.setdefault(route.path, {})[route.method] = _operation(route)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -106,44 +143,58 @@ def _schemas(catalog: Catalog) -> dict[str, Any]:
             },
             "examples": [example_request(spec)],
         }
-    schemas["Problem"] = _problem_schema()
-    return schemas
+    return {**schemas, **_plain_schemas()}
 
 
-def _problem_schema() -> dict[str, Any]:
-    text = {"type": "string"}
+def _plain_schemas() -> dict[str, Any]:
+    """Return the schemas of what is no pydantic model."""
+    whole, real, yes = {"type": "integer"}, {"type": "number"}, {"type": "boolean"}
+    account = _object({"id": _TEXT, "email": _TEXT, "name": _TEXT, "role": _TEXT})
+    queue = _object({"depth": whole, "inFlight": whole, "capacity": whole, "utilization": real})
+    problem = _object(
+        {
+            "type": {"type": "string", "format": "uri"},
+            "title": _TEXT,
+            "status": whole,
+            "detail": _TEXT,
+            "code": {"type": "string", "enum": [code.value for code in ErrorCode]},
+            "retryable": yes,
+            "traceId": _TEXT,
+            "instance?": _TEXT,
+            "reason?": _TEXT,
+            "errors?": {"type": "array", "items": _object({"field": _TEXT, "message": _TEXT})},
+        }
+    )
+    return {
+        "AuthAccount": account,
+        "AuthSession": _object(
+            {"token": _TEXT, "refreshToken": _TEXT, "expiresIn": whole, "user": account}
+        ),
+        "HealthReport": _object(
+            {
+                "status": {"type": "string", "enum": ["healthy", "degraded", "unhealthy"]},
+                "timestamp": {"type": "string", "format": "date-time"},
+                "version": _TEXT,
+                "uptime": real,
+                "queues": {"type": "object", "additionalProperties": queue},
+                "services": {"type": "object", "additionalProperties": _object({"ok": yes})},
+            }
+        ),
+        "Problem": {**problem, "description": "RFC 9457 problem details."},
+    }
+
+
+def _object(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an object; a name that ends in `?` may be missing."""
     return {
         "type": "object",
-        "description": "RFC 9457 problem details.",
-        "required": ["type", "title", "status", "detail", "code"],
-        "properties": {
-            "type": {"type": "string", "format": "uri"},
-            "title": text,
-            "status": {"type": "integer"},
-            "detail": text,
-            "instance": text,
-            "code": {"type": "string", "enum": [code.value for code in ErrorCode]},
-            "reason": text,
-            "retryable": {"type": "boolean"},
-            "traceId": text,
-            "errors": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "required": ["field", "message"],
-                    "properties": {"field": text, "message": text},
-                },
-            },
-        },
+        "required": [name for name in fields if not name.endswith("?")],
+        "properties": {name.rstrip("?"): schema for name, schema in fields.items()},
     }
 
 
 def _content(schema: dict[str, Any], kind: str = _JSON) -> dict[str, Any]:
     return {"content": {kind: {"schema": schema}}}
-
-
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": REF.format(model=name)}
 
 
 def _answers(success: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +211,7 @@ def _create(catalog: Catalog) -> dict[str, Any]:
         "tags": ["tasks"],
         "security": [{"bearer": []}],
         "parameters": [
-            _header("Idempotency-Key", "Repeats within 24 h are the same task."),
+            _header("Idempotency-Key", "Repeats are the same task. Up to 255 ASCII characters."),
             _header("Prefer", "`respond-async` answers 202 once the task is accepted."),
             _header("traceparent", "W3C trace context."),
         ],
@@ -193,7 +244,7 @@ def _show() -> dict[str, Any]:
 
 
 def _cancel() -> dict[str, Any]:
-    body = _content({"type": "object"})
+    body = _content(_object({"taskId": _TEXT, "cancelled": {"type": "boolean"}}))
     answers = {
         "200": {"description": "It had ended already.", **body},
         "202": {"description": "It is being cancelled.", **body},
@@ -220,27 +271,18 @@ def _header(name: str, text: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
 
 
-def _operation(method: str, path: str, *facts: Any) -> dict[str, Any]:
-    summary, tag, status, fields, private = facts
-    words = [word for word in path.replace(".", "/").replace("-", "/").split("/") if word]
+def _operation(route: _Route) -> dict[str, Any]:
+    words = re.split(r"[/.-]+", route.path.strip("/."))
+    body = _content(route.answer, route.kind) if route.answer else {}
     operation: dict[str, Any] = {
-        "operationId": method + "".join(word.title() for word in words),
-        "summary": summary,
-        "tags": [tag],
-        "responses": _answers({str(status): {"description": summary}}),
+        "operationId": route.method + "".join(word.title() for word in words),
+        "summary": route.summary,
+        "tags": [route.tag],
+        "responses": _answers({str(route.status): {"description": route.summary, **body}}),
     }
-    if fields is not None:
-        operation["requestBody"] = {
-            "required": not all(name.endswith("?") for name in fields),
-            **_content(
-                {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "required": [name for name in fields if not name.endswith("?")],
-                    "properties": {name.rstrip("?"): {"type": "string"} for name in fields},
-                }
-            ),
-        }
-    if private:
+    if route.fields is not None:
+        asked = {**_object(route.fields), "additionalProperties": False}
+        operation["requestBody"] = {"required": bool(asked["required"]), **_content(asked)}
+    if route.private:
         operation["security"] = [{"bearer": []}]
     return operation

@@ -61,6 +61,10 @@ class Services:
             self._open[port] = await made if inspect.isawaitable(made) else made
         return self._open[port]
 
+    def fresh(self) -> "Services":
+        """Return services of the same ports with nothing opened yet, as another process has."""
+        return Services(self._factories)
+
     async def build(self, agent: type[Agent]) -> Agent:
         """Make an agent with the ports its constructor's annotations name."""
         if agent.__init__ is object.__init__:
@@ -75,7 +79,8 @@ class Services:
 
     async def close(self) -> None:
         """Close every adapter that can be closed, the last opened first."""
-        for adapter in reversed(self._open.values()):
+        once = {id(adapter): adapter for adapter in self._open.values()}  # one may have two ports
+        for adapter in reversed(once.values()):
             close = getattr(adapter, "close", None)
             if close is not None:
                 done = close()

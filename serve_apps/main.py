@@ -32,8 +32,10 @@ from cartrita import __version__
 from cartrita.clock import SystemClock, new_id
 from cartrita.config.load import load_settings
 from cartrita.config.settings import Settings
+from cartrita.instance import make_private
 from cartrita.providers.probes import ProbeSet
 from cartrita.services import database_probes, identity
+from cartrita.storage.postgres.migrate import migrate
 from cartrita.telemetry import log
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
@@ -81,7 +83,8 @@ class Gateway:
     def __init__(self, config: TreeConfig) -> None:
         telemetry = config.settings.telemetry
         log.configure(telemetry.log_level, telemetry.log_format)
-        config.metrics_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (config.runtime_dir, config.metrics_dir):
+            make_private(folder)
         self._config = config
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
@@ -151,10 +154,23 @@ def build(args: dict[str, str] | None = None) -> Application:
     Args:
         args: Settings by their dotted names, over those of the environment.
     """
-    settings = load_settings(args or {})
+    given = load_settings(args or {})
+    settings = given.model_copy(update={"lifetime": "attached"})
     config = tree_config(settings, place_of(settings))
-    asyncio.run(start_tree(config))
+    asyncio.run(_prepare(config))
     return application(config)
+
+
+async def _prepare(config: TreeConfig) -> None:
+    """Bring the database up to date and start the tree, safe to do from several at once."""
+    settings, admin = config.settings, config.settings.admin
+    url = postgres_url(settings)
+    await migrate(url)
+    if admin.password:
+        async with asyncpg.create_pool(url, min_size=1, max_size=1) as pool:
+            who, _ = identity(settings, pool, SystemClock())
+            await who.ensure_admin(admin.email, admin.password.get_secret_value())
+    await start_tree(config)
 
 
 async def deploy(settings: Settings, place: Place, address: str, port: int) -> None:

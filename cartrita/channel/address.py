@@ -37,8 +37,8 @@ class Address:
         """Return the address of a Unix socket."""
         if len(str(path).encode()) > UNIX_PATH_MAX:
             raise ConfigurationInvalid(
-                f"The socket path {str(path)!r} is over {UNIX_PATH_MAX} bytes; "
-                "set CARTRITA_RUNTIME_DIR to a shorter folder."
+                f"The socket path {str(path)!r} is over {UNIX_PATH_MAX} bytes: "
+                "choose a shorter folder."
             )
         return cls(path=str(path))
 

@@ -197,8 +197,8 @@ class ChannelServer:
             return address
         if tls is None and not plain_tcp:
             raise ConfigurationInvalid(
-                "A channel over TCP needs TLS: run `cartrita certs`, or allow plain TCP with "
-                "CARTRITA_CHANNEL__PLAIN_TCP=true on a network you trust."
+                "A channel over TCP needs TLS; plain TCP is for networks you trust and must be "
+                "allowed by name."
             )
         self._server = await loop.create_server(
             lambda: Session(self), address.host, address.port, ssl=tls

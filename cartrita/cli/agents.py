@@ -4,13 +4,12 @@ from itertools import groupby
 from operator import attrgetter
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from cartrita.cli.connection import connect
 from cartrita.cli.options import options_of
-from cartrita.cli.output import AsJson, print_json
+from cartrita.cli.output import AsJson, console, print_json
 from cartrita.client import TaskType
 
 app = typer.Typer(invoke_without_command=True, add_completion=False)
@@ -35,7 +34,7 @@ def agents(ctx: typer.Context, *, as_json: AsJson = False) -> None:
             ]
         )
     else:
-        Console().print(_table(groups))
+        console().print(_table(groups))
 
 
 def _table(groups: list[tuple[str, str, list[TaskType]]]) -> Table:

@@ -4,12 +4,11 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from cartrita.cli.options import options_of
-from cartrita.cli.output import AsJson, print_json
+from cartrita.cli.output import AsJson, console, print_json
 from cartrita.config.load import explain
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -39,4 +38,4 @@ def show(
         # Text, because a value may hold what Rich takes for markup.
         cells = (row.name, row.value, *([row.origin] if origin else []))
         table.add_row(*map(Text, cells))
-    Console(highlight=False).print(table)
+    console().print(table)

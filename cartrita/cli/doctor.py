@@ -3,13 +3,12 @@
 from dataclasses import asdict
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from cartrita.cli.checks import Finding, examine
 from cartrita.cli.exits import Exit
 from cartrita.cli.options import options_of
-from cartrita.cli.output import AsJson, print_json
+from cartrita.cli.output import AsJson, console, print_json
 from cartrita.config.load import load_settings
 from cartrita.config.settings import Settings
 from cartrita.errors import ConfigurationInvalid
@@ -36,9 +35,9 @@ def doctor(ctx: typer.Context, *, as_json: AsJson = False) -> None:
 
 
 def _print(findings: list[Finding]) -> None:
-    console = Console(highlight=False)
+    out = console()
     for found in findings:
         mark = (f"{found.state:5}", _COLORS[found.state])
-        console.print(Text.assemble(mark, f"{found.check:16} ", found.detail), soft_wrap=True)
+        out.print(Text.assemble(mark, f"{found.check:16} ", found.detail), soft_wrap=True)
         if found.remedy:
-            console.print(Text(f"{'':22}→ {found.remedy}", style="dim"), soft_wrap=True)
+            out.print(Text(f"{'':22}→ {found.remedy}", style="dim"), soft_wrap=True)

@@ -23,6 +23,16 @@ COLORS = {
 }
 
 
+WIDE = 240
+"""Columns where no terminal sets the width: what is piped into `grep` must not be cut."""
+
+
+def console() -> Console:
+    """Return where commands print."""
+    terminal = Console(highlight=False)
+    return terminal if terminal.is_terminal else Console(highlight=False, width=WIDE)
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
@@ -33,17 +43,17 @@ def print_outcome(outcome: TaskOutcome, *, as_json: bool) -> None:
     if as_json:
         print_json(outcome.to_wire())
         return
-    console = Console(highlight=False)
-    console.print(Text.assemble((outcome.status, COLORS[outcome.status]), " ", outcome.task_id))
+    out = console()
+    out.print(Text.assemble((outcome.status, COLORS[outcome.status]), " ", outcome.task_id))
     if outcome.result is not None:
-        console.print(JSON.from_data(outcome.result), soft_wrap=True)
+        out.print(JSON.from_data(outcome.result), soft_wrap=True)
     if outcome.error_message:
         what = " ".join(filter(None, (outcome.error_code, outcome.reason)))
-        console.print(Text.assemble((what, "red"), ": ", outcome.error_message), soft_wrap=True)
+        out.print(Text.assemble((what, "red"), ": ", outcome.error_message), soft_wrap=True)
     for warning in outcome.warnings:
-        console.print(Text.assemble(("warning", "yellow"), ": ", warning), soft_wrap=True)
+        out.print(Text.assemble(("warning", "yellow"), ": ", warning), soft_wrap=True)
     if outcome.status.terminal:
-        console.print(Text(" · ".join(_facts(outcome)), style="dim"), soft_wrap=True)
+        out.print(Text(" · ".join(_facts(outcome)), style="dim"), soft_wrap=True)
 
 
 def _facts(outcome: TaskOutcome) -> list[str]:

@@ -19,7 +19,7 @@ from cartrita.clock import Clock, SystemClock, new_id
 from cartrita.config.load import child_environment
 from cartrita.config.settings import Settings
 from cartrita.edge import Edge, haproxy, write_loopback_haproxy
-from cartrita.errors import CartritaError, ConfigurationInvalid, ServiceUnavailable
+from cartrita.errors import CartritaError, ServiceUnavailable
 from cartrita.instance import (
     InstanceState,
     Paths,
@@ -80,6 +80,7 @@ class Owner:
         self._effective = settings
         self._urls: dict[str, str] = {}
         self._ready = False
+        self._where = ("", "")
 
     async def run(self, on_ready: Callable[[Started], None]) -> None:
         """Own the instance until a signal asks to end it.
@@ -163,6 +164,7 @@ class Owner:
             cache = redis_url.get_secret_value()
         self._say("migrations")
         await migrate(where)
+        self._where = (where, cache)
         return settings.at(self._head.address, where, cache)
 
     async def _admin(self) -> None:
@@ -325,7 +327,7 @@ class Owner:
         self._ended.pop("ray")
         await self._kept.stop("ray")
         self._head = Head.plan(self._settings, self._paths)
-        self._effective = self._effective.at(self._head.address, *_secrets(self._effective))
+        self._effective = self._settings.at(self._head.address, *self._where)
         await self._program()
         await self._kept.stop("edge")
         await self._open_edge()
@@ -353,7 +355,13 @@ class Owner:
             "dashboard": f"http://{_reachable(ray.dashboard_host)}:{ray.dashboard_port}",
         }
         state = InstanceState(
-            os.getpid(), __version__, self._clock.now(), self._urls, self._head.address, ready
+            os.getpid(),
+            __version__,
+            self._clock.now(),
+            self._urls,
+            self._head.address,
+            f"http://127.0.0.1:{self._head.serve_port}",
+            ready,
         )
         write_state(self._paths, state)
 
@@ -386,10 +394,3 @@ def _steps(log: Path) -> list[str]:
 
 def _ours(variable: str) -> bool:
     return variable.startswith("CARTRITA_")
-
-
-def _secrets(settings: Settings) -> tuple[str, str]:
-    postgres, redis = settings.postgres.dsn, settings.redis.dsn
-    if postgres is None or redis is None:
-        raise ConfigurationInvalid("The databases were not opened.")
-    return postgres.get_secret_value(), redis.get_secret_value()

@@ -4,13 +4,13 @@ from dataclasses import asdict
 from typing import Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from cartrita.cli.connection import Place, find
 from cartrita.cli.exits import Exit
 from cartrita.cli.options import options_of
-from cartrita.cli.output import AsJson, print_json
+from cartrita.cli.output import AsJson, console, print_json
 from cartrita.client import Client
 from cartrita.clock import iso
 from cartrita.errors import CartritaError
@@ -54,14 +54,17 @@ def _report(place: Place) -> dict[str, Any]:
 
 
 def _print(report: dict[str, Any]) -> None:
-    console = Console(highlight=False)
+    out = console()
     color = {"healthy": "green", "degraded": "yellow"}.get(report["status"], "red")
-    console.print(f"[{color}]{report['status']}[/]  {report['url']}")
+    out.print(Text.assemble((report["status"], color), "  ", report["url"]))
+    problem = report.get("problem")
     if report["status"] == "not running":
-        console.print(f"No instance runs in {report['home']!r}: start one with `cartrita up`.")
-    if report.get("problem"):
-        console.print(report["problem"], markup=False, soft_wrap=True)
-    console.print(_facts(report))
+        problem = f"No instance runs in {report['home']!r}: start one with `cartrita up`."
+    if problem:
+        out.print(Text(problem), soft_wrap=True)
+    facts = _facts(report)
+    if facts.row_count:
+        out.print(facts)
 
 
 def _facts(report: dict[str, Any]) -> Table:
@@ -72,10 +75,10 @@ def _facts(report: dict[str, Any]) -> Table:
     if health:
         table.add_row("version", f"{health.get('version')}, up {health.get('uptime', 0):.0f} s")
     for name, url in instance.get("urls", {}).items():
-        table.add_row(name, str(url))
+        table.add_row(name, Text(str(url)))
     for name, queue in health.get("queues", {}).items():
         busy = f"{queue['inFlight']} of {queue['capacity']} running, {queue['depth']} waiting"
         table.add_row(name, busy)
     for name, service in health.get("services", {}).items():
-        table.add_row(name, "[green]ok[/]" if service["ok"] else "[red]down[/]")
+        table.add_row(name, Text("ok", "green") if service["ok"] else Text("down", "red"))
     return table

@@ -3,13 +3,12 @@
 from typing import Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
 from cartrita.cli.connection import connect
 from cartrita.cli.options import options_of
-from cartrita.cli.output import AsJson, print_json
+from cartrita.cli.output import AsJson, console, print_json
 
 _COLORS = {"up": "green", "starting": "blue", "draining": "yellow"}
 
@@ -21,7 +20,7 @@ def tree(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     if as_json:
         print_json(found)
     else:
-        Console(highlight=False).print(drawn(found))
+        console().print(drawn(found))
 
 
 def drawn(found: dict[str, Any]) -> Tree:

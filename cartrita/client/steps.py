@@ -40,7 +40,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """Run this flow while no other flow of the same client runs one."""
+    """Run this flow while no other of the same client runs one; its error ends both."""
 
     flow: "Flow[None]"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cartrita.clock import Clock, SystemClock
-from cartrita.errors import StaleEpoch
+from cartrita.errors import ServiceUnavailable, StaleEpoch
 from cartrita.journal import Event, EventKind, Settlement, TaskRecord, Verdict, fold
 
 
@@ -33,7 +33,7 @@ class InMemoryJournal:
     def __init__(self, tables: JournalTables, shard: str, clock: Clock | None = None) -> None:
         self._tables, self._shard = tables, shard
         self._clock = clock or SystemClock()
-        self._epoch = 0
+        self._epoch, self._closed = 0, False
 
     @property
     def epoch(self) -> int:
@@ -54,7 +54,7 @@ class InMemoryJournal:
     def admit(self, record: TaskRecord) -> asyncio.Future[Verdict]:
         """Admit a task."""
         future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-        if self._stale(future):
+        if self._refused(future):
             return future
         future.set_result(self._decide(record))
         return future
@@ -75,7 +75,7 @@ class InMemoryJournal:
     def append(self, event: Event, settlement: Settlement | None = None) -> asyncio.Future[bool]:
         """Write an event."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        if self._stale(future):
+        if self._refused(future):
             return future
         taken = {earlier.step for earlier in self._tables.stories.get(event.task_id, [])}
         if event.step not in taken:
@@ -87,12 +87,15 @@ class InMemoryJournal:
         stamped = replace(event, at=self._clock.now(), shard=self._shard, epoch=self._epoch)
         self._tables.stories.setdefault(event.task_id, []).append(stamped)
 
-    def _stale(self, future: asyncio.Future[Any]) -> bool:
-        stale = self._tables.epochs.get(self._shard) != self._epoch
-        if stale:
+    def _refused(self, future: asyncio.Future[Any]) -> bool:
+        if self._closed:
+            future.set_exception(ServiceUnavailable("The journal is closed."))
+        elif self._tables.epochs.get(self._shard) != self._epoch:
             future.set_exception(StaleEpoch(f"Shard {self._shard!r} has a newer owner."))
-            future.exception()
-        return stale
+        else:
+            return False
+        future.exception()  # nobody may be waiting
+        return True
 
     async def unfinished(self) -> AsyncIterator[tuple[TaskRecord, list[Event]]]:
         """Yield each accepted task of the shard that has no end, oldest first."""
@@ -103,4 +106,5 @@ class InMemoryJournal:
                 yield state.record, story
 
     async def close(self) -> None:
-        """Do nothing: there is nothing to let go of."""
+        """Refuse whatever comes from now on."""
+        self._closed = True

@@ -117,6 +117,12 @@ class Exchange:
     def _too_long(self) -> ResourceLimitExceeded:
         return ResourceLimitExceeded(f"The body is over the limit of {self._limit} bytes.")
 
+    @property
+    def has_body(self) -> bool:
+        """Whether the client announced a body."""
+        length = self.headers.get(b"content-length", b"0")
+        return length != b"0" or b"transfer-encoding" in self.headers
+
     async def receive(self) -> Message:
         """Pass on a part of the body, counting; after its end, whatever comes."""
         if self._complete:

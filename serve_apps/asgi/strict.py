@@ -34,7 +34,7 @@ def parse(model: type[Model], body: bytes) -> Model:
     """
     try:
         parsed = model.model_validate_json(body, strict=True)
-        _CHECKER.decode(body.decode())
+        _CHECKER.raw_decode(body.decode().strip())
     except ValidationError as error:
         raise _refusal(error) from None
     except _OutOfRange as error:
@@ -101,7 +101,9 @@ def _beyond(value: Any, path: str = "") -> Iterator[str]:
     elif isinstance(value, list):
         for place, item in enumerate(value):
             yield from _beyond(item, f"{path}.{place}")
-    elif isinstance(value, float) and math.isinf(value):
+    elif isinstance(value, int | float) and not _fits(value):
         yield path
-    elif isinstance(value, int) and not LEAST <= value <= MOST:
-        yield path
+
+
+def _fits(number: float) -> bool:
+    return LEAST <= number <= MOST if isinstance(number, int) else math.isfinite(number)

@@ -3,7 +3,6 @@
 from typing import Any
 
 from pydantic import Field
-from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -11,10 +10,10 @@ from starlette.routing import Route
 from cartrita.auth.identity import Session
 from cartrita.protocol.wire import WireModel
 from cartrita.storage.ports import User
-from serve_apps.asgi import parse, read_json
+from serve_apps.asgi.guard import exchange_of
+from serve_apps.asgi.messages import read_json, reply
+from serve_apps.asgi.strict import parse
 from serve_apps.gateway.gate import claims_of, gate_of
-
-JSON = "application/json"
 
 
 class Login(WireModel):
@@ -46,28 +45,28 @@ async def register(request: Request) -> Response:
     """POST /auth/register: make an account and sign it in."""
     asked = parse(Registration, await read_json(request))
     session = await gate_of(request).identity.register(asked.email, asked.password, asked.name)
-    return Response(to_json(session_body(session)), 201, media_type=JSON)
+    return reply(session_body(session), 201)
 
 
 async def login(request: Request) -> Response:
     """POST /auth/login: sign in."""
     asked = parse(Login, await read_json(request))
     session = await gate_of(request).identity.login(asked.email, asked.password)
-    return Response(to_json(session_body(session)), media_type=JSON)
+    return reply(session_body(session))
 
 
 async def refresh(request: Request) -> Response:
     """POST /auth/refresh: a new session for a refresh token, which is spent."""
     asked = parse(Refresh, await read_json(request))
     session = await gate_of(request).identity.refresh(asked.refresh_token)
-    return Response(to_json(session_body(session)), media_type=JSON)
+    return reply(session_body(session))
 
 
 async def logout(request: Request) -> Response:
     """POST /auth/logout: end this session."""
     claims = await claims_of(request)
-    body = await request.body()
-    asked = parse(Logout, await read_json(request)) if body else Logout()
+    said = exchange_of(request).has_body
+    asked = parse(Logout, await read_json(request)) if said else Logout()
     await gate_of(request).identity.logout(asked.refresh_token, claims)
     return Response(status_code=204)
 
@@ -76,13 +75,13 @@ async def me(request: Request) -> Response:
     """GET /auth/me: the account of the token."""
     claims = await claims_of(request)
     user = await gate_of(request).identity.me(claims.principal())
-    return Response(to_json(user_body(user)), media_type=JSON)
+    return reply(user_body(user))
 
 
 async def jwks(request: Request) -> Response:
     """GET /.well-known/jwks.json: the public keys of our tokens."""
-    body = to_json(gate_of(request).jwks())
-    return Response(body, headers={"Cache-Control": "public, max-age=300"}, media_type=JSON)
+    headers = {"Cache-Control": "public, max-age=300"}
+    return reply(gate_of(request).jwks(), headers=headers)
 
 
 def session_body(session: Session) -> dict[str, Any]:

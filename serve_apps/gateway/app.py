@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_apps.asgi.guard import Guard
 from serve_apps.gateway import accounts, docs, system, tasks
-from serve_apps.gateway.gate import Gate
+from serve_apps.gateway.gate import Desk, Gate
 
 Opener = Callable[[], AbstractAsyncContextManager[Gate]]
 
@@ -21,6 +21,7 @@ class Gateway:
     """The routes, and the gate that is open for as long as the application runs."""
 
     gate: Gate
+    desk: Desk
 
     def __init__(self, opener: Opener, routes: list[BaseRoute]) -> None:
         self._opener = opener
@@ -36,6 +37,7 @@ class Gateway:
     @asynccontextmanager
     async def _lifespan(self, _app: object) -> AsyncIterator[None]:
         async with self._opener() as self.gate:
+            self.desk = Desk(self.gate)
             yield
 
 

@@ -4,25 +4,23 @@ import asyncio
 import json
 from typing import Any
 
-from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from cartrita.clock import iso
 from cartrita.errors import CartritaError, ServiceUnavailable
-from cartrita.schema import catalog_entry
-from cartrita.telemetry.metrics import CONTENT_TYPE, exposition
-from serve_apps.gateway.gate import Gate, gate_of, principal_of
+from cartrita.telemetry.metrics import CONTENT_TYPE
+from serve_apps.asgi.messages import JSON, reply
+from serve_apps.gateway.gate import Gate, desk_of, gate_of, principal_of
 
-JSON = "application/json"
 _PRIVATE = ("pid", "node")
 
 
 async def health(request: Request) -> Response:
     """GET /health: queues and services; 503 when nothing can be accepted."""
     gate = gate_of(request)
-    shards, reports = await asyncio.gather(_shards(gate), gate.probes.check())
+    shards, reports = await asyncio.gather(_shards(gate), desk_of(request).probes.get())
     queues = {shard["id"]: _queue(shard) for shard in shards if shard["state"] == "up"}
     services = {report.name: {"ok": report.ok} for report in reports}
     for service in _services(gate):
@@ -38,7 +36,7 @@ async def health(request: Request) -> Response:
         "queues": queues,
         "services": services,
     }
-    return Response(to_json(body), 200 if can_accept else 503, media_type=JSON)
+    return reply(body, 200 if can_accept else 503)
 
 
 async def _shards(gate: Gate) -> list[dict[str, Any]]:
@@ -69,17 +67,22 @@ def _services(gate: Gate) -> list[dict[str, Any]]:
 
 async def livez(_request: Request) -> Response:
     """GET /livez: this process runs."""
-    return Response(b'{"status":"alive"}', media_type=JSON)
+    return reply({"status": "alive"})
+
+
+async def startupz(_request: Request) -> Response:
+    """GET /startupz: the gate is open; nothing answers here before."""
+    return reply({"status": "started"})
 
 
 async def readyz(request: Request) -> Response:
     """GET /readyz: tasks can be accepted here."""
-    gate = gate_of(request)
-    shards = await _shards(gate)
+    shards, reports = await asyncio.gather(_shards(gate_of(request)), desk_of(request).probes.get())
     down = [shard["id"] for shard in shards if shard["state"] != "up"]
+    down += [report.name for report in reports if report.required and not report.ok]
     if down or not shards:
         raise ServiceUnavailable(f"Not up: {', '.join(down) or 'the tree'}.", retry_after=1)
-    return Response(b'{"status":"ready"}', media_type=JSON)
+    return reply({"status": "ready"})
 
 
 async def tree(request: Request) -> Response:
@@ -93,10 +96,18 @@ async def tree(request: Request) -> Response:
         "buildId": build,
         "owner": _owner(gate),
         "orchestrator": above,
-        "supervisors": [{**where.get(shard["id"], {}), **shard} for shard in shards],
+        "supervisors": [
+            {**_name(shard["id"]), **where.get(shard["id"], {}), **shard} for shard in shards
+        ],
         "services": _services(gate),
     }
-    return Response(to_json(body if who.admin else _public(body)), media_type=JSON)
+    return reply(body if who.admin else _public(body))
+
+
+def _name(shard: str) -> dict[str, Any]:
+    """Return what a shard's id says, for one that cannot speak for itself."""
+    team, _, number = shard.partition("/")
+    return {"team": team, "shard": int(number)}
 
 
 async def _above(gate: Gate) -> dict[str, Any]:
@@ -126,19 +137,18 @@ def _public(value: Any) -> Any:
 async def catalog(request: Request) -> Response:
     """GET /v3/catalog: every task type with its schemas and price."""
     await principal_of(request)
-    entries = [catalog_entry(spec) for spec in gate_of(request).catalog.tasks.values()]
-    return Response(to_json({"tasks": entries}), media_type=JSON)
+    return Response(await desk_of(request).catalog.get(), media_type=JSON)
 
 
 async def metrics(request: Request) -> Response:
     """GET /metrics: Prometheus metrics over all processes of this node."""
-    text = await asyncio.to_thread(exposition, gate_of(request).metrics_dir)
-    return Response(text, media_type=CONTENT_TYPE)
+    return Response(await desk_of(request).metrics.get(), media_type=CONTENT_TYPE)
 
 
 ROUTES = [
     Route("/health", health, methods=["GET"]),
     Route("/livez", livez, methods=["GET"]),
+    Route("/startupz", startupz, methods=["GET"]),
     Route("/readyz", readyz, methods=["GET"]),
     Route("/metrics", metrics, methods=["GET"]),
     Route("/v3/tree", tree, methods=["GET"]),

@@ -7,7 +7,8 @@ from typing import Any
 import asyncpg
 
 from cartrita.channel.frames import unpack
-from cartrita.journal import STATUS_OF, Event, EventKind, Settlement, TaskRecord
+from cartrita.errors import StaleEpoch
+from cartrita.journal import STATUS_IN, STATUS_OF, Event, EventKind, Settlement, TaskRecord
 from cartrita.protocol.task import TaskStatus
 
 _CHUNK = 2000
@@ -28,6 +29,10 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::
     AS u (id, status, error_code, nano_usd, tokens, finished_at)
 WHERE t.id = u.id AND t.finished_at IS NULL"""
 
+
+# First of all, so that a zombie cannot write its older view over its successor's.
+_REACH = """
+UPDATE shards SET folded = greatest(folded, $3) WHERE id = $1 AND epoch = $2 RETURNING true"""
 
 _NOTHING = Settlement()
 
@@ -72,16 +77,20 @@ class Folder:
             row.status = STATUS_OF[event.kind]
             row.error_code = event.data.get("errorCode")
             row.finished_at = datetime.fromtimestamp(event.at, UTC) if event.at else _now()
-            row.used = used_by(event.data)
-        elif event.kind is EventKind.STARTED and row.finished_at is None:
-            row.status = TaskStatus.RUNNING
+            row.used = Settlement.of(event.data)
+        elif row.finished_at is None:
+            row.status = STATUS_IN.get(event.kind, row.status)
 
     def reached(self, position: int) -> None:
         """Note how far the events have come."""
         self._position = position
 
-    async def write(self, connection: asyncpg.Connection, now: float) -> None:
-        """Bring the table up to date."""
+    async def write(self, connection: asyncpg.Connection, epoch: int, now: float) -> None:
+        """Bring the table up to date.
+
+        Raises:
+            StaleEpoch: A newer writer owns the shard, and folds it.
+        """
         rows, self._rows = self._rows, {}
         position = self._position
         self._last = now
@@ -89,16 +98,17 @@ class Folder:
             return
         try:
             async with connection.transaction():
+                await self._reach(connection, epoch, position)
                 await connection.execute(_UPSERT, *self._upserts(rows))
                 await connection.execute(_FINISH, *_finishes(rows))
-                await connection.execute(
-                    "UPDATE shards SET folded = $2 WHERE id = $1 AND folded < $2",
-                    self._shard,
-                    position,
-                )
         except BaseException:
             self._rows = {**rows, **self._rows}
             raise
+
+    async def _reach(self, connection: asyncpg.Connection, epoch: int, position: int) -> None:
+        """Note in the database how far the table has come, if the shard is still ours."""
+        if not await connection.fetchval(_REACH, self._shard, epoch, position):
+            raise StaleEpoch(f"Shard {self._shard!r} has a newer owner.")
 
     def _upserts(self, rows: dict[str, _Row]) -> list[list[Any]]:
         whole = [(row.record, row) for row in rows.values() if row.record]
@@ -117,7 +127,7 @@ class Folder:
             [row.finished_at for _, row in whole],
         ]
 
-    async def catch_up(self, connection: asyncpg.Connection) -> None:
+    async def catch_up(self, connection: asyncpg.Connection, epoch: int) -> None:
         """Fold what an earlier writer journaled and did not fold."""
         position: int = await connection.fetchval(
             "SELECT folded FROM shards WHERE id = $1", self._shard
@@ -136,7 +146,7 @@ class Folder:
                 self._replay(row)
             position = rows[-1]["position"]
             self.reached(position)
-            await self.write(connection, 0.0)
+            await self.write(connection, epoch, 0.0)
 
     def _replay(self, row: asyncpg.Record) -> None:
         kind, data = EventKind(row["kind"]), unpack(row["data"])
@@ -145,13 +155,6 @@ class Folder:
         else:
             event = Event(row["id"], row["step"], kind, data, row["at"].timestamp())
             self.happened(event)
-
-
-def used_by(response: dict[str, Any]) -> Settlement:
-    """Read back from a response what its task used."""
-    metrics = response.get("metrics") or {}
-    nano_usd = round(float(metrics.get("costUsd", 0)) * 1e9)
-    return Settlement(nano_usd, int(metrics.get("tokensUsed", 0)))
 
 
 def _finishes(rows: dict[str, _Row]) -> list[list[Any]]:

@@ -7,67 +7,43 @@ there is no linger timer and one commit pays for up to `MAX_BATCH` tasks.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
 
-from cartrita.channel.frames import pack, unpack
+from cartrita.channel.frames import unpack
 from cartrita.clock import Clock, SystemClock
 from cartrita.errors import InternalFailure, ServiceUnavailable, StaleEpoch
 from cartrita.journal import Event, EventKind, Settlement, TaskRecord, Verdict, fold
+from cartrita.storage.postgres.batch import Batch, Entry
 from cartrita.storage.postgres.folding import Folder
+from cartrita.storage.postgres.outage import AWAY, PASSING
+from cartrita.telemetry.log import get_logger
+
+log = get_logger(__name__)
 
 MAX_BATCH = 1000
 MAX_QUEUE = 20_000
 PATIENCE = 2.0
 """Seconds an admission waits for a database that is away before it is refused."""
 
+PAUSE = 0.1
+"""Seconds between tries to reach a database that is away."""
+
+CLOSE_TIMEOUT = 30.0
+"""Seconds that `close` tries to write what is queued."""
+
 FOLD_EVERY = 0.25
 """Seconds the `tasks` table may lag behind its events."""
 
+CONNECT_TIMEOUT = 3.0
 COMMAND_TIMEOUT = 30.0
 _STALE = "CT001"
 _RECOVER = 500
 
 _WRITE = """SELECT * FROM journal_write($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
                                         $13, $14, $15, $16, $17, $18, $19)"""
-
-# What a lost or restarting server looks like. Everything else is a defect of the batch.
-_AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-)
-
-
-@dataclass(slots=True, eq=False)
-class _Entry:
-    """One thing to write, and who waits for it."""
-
-    future: asyncio.Future[Any]
-    since: float
-    record: TaskRecord | None = None
-    event: Event | None = None
-    settlement: Settlement | None = None
-    sent: bool = False
-
-
-@dataclass(slots=True)
-class _Batch:
-    """Entries in the order of their positions: admissions first."""
-
-    position: int
-    admissions: list[_Entry] = field(default_factory=list)
-    events: list[_Entry] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.admissions) + len(self.events)
 
 
 class PostgresJournal:
@@ -87,7 +63,8 @@ class PostgresJournal:
         self._clock = clock or SystemClock()
         self._connect_options = connect
         self._connection: asyncpg.Connection | None = None
-        self._queue: deque[_Entry] = deque()
+        self._queue: deque[Entry] = deque()
+        self._batch = Batch(0)
         self._wake = asyncio.Event()
         self._position = 0
         self._epoch = self._restarts = 0
@@ -120,28 +97,28 @@ class PostgresJournal:
         self._position = await connection.fetchval(
             "SELECT coalesce(max(position), 0) FROM task_events WHERE shard = $1", self._shard
         )
-        await self._folder.catch_up(connection)
+        await self._folder.catch_up(connection, self._epoch)
         self._writer = asyncio.create_task(self._run(), name=f"journal {self._shard}")
         return self._epoch
 
     def admit(self, record: TaskRecord) -> asyncio.Future[Verdict]:
         """Queue a task for admission."""
-        return self._put(_Entry(self._future(), self._clock.monotonic(), record=record))
+        return self._put(Entry(self._future(), self._clock.monotonic(), record=record))
 
     def append(self, event: Event, settlement: Settlement | None = None) -> asyncio.Future[bool]:
         """Queue an event."""
-        entry = _Entry(self._future(), self._clock.monotonic(), event=event, settlement=settlement)
+        entry = Entry(self._future(), self._clock.monotonic(), event=event, settlement=settlement)
         return self._put(entry)
 
     def _future(self) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().create_future()
 
-    def _put(self, entry: _Entry) -> asyncio.Future[Any]:
+    def _put(self, entry: Entry) -> asyncio.Future[Any]:
         if self._stale or self._closing:
-            entry.future.set_exception(self._stale or ServiceUnavailable("The journal is closed."))
+            entry.resolve(error=self._stale or ServiceUnavailable("The journal is closed."))
         elif entry.record and len(self._queue) >= MAX_QUEUE:
             refusal = ServiceUnavailable("The journal is behind; try again.", retry_after=1)
-            entry.future.set_exception(refusal)
+            entry.resolve(error=refusal)
         else:
             self._queue.append(entry)
             self._wake.set()
@@ -151,7 +128,8 @@ class PostgresJournal:
         """Write batch after batch until closed and empty."""
         while True:
             if self._queue:
-                await self._write(self._take())
+                self._batch = self._take()
+                await self._write(self._batch)
                 if self._folder.due(self._clock.monotonic(), FOLD_EVERY):
                     await self._fold()
                 continue
@@ -169,104 +147,45 @@ class PostgresJournal:
         except TimeoutError:
             await self._fold()
 
-    def _take(self) -> _Batch:
-        batch = _Batch(self._position)
+    def _take(self) -> Batch:
+        batch = Batch(self._position)
         while self._queue and len(batch) < MAX_BATCH:
-            entry = self._queue.popleft()
-            (batch.admissions if entry.record else batch.events).append(entry)
+            batch.add(self._queue.popleft())
         self._position += len(batch)
         return batch
 
-    async def _write(self, batch: _Batch) -> None:
+    async def _write(self, batch: Batch) -> None:
         """Write one batch, through outages, until its outcome is known."""
-        tries = 0
-        while True:
+        while len(batch):
             try:
-                connection = await self._connected()
-                tries += 1
-                rows = await connection.fetch(_WRITE, *self._arguments(batch))
-            except _AWAY:
-                await self._outage(batch)
-                if not len(batch):
-                    return
-            except asyncpg.PostgresError as error:
+                rows = await self._send(batch)
+            except AWAY:
+                self._disconnect()
+                await self._pause(batch)
+            except PASSING:
+                await self._pause(batch)
+            except Exception as error:  # noqa: BLE001 - a bad entry must not end the writer
                 await self._refused(batch, error)
                 return
             else:
-                self._settle(batch, await self._own(batch, rows) if tries > 1 else rows)
+                self._settle(batch, rows)
                 return
 
-    async def _outage(self, batch: _Batch) -> None:
-        """Drop the connection, refuse admissions that waited too long unsent, and pause."""
-        connection, self._connection = self._connection, None
-        if connection:
-            connection.terminate()
-        limit = self._clock.monotonic() - PATIENCE
-        unsent = [e for e in (*batch.admissions, *self._queue) if e.record and not e.sent]
-        late = {e for e in unsent if e.since < limit}
-        for entry in late:
-            refusal = ServiceUnavailable("The journal's database is away.", retry_after=2)
-            _resolve(entry.future, error=refusal)
-        if late:
-            batch.admissions = [e for e in batch.admissions if e not in late]
-            self._queue = deque(e for e in self._queue if e not in late)
-        await asyncio.sleep(0.1)
+    async def _send(self, batch: Batch) -> Sequence[asyncpg.Record]:
+        """Try to write a batch; returns a row for each entry that did not simply go in."""
+        connection = await self._connected()
+        arguments = batch.arguments(self._shard, self._epoch)
+        unsure, batch.unsure = batch.unsure, True
+        try:
+            rows = await connection.fetch(_WRITE, *arguments)
+        except AWAY:
+            raise
+        except Exception:
+            batch.unsure = unsure
+            raise
+        return await self._foreign(batch, rows) if unsure else rows
 
-    async def _refused(self, batch: _Batch, error: asyncpg.PostgresError) -> None:
-        """Act on an error that another try would not mend."""
-        if error.sqlstate == _STALE:
-            self._stale = StaleEpoch(f"Shard {self._shard!r} has a newer owner.")
-            for entry in (*batch.admissions, *batch.events, *self._queue):
-                _resolve(entry.future, error=self._stale)
-            self._queue.clear()
-        elif len(batch) == 1:
-            entry = (batch.admissions or batch.events)[0]
-            _resolve(entry.future, error=InternalFailure(f"The journal refused it: {error}"))
-        else:  # one bad entry must not fail its neighbours
-            place = batch.position
-            for entry in batch.admissions:
-                await self._write(_Batch(place, admissions=[entry]))
-                place += 1
-            for entry in batch.events:
-                await self._write(_Batch(place, events=[entry]))
-                place += 1
-
-    def _arguments(self, batch: _Batch) -> list[Any]:
-        records = [entry.record for entry in batch.admissions if entry.record]
-        events = [entry.event for entry in batch.events if entry.event]
-        careful = [
-            (place, record)
-            for place, record in enumerate(records, 1)
-            if record.idempotency_key or record.reserve_nano or record.reserve_tokens
-        ]
-        settled = [
-            (e.event.task_id, e.settlement) for e in batch.events if e.event and e.settlement
-        ]
-        for entry in batch.admissions:
-            entry.sent = True
-        return [
-            self._shard,
-            self._epoch,
-            batch.position,
-            [record.task_id for record in records],
-            [pack(record.to_wire()) for record in records],
-            [place for place, _ in careful],
-            [record.principal.user for _, record in careful],
-            [record.idempotency_key for _, record in careful],
-            [record.digest for _, record in careful],
-            [",".join(budgets_of(record)) for _, record in careful],
-            [record.reserve_nano for _, record in careful],
-            [record.reserve_tokens for _, record in careful],
-            [event.task_id for event in events],
-            [event.step for event in events],
-            [int(event.kind) for event in events],
-            [pack(event.data) for event in events],
-            [task_id for task_id, _ in settled],
-            [used.nano_usd for _, used in settled],
-            [used.tokens for _, used in settled],
-        ]
-
-    async def _own(self, batch: _Batch, rows: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
+    async def _foreign(self, batch: Batch, rows: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
         """Leave out the conflicts with our own first try, whose commit was not answered."""
         connection = await self._connected()
         stored = await connection.fetch(
@@ -276,13 +195,44 @@ class PostgresJournal:
             batch.position,
         )
         ours = {row["position"] - batch.position for row in stored}
-        return [
-            row
-            for row in rows
-            if (row["place"] if row["place"] > 0 else _event_place(batch, row)) not in ours
-        ]
+        return [row for row in rows if batch.ordinal(row) not in ours]
 
-    def _settle(self, batch: _Batch, rows: Sequence[asyncpg.Record]) -> None:
+    async def _pause(self, batch: Batch) -> None:
+        """Let a moment pass; refuse admissions that waited too long and were not written."""
+        limit = self._clock.monotonic() - PATIENCE
+        unsent = self._queue if batch.unsure else (*batch.admissions, *self._queue)
+        late = {e for e in unsent if e.record and e.since < limit}
+        for entry in late:
+            refusal = ServiceUnavailable("The journal's database is away.", retry_after=2)
+            entry.resolve(error=refusal)
+        if late:
+            batch.admissions = [e for e in batch.admissions if e not in late]
+            self._queue = deque(e for e in self._queue if e not in late)
+        await asyncio.sleep(PAUSE)
+
+    async def _refused(self, batch: Batch, error: Exception) -> None:
+        """Act on an error that another try would not mend."""
+        if getattr(error, "sqlstate", None) == _STALE:
+            self._fence(batch)
+        elif len(batch) == 1:
+            entry = (batch.admissions or batch.events)[0]
+            entry.resolve(error=InternalFailure(f"The journal refused it: {error}"))
+        else:  # one bad entry must not fail its neighbours
+            for alone in batch.singles():
+                await self._write(alone)
+
+    def _fence(self, batch: Batch) -> None:
+        """Stop writing: another writer owns the shard."""
+        self._stale = StaleEpoch(f"Shard {self._shard!r} has a newer owner.")
+        self._fail(batch, self._stale)
+
+    def _fail(self, batch: Batch, error: Exception) -> None:
+        """Answer a batch and everything behind it with an error."""
+        for entry in (*batch.admissions, *batch.events, *self._queue):
+            entry.resolve(error=error)
+        self._queue.clear()
+
+    def _settle(self, batch: Batch, rows: Sequence[asyncpg.Record]) -> None:
         """Tell everybody who waits what became of their entry."""
         odd = {row["place"]: row for row in rows}
         for place, entry in enumerate(batch.admissions, 1):
@@ -290,45 +240,58 @@ class PostgresJournal:
             row = odd.get(place)
             if row is None:
                 self._folder.accepted(entry.record)
-                _resolve(entry.future, Verdict("accepted", entry.record.task_id))
+                entry.resolve(Verdict("accepted", entry.record.task_id))
             else:
                 known = str(row["known"] or entry.record.task_id)
                 verdict = Verdict(row["verdict"], known, row["budget"] or "", row["resets"] or 0.0)
-                _resolve(entry.future, verdict)
+                entry.resolve(verdict)
         for place, entry in enumerate(batch.events, 1):
             assert entry.event
             written = -place not in odd
             if written:
                 self._folder.happened(entry.event)
-            _resolve(entry.future, written)
+            entry.resolve(written)
         self._folder.reached(batch.position + len(batch))
 
     async def _fold(self) -> None:
         if self._stale:
             return
         try:
-            await self._folder.write(await self._connected(), self._clock.monotonic())
-        except _AWAY:
-            if self._connection:
-                self._connection.terminate()
-            self._connection = None
+            await self._folder.write(await self._connected(), self._epoch, self._clock.monotonic())
+        except StaleEpoch:
+            self._fence(Batch(0))
+        except AWAY:
+            self._disconnect()
+        except asyncpg.PostgresError as error:  # the rows are kept for the next time
+            log.warning("fold_failed", shard=self._shard, error=str(error))
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(
-                self._url,
-                timeout=5,
-                command_timeout=COMMAND_TIMEOUT,
-                server_settings={"application_name": f"cartrita journal {self._shard}"},
-                **self._connect_options,
-            )
+            try:
+                self._connection = await asyncpg.connect(
+                    self._url,
+                    timeout=CONNECT_TIMEOUT,
+                    command_timeout=COMMAND_TIMEOUT,
+                    server_settings={"application_name": f"cartrita journal {self._shard}"},
+                    **self._connect_options,
+                )
+            except asyncpg.PostgresError as error:  # no room, no such database yet, …
+                raise ConnectionError(str(error)) from error
         return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection:
+            connection.terminate()
 
     async def unfinished(self) -> AsyncIterator[tuple[TaskRecord, list[Event]]]:
         """Yield each accepted task of the shard that has no end, oldest first."""
         last = "00000000-0000-0000-0000-000000000000"
         connection: asyncpg.Connection = await asyncpg.connect(
-            self._url, timeout=5, command_timeout=COMMAND_TIMEOUT, **self._connect_options
+            self._url,
+            timeout=CONNECT_TIMEOUT,
+            command_timeout=COMMAND_TIMEOUT,
+            **self._connect_options,
         )
         try:
             while True:
@@ -357,10 +320,14 @@ class PostgresJournal:
         self._closing = True
         self._wake.set()
         if self._writer:
-            await asyncio.wait([self._writer], timeout=COMMAND_TIMEOUT)
+            await asyncio.wait([self._writer], timeout=CLOSE_TIMEOUT)
             self._writer.cancel()
+            away = ServiceUnavailable("The journal was closed while its database was away.")
+            self._fail(self._batch, away)
         if self._connection:
-            await self._connection.close()
+            with suppress(*AWAY):
+                await self._connection.close(timeout=CONNECT_TIMEOUT)
+            self._connection = None
 
 
 async def take_epoch(
@@ -378,27 +345,6 @@ async def take_epoch(
     )
     assert row
     return row["epoch"], row["restarts"]
-
-
-def budgets_of(record: TaskRecord) -> list[str]:
-    """Return the ids of the budgets a task is charged to."""
-    return [f"user:{record.principal.user}", f"tenant:{record.principal.tenant}"]
-
-
-def _event_place(batch: _Batch, row: asyncpg.Record) -> int:
-    return len(batch.admissions) - int(row["place"])
-
-
-def _resolve(
-    future: asyncio.Future[Any], value: Any = None, error: Exception | None = None
-) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(value)
-    else:
-        future.set_exception(error)
-        future.exception()  # nobody may be waiting any more
 
 
 def read_event(row: asyncpg.Record) -> Event:
@@ -439,6 +385,6 @@ class PostgresStories:
                 task_id,
                 timeout=COMMAND_TIMEOUT,
             )
-        except _AWAY as error:
+        except AWAY as error:
             raise ServiceUnavailable("The journal's database is away.", retry_after=2) from error
         return [read_event(row) for row in rows]

@@ -141,6 +141,36 @@ def test_a_flaky_server_is_asked_for_the_same_task_until_it_answers():
     assert len(set(flaky.ids)) == 1
 
 
+class Forgetful(httpx.BaseTransport):
+    """Passes every request on and loses the first answers."""
+
+    def __init__(self, losses):
+        self.losses, self.sent, self.real = losses, [], httpx.HTTPTransport()
+
+    def handle_request(self, request):
+        response = self.real.handle_request(request)
+        response.read()
+        if not request.url.path.startswith("/v3"):
+            return response
+        self.sent.append(request.method)
+        if len(self.sent) <= self.losses:
+            raise httpx.RemoteProtocolError("closed")
+        return response
+
+    def close(self):
+        self.real.close()
+
+
+def test_a_task_whose_answers_are_lost_runs_once(api):
+    forgetful = Forgetful(3)
+    with Client(api, None, *ADMIN, http=forgetful) as client:
+        answer = client.run("system.echo", {"payload": 1}, timeout=20)
+        assert answer.unwrap() == {"payload": 1}
+        assert client.get(answer.task_id) == answer
+    assert forgetful.sent.count("POST") == 1
+    assert answer.metrics.retry_count == 0
+
+
 class Rotating(httpx.BaseTransport):
     """Accepts one token at a time and gives another for each refresh token, once."""
 

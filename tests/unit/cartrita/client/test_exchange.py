@@ -64,8 +64,8 @@ def test_a_refused_token_without_anything_else_is_told():
 
 
 def test_a_refresh_token_is_never_sent_twice_when_its_answer_is_lost():
-    script = Script(REFUSED, BROKEN, REFUSED, refresh="r1")
-    with pytest.raises(errors.AuthenticationFailed):
+    script = Script(REFUSED, BROKEN, refresh="r1")
+    with pytest.raises(errors.ChannelLost):
         script.play(script.talk.me())
     assert script.said.count("POST /auth/refresh") == 1
     assert script.sessions.read() == Session(token="old")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cartrita.config.load import child_environment, explain, load_settings
+from cartrita.config.load import child_environment, explain, given_token, load_settings
 from cartrita.config.settings import Settings
 from cartrita.errors import ConfigurationInvalid
 
@@ -217,3 +217,16 @@ def test_the_process_environment_is_the_default(monkeypatch, tmp_path):
 def test_importing_the_package_loads_no_model():
     code = "import sys, cartrita.config; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_the_token_at_the_terminal_comes_from_the_environment_or_dotenv(tmp_path):
+    assert given_token({}, tmp_path) is None
+    (tmp_path / ".env").write_text("CARTRITA_TOKEN=from-dotenv\n")
+    assert given_token({"CARTRITA_TOKEN": ""}, tmp_path) == "from-dotenv"
+    assert given_token({"CARTRITA_TOKEN": "from-environment"}, tmp_path) == "from-environment"
+
+
+def test_the_token_at_the_terminal_is_no_setting_and_no_child_sees_it(tmp_path):
+    environ = {"HOME": str(tmp_path), "CARTRITA_TOKEN": CANARY}
+    settings = load_settings({}, environ, tmp_path)
+    assert CANARY not in str(child_environment(settings, environ=environ))

@@ -1,0 +1,119 @@
+"""What the benchmarks share: an instance of their own, CPU by process, results as JSON."""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from cartrita.cli.head import free_ports
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+
+
+@dataclass
+class Instance:
+    """A running instance on ports of its own."""
+
+    home: Path
+    environment: dict[str, str]
+    urls: dict[str, str]
+
+    @property
+    def owner(self) -> psutil.Process:
+        """The process that owns it."""
+        return psutil.Process(json.loads((self.home / "instance.json").read_text())["pid"])
+
+    @property
+    def ray(self) -> str:
+        """The address of its Ray."""
+        return json.loads((self.home / "instance.json").read_text())["ray"]
+
+    @property
+    def serve(self) -> str:
+        """Where its Serve listens, behind the edge."""
+        return json.loads((self.home / "instance.json").read_text())["serve"]
+
+    @property
+    def token(self) -> str:
+        """An access token of the administrator."""
+        return json.loads((self.home / "session.json").read_text())["token"]
+
+    def processes(self) -> list[psutil.Process]:
+        """Return every process of it."""
+        owner = self.owner
+        return [owner, *owner.children(recursive=True)]
+
+
+@contextmanager
+def instance(**settings: str) -> Iterator[Instance]:
+    """Run an instance for as long as the context is open."""
+    home = Path(tempfile.mkdtemp(prefix="cartrita-bench-"))
+    names = ("SERVER__PORT", "SERVER__V2_PORT", "SERVER__GRPC_PORT", "RAY__DASHBOARD_PORT",
+             "POSTGRES__PORT", "REDIS__PORT")  # fmt: skip
+    ports = dict(zip(names, map(str, free_ports(len(names))), strict=True))
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("CARTRITA_", "RAY_"))}
+    chosen = {f"CARTRITA_{name}": value for name, value in {**ports, **settings}.items()}
+    environment = {**kept, **chosen, "CARTRITA_HOME": str(home)}
+    cartrita = [sys.executable, "-m", "cartrita"]
+    try:
+        up = subprocess.run(
+            [*cartrita, "up", "--detach", "--json"],
+            env=environment, check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        yield Instance(home, environment, json.loads(up.stdout.splitlines()[-1])["urls"])
+    finally:
+        subprocess.run([*cartrita, "down"], env=environment, check=False, capture_output=True)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def cpu_seconds(processes: list[psutil.Process]) -> dict[int, float]:
+    """Return the CPU time each process has used."""
+    used = {}
+    for process in processes:
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        used[process.pid] = times.user + times.system
+    return used
+
+
+def label(process: psutil.Process) -> str:
+    """Return a short name of what a process is."""
+    try:
+        line = " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return "gone"
+    known = {
+        "ServeReplica:cartrita": "gateway replica", "ServeReplica:bare": "bare replica",
+        "SupervisorActor": "supervisors", "HostActor": "workers", "postgres": "postgres",
+        "edge.cfg": "edge", "haproxy": "serve haproxy", "OrchestratorActor": "orchestrator",
+        "ServeController": "serve control", "ProxyActor": "serve control",
+        "HAProxyManager": "serve control", "valkey": "valkey",
+    }  # fmt: skip
+    return next((name for part, name in known.items() if part in line), "ray and owner")
+
+
+def save(name: str, result: dict) -> None:
+    """Write a result with the machine it was measured on."""
+    RESULTS.mkdir(exist_ok=True)
+    machine = {
+        "when": time.strftime("%Y-%m-%d"),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "load_average": os.getloadavg()[0],
+    }
+    (RESULTS / f"{name}.json").write_text(
+        json.dumps({"machine": machine, **result}, indent=1) + "\n"
+    )

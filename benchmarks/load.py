@@ -1,0 +1,100 @@
+"""Generates HTTP load: so many connections, one request at a time on each.
+
+Run as a program of its own, so that its CPU time is not the measured program's:
+    python benchmarks/load.py URL CLIENTS SECONDS [TOKEN [BODY]]
+"""
+
+import asyncio
+import json
+import re
+import sys
+import time
+from urllib.parse import urlsplit
+
+import uvloop
+
+_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+
+
+class Connection(asyncio.Protocol):
+    """Sends the same request again and again."""
+
+    def __init__(self, request: bytes, until: float) -> None:
+        self.latencies: list[float] = []
+        self.errors = 0
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._request, self._until = request, until
+        self._buffer, self._sent = b"", 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the first request."""
+        self._transport = transport
+        self._send()
+
+    def _send(self) -> None:
+        self._sent = time.perf_counter()
+        self._transport.write(self._request)  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        """Count an answer that is complete, and send the next request."""
+        self._buffer += data
+        head, blank, body = self._buffer.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head) if blank else None
+        if length is None or len(body) < int(length[1]):
+            return
+        now = time.perf_counter()
+        self.latencies.append(now - self._sent)
+        self.errors += not head.startswith(b"HTTP/1.1 2")
+        self._buffer = b""
+        if now < self._until:
+            self._send()
+        else:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop."""
+        self.errors += exc is not None
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+def request_bytes(url: str, token: str, body: str) -> bytes:
+    """Return a POST (or, without a body, GET) request."""
+    parts = urlsplit(url)
+    lines = [
+        f"{'POST' if body else 'GET'} {parts.path or '/'} HTTP/1.1",
+        f"Host: {parts.netloc}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body.encode())}",
+    ]
+    if token:
+        lines.append(f"Authorization: Bearer {token}")
+    return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
+
+
+async def load(url: str, clients: int, seconds: float, token: str = "", body: str = "") -> dict:
+    """Return what a load of `seconds` seconds measured; latencies in milliseconds."""
+    parts = urlsplit(url)
+    request = request_bytes(url, token, body)
+    began = time.perf_counter()
+    connections = []
+    for _ in range(clients):
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(request, began + seconds), parts.hostname, parts.port
+        )
+        connections.append(connection)
+    await asyncio.gather(*(connection.done for connection in connections))
+    taken = time.perf_counter() - began
+    latencies = sorted(x for connection in connections for x in connection.latencies)
+    return {
+        "requests": len(latencies),
+        "errors": sum(connection.errors for connection in connections),
+        "rps": round(len(latencies) / taken, 1),
+        "p50_ms": round(latencies[len(latencies) // 2] * 1000, 3),
+        "p99_ms": round(latencies[int(len(latencies) * 0.99)] * 1000, 3),
+    }
+
+
+if __name__ == "__main__":
+    where, how_many, how_long, *rest = sys.argv[1:]
+    print(json.dumps(uvloop.run(load(where, int(how_many), float(how_long), *rest))))

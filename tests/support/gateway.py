@@ -1,0 +1,279 @@
+"""The real gateway over the real tree in this process, and what its tests say of answers."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from pydantic import Field, JsonValue
+
+from actors.agents.health import Health
+from actors.hosting import Limits
+from actors.local import LocalTree, local_tree
+from cartrita.auth.identity import Identity, Rules
+from cartrita.auth.keys import CURRENT, KeyRing, open_keys
+from cartrita.auth.passwords import Argon2Profile, Passwords
+from cartrita.auth.tokens import Tokens
+from cartrita.catalog import Catalog
+from cartrita.clock import ManualClock, SystemClock
+from cartrita.context import Context
+from cartrita.declare import Agent, Params, Result, task
+from cartrita.errors import AgentFailed
+from cartrita.protocol.wire import WireModel
+from cartrita.providers.ports import ProbeReport, Probes
+from cartrita.services import Services
+from cartrita.storage.memory import InMemoryUsers
+from cartrita.storage.memory_journal import JournalTables
+from serve_apps.gateway.app import gateway
+from serve_apps.gateway.gate import Gate
+from tests.support.api_server import lifespan_of, serving, short_folder
+
+ADMIN = ("admin@example.org", "correct horse battery")
+PASSWORD = "a good long password"
+MAX_BODY = 1 << 20
+
+
+class Latch:
+    """Lets a test see that a task runs, and decide when it ends."""
+
+    def __init__(self) -> None:
+        self.started, self.released = asyncio.Event(), asyncio.Event()
+
+
+class Part(WireModel):
+    """A part of a shape."""
+
+    part_name: str = Field(min_length=1, max_length=20)
+
+
+class ShapeParams(Params):
+    """One field of every kind."""
+
+    item_count: int = Field(ge=1, le=10)
+    ratio: float = Field(default=0.5, ge=0, le=1)
+    colour: Literal["red", "green"] = "red"
+    parts: list[Part] = Field(default_factory=list, max_length=5)
+    main_part: Part | None = None
+
+
+class Done(Result):
+    """That it was done."""
+
+    done: bool = True
+
+
+class Anything(Result):
+    """Whatever the test wants, as it is."""
+
+    value: JsonValue
+
+    def to_wire(self) -> dict[str, JsonValue]:
+        return {"value": self.value}
+
+
+class Nothing(Params):
+    """Takes nothing."""
+
+
+class Bench(Agent, team="intelligence"):
+    """Does what tests need."""
+
+    def __init__(self, latch: Latch) -> None:
+        self._latch = latch
+
+    @task("bench.shape", idempotent=True, aliases=("bench.old_shape",), example={"itemCount": 1})
+    async def shape(self, params: ShapeParams, ctx: Context) -> Done:
+        """Take one field of every kind."""
+        return Done()
+
+    @task("bench.wait", example={})
+    async def wait(self, params: Nothing, ctx: Context) -> Done:
+        """Wait until the test says so."""
+        self._latch.started.set()
+        await self._latch.released.wait()
+        return Done()
+
+    @task("bench.fail", idempotent=True, example={})
+    async def fail(self, params: Nothing, ctx: Context) -> Done:
+        """Fail for a reason."""
+        raise AgentFailed("It could not be done.", "QUALITY_REJECTED")
+
+    @task("bench.infinity", idempotent=True, example={})
+    async def infinity(self, params: Nothing, ctx: Context) -> Anything:
+        """Answer with what JSON cannot say."""
+        return Anything.model_construct(value=float("inf"))
+
+
+class SetProbes:
+    """Reports what the test set, and counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked, self.reports = 0, (report("postgres"), report("redis", required=False))
+
+    async def check(self) -> tuple[ProbeReport, ...]:
+        self.asked += 1
+        return self.reports
+
+
+def report(name: str, *, ok: bool = True, required: bool = True) -> ProbeReport:
+    return ProbeReport(name, ok, required, 1.0, "a detail that is nobody's business")
+
+
+@lru_cache(maxsize=1)
+def _pem() -> bytes:
+    key = generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+@dataclass
+class Stand:
+    """What a gateway stands on. The gate's own clock is `clock`; all else lives in real time."""
+
+    folder: Path
+    limits: Limits = field(default_factory=Limits)
+    registration: bool = True
+    clock: ManualClock = field(default_factory=ManualClock)
+    users: InMemoryUsers = field(default_factory=InMemoryUsers)
+    tables: JournalTables = field(default_factory=JournalTables)
+    probes: SetProbes = field(default_factory=SetProbes)
+    latch: Latch = field(init=False)
+    tree: LocalTree = field(init=False)
+    identity: Identity = field(init=False)
+
+    def __post_init__(self) -> None:
+        keys = self.folder / "keys"
+        keys.mkdir()
+        (keys / CURRENT).write_bytes(_pem())
+        self.keys: KeyRing = open_keys(keys)
+
+    @property
+    def services_file(self) -> Path:
+        return self.folder / "services.json"
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Gate]:
+        """Open a tree and what the gateway needs of it."""
+        self.latch = Latch()
+        catalog, passwords = Catalog.of([Health, Bench]), Passwords(Argon2Profile(1, 8))
+        rules = Rules(registration_open=self.registration, revocation_ttl_s=0)
+        clock = SystemClock()
+        self.identity = Identity(self.users, Tokens(self.keys), passwords, clock, rules)
+        await self.identity.ensure_admin(*ADMIN)
+        services = Services({Probes: lambda _: self.probes, Latch: lambda _: self.latch})
+        opened = local_tree(catalog, services, self.folder, limits=self.limits, tables=self.tables)
+        async with opened as self.tree:
+            yield Gate(
+                tasks=self.tree.door,
+                identity=self.identity,
+                jwks=self.keys.jwks,
+                catalog=catalog,
+                clock=self.clock,
+                started_at=self.clock.now(),
+                version="3.0.0-test",
+                above=self.above,
+                probes=self.probes,
+                services_file=self.services_file,
+                metrics_dir=None,
+                docs=True,
+            )
+        passwords.close()
+
+    async def above(self):
+        """Tell of the orchestrator what its actor tells on Ray."""
+        me = {"pid": 11, "node": "local", "epoch": 1, "restarts": 0}
+        return {**self.tree.orchestrator.snapshot(), **me, "buildId": "test"}
+
+    def application(self, **options):
+        return gateway(self.opened, **{"max_body": MAX_BODY, **options})
+
+
+@dataclass
+class Api:
+    """A running gateway, as its tests use it."""
+
+    stand: Stand
+    http: httpx.AsyncClient
+
+    async def user(self, email: str) -> dict[str, str]:
+        """Make an account and return the header that speaks for it."""
+        return as_header((await self.stand.identity.register(email, PASSWORD)).token)
+
+    async def admin(self) -> dict[str, str]:
+        return as_header((await self.stand.identity.login(*ADMIN)).token)
+
+    async def run(self, task_type="system.echo", parameters=None, *, who, headers=None, **fields):
+        """Submit a task."""
+        if parameters is None:
+            parameters = {"payload": "hello"} if task_type == "system.echo" else {}
+        body = {"taskType": task_type, "parameters": parameters, **fields}
+        return await self.http.post("/v3/tasks", json=body, headers={**who, **(headers or {})})
+
+    async def send(self, body: bytes, who: dict[str, str], **headers: str) -> httpx.Response:
+        """Submit these bytes as a task."""
+        told = {"content-type": "application/json", **who}
+        told |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.http.post("/v3/tasks", content=body, headers=told)
+
+
+def as_header(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+@asynccontextmanager
+async def running_gateway(
+    limits: Limits | None = None, *, registration: bool = True, **options
+) -> AsyncIterator[Api]:
+    """Run the application in this loop and give a client of it."""
+    with short_folder() as folder:
+        stand = Stand(folder, limits or Limits(), registration)
+        app = stand.application(**options)
+        transport = httpx.ASGITransport(app)
+        async with (
+            lifespan_of(app),
+            httpx.AsyncClient(
+                transport=transport, base_url="http://cartrita.test", timeout=20
+            ) as client,
+        ):
+            yield Api(stand, client)
+
+
+@contextmanager
+def serving_gateway(**options) -> Iterator[str]:
+    """Serve the application with uvicorn on a loopback port and give its address."""
+    with short_folder() as folder, serving(Stand(folder).application(**options)) as url:
+        yield url
+
+
+def assert_problem(answer: httpx.Response, status: int, code: str, *fields: str) -> dict:
+    """Check everything that all refusals have in common, and return the document."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert (body["status"], body["code"]) == (status, code)
+    assert body["type"] == f"urn:cartrita:problem:{code.lower().replace('_', '-')}"
+    assert body["title"]
+    assert body["detail"]
+    assert isinstance(body["retryable"], bool)
+    assert re.fullmatch("[0-9a-f]{32}", body["traceId"])
+    assert "Traceback" not in answer.text
+    assert ".py" not in answer.text
+    assert [item["field"] for item in body.get("errors", [])] == list(fields)
+    assert all(item["message"] for item in body.get("errors", []))
+    assert_headers(answer)
+    return body
+
+
+def assert_headers(answer: httpx.Response) -> None:
+    """Check the headers that every answer has."""
+    assert answer.headers["x-request-id"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["cache-control"]

@@ -1,0 +1,44 @@
+"""Tests of `cartrita tasks`."""
+
+import json
+
+import pytest
+
+from cartrita.clock import new_id
+
+
+@pytest.fixture
+def task_id(here):
+    return here("run", "system.echo", "payload=1", "delayMs=9000", "--async").stdout.strip()
+
+
+def test_a_task_is_shown_cancelled_and_shown_again(here, task_id):
+    shown = here("tasks", "show", task_id)
+    assert shown.exit_code == 0
+    assert shown.stdout.split()[0] in ("PENDING", "RUNNING")
+    assert "is being cancelled" in here("tasks", "cancel", task_id).stdout
+    ended = here("tasks", "show", task_id, "--wait", "5", "--json")
+    assert json.loads(ended.stdout)["status"] == "CANCELLED"
+    again = here("tasks", "cancel", task_id, "--json")
+    assert json.loads(again.stdout) == {"taskId": task_id, "cancelled": False}
+
+
+def test_waiting_for_a_task_that_goes_on_exits_with_3(here, task_id):
+    done = here("tasks", "show", task_id, "--wait", "0.05")
+    assert done.exit_code == 3
+    assert task_id in done.stderr
+    here("tasks", "cancel", task_id)
+
+
+def test_a_task_of_nobody_exits_with_3(here):
+    unknown = new_id()
+    for command in ("show", "cancel"):
+        done = here("tasks", command, unknown)
+        assert done.exit_code == 3
+        assert unknown in done.stderr
+
+
+def test_what_is_no_id_is_told(here):
+    done = here("tasks", "show", "first")
+    assert done.exit_code == 3
+    assert "'first' is no task id" in done.stderr

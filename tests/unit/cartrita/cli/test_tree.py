@@ -1,0 +1,51 @@
+"""Tests of `cartrita tree`."""
+
+import json
+
+from rich.console import Console
+
+from cartrita.cli.tree import drawn
+
+
+def test_the_live_tree_is_drawn(here):
+    done = here("tree")
+    assert done.exit_code == 0
+    for part in ("orchestrator up", "intelligence/0 up", "system/0.shared.0 up", "health", "pid "):
+        assert part in done.stdout
+
+
+def test_json_is_the_tree_of_the_api(here):
+    found = json.loads(here("tree", "--json").stdout)
+    assert found["supervisors"][0]["id"] == "intelligence/0"
+
+
+def text_of(tree):
+    console = Console(width=200, color_system=None)
+    with console.capture() as captured:
+        console.print(drawn(tree))
+    return captured.get()
+
+
+def test_an_ordinary_user_sees_it_without_processes():
+    host = {"id": "system/0.h", "state": "up", "agents": ["health"]}
+    tree = {"orchestrator": {"state": "up"}, "supervisors": [{"id": "system/0", "hosts": [host]}]}
+    assert "pid" not in text_of(tree)
+    assert "health" in text_of(tree)
+
+
+def test_services_and_what_is_down_are_shown():
+    tree = {
+        "buildId": "3.0+ab",
+        "owner": {"pid": 7},
+        "orchestrator": {"state": "down"},
+        "services": [{"name": "postgres", "state": "quarantined", "pid": None, "restarts": 3}],
+    }
+    shown = text_of(tree)
+    for part in (
+        "pid 7",
+        "build 3.0+ab",
+        "orchestrator down",
+        "postgres quarantined",
+        "3 restarts",
+    ):
+        assert part in shown
