@@ -195,7 +195,7 @@ class Door:
         That is safe because the id was minted here: the shard that was restarted knows whether
         it had accepted this task.
         """
-        payload = [record.to_wire(), wait]
+        payload = [record.pack(), wait]
         now = self._clock.monotonic()
         end = now + record.deadline - self._clock.now() + LATE
         until, asked = min(end, now + ACCEPT_TIMEOUT), False

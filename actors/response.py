@@ -19,6 +19,7 @@ from cartrita.telemetry.metrics import (
     TASKS_COMPLETED,
     TASKS_FAILED,
     TOKENS_USED,
+    labelled,
 )
 from cartrita.telemetry.trace import trace_id
 
@@ -95,14 +96,14 @@ def settlement(record: TaskRecord, response: dict[str, Any]) -> Settlement | Non
 def report(task_type: str, agent: str, response: dict[str, Any], seconds: float) -> None:
     """Count an ended task in the metrics."""
     status, metrics = response["status"], response["metrics"]
-    TASK_DURATION.labels(task_type, agent, status).observe(seconds)
+    labelled(TASK_DURATION, task_type, agent, status).observe(seconds)
     if status == TaskStatus.COMPLETED:
-        TASKS_COMPLETED.labels(task_type, agent).inc()
+        labelled(TASKS_COMPLETED, task_type, agent).inc()
     else:
-        TASKS_FAILED.labels(task_type, agent, response.get("errorCode", "")).inc()
+        labelled(TASKS_FAILED, task_type, agent, response.get("errorCode", "")).inc()
     model = metrics.get("modelUsed")
     if model:
-        MODEL_USAGE.labels(model, task_type).inc()
-        TOKENS_USED.labels(model, task_type).inc(metrics["tokensUsed"])
+        labelled(MODEL_USAGE, model, task_type).inc()
+        labelled(TOKENS_USED, model, task_type).inc(metrics["tokensUsed"])
     if metrics["costUsd"]:
-        COST_INCURRED.labels(model or "none", task_type).inc(metrics["costUsd"])
+        labelled(COST_INCURRED, model or "none", task_type).inc(metrics["costUsd"])

@@ -40,6 +40,7 @@ from cartrita.telemetry.metrics import (
     MESSAGES_RECEIVED,
     MESSAGES_SENT,
     TASKS_STARTED,
+    labelled,
 )
 
 log = get_logger(__name__)
@@ -107,7 +108,7 @@ class Supervisor:
     async def handle(self, method: str, payload: Any, call: Call) -> Any:
         """Answer a door or the orchestrator."""
         if method == "submit":
-            return await self._submit(TaskRecord.from_wire(payload[0]), wait=payload[1])
+            return await self._submit(TaskRecord.unpack(payload[0]), wait=payload[1])
         if method == "await":
             return await self._await(payload)
         if method == "cancel":
@@ -160,7 +161,7 @@ class Supervisor:
             self._check_fence(error)
             return
         cell.accepted = True
-        TASKS_STARTED.labels(cell.record.task_type, cell.agent).inc()
+        labelled(TASKS_STARTED, cell.record.task_type, cell.agent).inc()
         cell.tell({"taskId": cell.record.task_id, "status": "PENDING"}, ended=False)
         self._queue(cell)
         self.dispatch()
@@ -298,7 +299,7 @@ class Supervisor:
             await self._journal.append(started)
         left = record.deadline - self._clock.now()
         self._dispatched.inc()
-        payload = [record.to_wire(), cell.attempts, left]
+        payload = [record.pack(), cell.attempts, left]
         reply: dict[str, Any] = await host.channel.request(
             "run", payload, left + GRACE, record.trace
         )

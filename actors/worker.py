@@ -85,7 +85,7 @@ class WorkerHost:
     async def handle(self, method: str, payload: Any, call: Call) -> Any:
         """Answer the supervisor."""
         if method == "run":
-            return await self.run(TaskRecord.from_wire(payload[0]), payload[1], payload[2])
+            return await self.run(TaskRecord.unpack(payload[0]), payload[1], payload[2])
         if method == "ping":
             return "pong"
         raise InternalFailure(f"A host does not know {method!r}.")

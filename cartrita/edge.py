@@ -115,7 +115,7 @@ class Edge:
         return _TEMPLATE.format(
             serve_port=self.serve_port,
             connections=self.connections,
-            buffer=2 * self.max_header + _REWRITES,
+            buffer=max(2 * self.max_header, _H2_FRAME) + _REWRITES,
             request=self._request,
             idle=self.idle,
             errors="\n".join(
@@ -153,6 +153,9 @@ class Edge:
         condition = f"{{ req.hdr_val(Content-Length) gt {self.max_body} }}"
         return f"    http-request return status 413 {answer} if {condition}\n"
 
+
+_H2_FRAME = 16384
+"""Bytes of the least buffer with which HAProxy speaks HTTP/2."""
 
 _REWRITES = 4096
 """Bytes of the buffer that stay free for the headers we add."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Protocol
 
+from cartrita.channel.frames import pack, unpack
 from cartrita.cost.price import nano
 from cartrita.protocol.principal import Principal, Role
 from cartrita.protocol.task import Delivery, TaskStatus
@@ -84,6 +85,19 @@ class TaskRecord:
     reserve_tokens: int = 0
     max_usd: float | None = None
     max_tokens: int | None = None
+    packed: bytes = field(default=b"", repr=False, compare=False)
+    """What `pack` made or `unpack` read: the tiers and the journal pass it on as it is."""
+
+    def pack(self) -> bytes:
+        """Return this record as MessagePack, packed once on its way through the tiers."""
+        return self.packed or pack(self.to_wire())
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> "TaskRecord":
+        """Read what `pack` wrote."""
+        record = cls.from_wire(unpack(packed))
+        object.__setattr__(record, "packed", packed)  # ours alone until it is returned
+        return record
 
     def to_wire(self) -> list[Any]:
         """Return plain values in a fixed order: this is the hot path, so no field names."""

@@ -123,6 +123,7 @@ class Owner:
         await self._admin()
         await self._program()
         await self._open_edge()
+        await self._publish()
         self._write(ready=True)
         self._ready = True
         on_ready(Started(self._urls, self._settings.admin.email))

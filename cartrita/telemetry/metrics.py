@@ -6,7 +6,9 @@ so that one endpoint is right over all of them, restarted ones included.
 
 import os
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -60,6 +62,15 @@ MODEL_USAGE = _counter("model_usage", "Tasks a model worked on.", ["model", "tas
 AGENT_HEALTH = _gauge("agent_health", "1 when its workers run, else 0.", ["agent_id"])
 AGENT_CPU = _gauge("agent_cpu_usage_percent", "CPU of its process.", ["agent_id"])
 AGENT_MEMORY = _gauge("agent_memory_usage_bytes", "Memory of its process.", ["agent_id"])
+
+
+Metric = TypeVar("Metric", Counter, Gauge, Histogram)
+
+
+@lru_cache(maxsize=4096)
+def labelled(metric: Metric, *labels: str) -> Metric:
+    """Return a metric's child for label values; looking it up anew costs more than counting."""
+    return metric.labels(*labels)
 
 
 class ProcessUsage:

@@ -38,7 +38,7 @@ class Refresh(WireModel):
 class Logout(WireModel):
     """Which other session ends, too."""
 
-    refresh_token: str | None = Field(default=None, max_length=256)
+    refresh_token: str | None = Field(default=None, min_length=1, max_length=256)
 
 
 async def register(request: Request) -> Response:

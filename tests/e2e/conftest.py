@@ -10,7 +10,7 @@ from tests.support.instance import Instance
 
 
 @pytest.fixture(scope="session")
-def instance() -> Iterator[Instance]:
+def shared_instance() -> Iterator[Instance]:
     """The instance most tests share; it runs for the whole session."""
     home = Path(mkdtemp(prefix="cartrita-e2e-"))
     shared = Instance.planned(home)
@@ -21,9 +21,17 @@ def instance() -> Iterator[Instance]:
 
 
 @pytest.fixture
+def instance(shared_instance: Instance) -> Iterator[Instance]:
+    """The shared instance; the clients a test made of it end with the test."""
+    yield shared_instance
+    shared_instance.close_clients()
+
+
+@pytest.fixture
 def spare() -> Iterator[Instance]:
     """The plan of an instance of a test's own, not started yet."""
     own = Instance.planned(Path(mkdtemp(prefix="cartrita-spare-")))
     yield own
+    own.close_clients()
     own.down()
     own.remove()

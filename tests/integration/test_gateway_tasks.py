@@ -139,7 +139,14 @@ async def test_an_asynchronous_task_is_accepted_then_found_where_it_says(api, al
     ended = (await waiting).json()
     assert ended["status"] == "COMPLETED"
     assert ended["result"] == {"done": True}
-    assert (await api.http.get(where.upper().replace("V3/TASKS", "v3/tasks"), headers=alice)).json()
+
+
+async def test_a_task_id_may_be_written_in_capitals(api, alice):
+    task_id = (await api.run(who=alice)).json()["taskId"]
+
+    answer = await api.http.get(f"/v3/tasks/{task_id.upper()}", headers=alice)
+
+    assert answer.json()["taskId"] == task_id
 
 
 async def test_a_look_waits_no_longer_than_it_was_asked_to(api, alice):

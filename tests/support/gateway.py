@@ -115,10 +115,13 @@ class SetProbes:
     """Reports what the test set, and counts how often it was asked."""
 
     def __init__(self) -> None:
-        self.asked, self.reports = 0, (report("postgres"), report("redis", required=False))
+        self.asked, self.defect = 0, None
+        self.reports = (report("postgres"), report("redis", required=False))
 
     async def check(self) -> tuple[ProbeReport, ...]:
         self.asked += 1
+        if self.defect:
+            raise self.defect
         return self.reports
 
 

@@ -28,6 +28,7 @@ class Instance:
     environment: dict[str, str]
     password: str = ""
     urls: dict[str, str] = field(default_factory=dict)
+    clients: list[httpx.Client] = field(default_factory=list)
 
     @classmethod
     def planned(cls, home: Path) -> "Instance":
@@ -81,21 +82,25 @@ class Instance:
 
     def login(self) -> httpx.Client:
         """Return a client that is signed in as the administrator."""
-        client = httpx.Client(base_url=self.urls["api"], timeout=60)
         body = {"email": "admin@cartrita.local", "password": self.password}
-        answer = client.post("/auth/login", json=body)
-        assert answer.status_code == 200, answer.text
-        client.headers["Authorization"] = f"Bearer {answer.json()['token']}"
-        return client
+        return self._signed_in("/auth/login", body)
 
     def register(self, email: str) -> httpx.Client:
         """Return a client that is signed in as a new ordinary user."""
-        client = httpx.Client(base_url=self.urls["api"], timeout=60)
         body = {"email": email, "password": "correct horse battery", "name": "Test"}
-        answer = client.post("/auth/register", json=body)
-        assert answer.status_code == 201, answer.text
+        return self._signed_in("/auth/register", body)
+
+    def _signed_in(self, path: str, body: dict[str, str]) -> httpx.Client:
+        client = httpx.Client(base_url=self.urls["api"], timeout=60)
+        self.clients.append(client)
+        answer = client.post(path, json=body)
+        assert answer.is_success, answer.text
         client.headers["Authorization"] = f"Bearer {answer.json()['token']}"
         return client
+
+    def close_clients(self) -> None:
+        while self.clients:
+            self.clients.pop().close()
 
 
 def run_task(

@@ -86,7 +86,7 @@ class Batch:
             epoch,
             self.position,
             [record.task_id for record in records],
-            [pack(record.to_wire()) for record in records],
+            [record.pack() for record in records],
             [place for place, _ in careful],
             [record.principal.user for _, record in careful],
             [record.idempotency_key for _, record in careful],

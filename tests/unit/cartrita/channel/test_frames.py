@@ -1,6 +1,7 @@
 """The bytes on a channel, whole, in pieces, and broken."""
 
 import struct
+from itertools import pairwise
 
 import msgpack
 import pytest
@@ -26,7 +27,7 @@ frames = st.tuples(st.integers(0, 9), st.integers(0, 2**32), values).map(list)
 def pieces(data, cuts):
     """Cut bytes at some places."""
     places = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    return [data[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(places)]
 
 
 def decoded(parts):
@@ -96,9 +97,10 @@ def test_garbage_is_invalid_and_nothing_worse(parts):
 @given(st.binary(max_size=60))
 def test_a_garbled_body_is_invalid_and_nothing_worse(body):
     try:
-        assert len(decoded([length(len(body)) + body])) == 1
-    except InvalidMessage as error:
-        assert error.message
+        frames = decoded([length(len(body)) + body])
+    except InvalidMessage:
+        return
+    assert len(frames) == 1
 
 
 @pytest.mark.parametrize(

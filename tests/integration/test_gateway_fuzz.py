@@ -1,0 +1,144 @@
+"""Whatever is sent, the gateway answers for it: never a defect of ours, always a document."""
+
+import json
+import re
+
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.gateway import assert_headers, running_gateway
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+fuzz = settings(
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+FIELDS = [
+    "taskType", "task_type", "parameters", "priority", "timeout", "deadline", "taskId",
+    "delivery", "sessionId", "workspaceId", "budget", "preferences", "preferredAgent",
+    "metadata",
+]  # fmt: skip
+PARAMETERS = ["payload", "itemCount", "ratio", "colour", "parts", "mainPart", "partName"]
+
+text = st.text() | st.sampled_from(["\x00", "\ud800", "é" * 300, "AT_MOST_ONCE", "2099-01-01"])
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.sampled_from([1000, 5, 0, -1, 10**25, 1e308])
+    | text
+)
+anything = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(text | st.sampled_from(PARAMETERS), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+requests = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(FIELDS, anything),
+        "taskType": st.sampled_from(["system.echo", "bench.shape", "bench.fail"]) | anything,
+        "parameters": st.dictionaries(st.sampled_from(PARAMETERS), anything, max_size=4),
+        "priority": st.integers(-1, 11) | anything,
+        "extra": anything,
+    },
+)
+good = {"taskType": "system.echo", "parameters": {"payload": [1, {"a": "b"}]}, "priority": 5}
+headers = st.dictionaries(
+    st.sampled_from(
+        ["idempotency-key", "prefer", "traceparent", "x-request-id", "content-encoding", "accept"]
+    ),
+    st.binary(max_size=80).map(lambda value: re.sub(rb"[\r\n\x00]", b"", value)),
+)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def api():
+    async with running_gateway() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def alice(api):
+    return await api.user("alice@example.org")
+
+
+def check(answer):
+    """Accept any answer that is ours and knows what it says."""
+    assert_headers(answer)
+    assert "Traceback" not in answer.text
+    if answer.status_code in {200, 202}:
+        json.loads(answer.content, parse_constant=pytest.fail)
+        return
+    assert answer.headers["content-type"] == "application/problem+json"
+    document = answer.json()
+    assert document["status"] == answer.status_code
+    assert document["code"] != "INTERNAL_ERROR"
+    # A deadline in the past is the one thing in a body that answers 503, as the contract says.
+    assert answer.status_code < 500 or document["reason"] == "DEADLINE_IMPOSSIBLE"
+
+
+@fuzz
+@given(body=st.binary(max_size=300))
+async def test_any_bytes(api, alice, body):
+    check(await api.send(body, alice))
+
+
+@fuzz
+@given(body=requests)
+async def test_any_request(api, alice, body):
+    check(await api.send(json.dumps(body).encode(), alice))
+
+
+@fuzz
+@given(body=anything)
+async def test_any_json(api, alice, body):
+    check(await api.send(json.dumps(body).encode(), alice))
+
+
+@fuzz
+@given(place=st.integers(0, 90), cut=st.integers(0, 10), put=st.binary(max_size=6))
+async def test_a_good_request_with_a_few_bytes_changed(api, alice, place, cut, put):
+    body = json.dumps(good).encode()
+
+    check(await api.send(body[:place] + put + body[place + cut :], alice))
+
+
+@fuzz
+@given(told=headers)
+async def test_any_headers(api, alice, told):
+    lines = {"content-type": "application/json", **alice, **told}
+
+    check(await api.http.post("/v3/tasks", content=json.dumps(good).encode(), headers=lines))
+
+
+@fuzz
+@given(task_id=text, wait=text)
+async def test_any_task_id_and_wait(api, alice, task_id, wait):
+    path = f"/v3/tasks/{_sendable(task_id).replace('/', '')}x"
+
+    check(await api.http.get(path, params={"wait": _sendable(wait)}, headers=alice))
+
+
+@fuzz
+@given(token=st.binary(max_size=200).map(lambda value: re.sub(rb"[\r\n\x00]", b"", value)))
+async def test_any_token(api, token):
+    answer = await api.http.get("/auth/me", headers={"authorization": b"Bearer " + token})
+
+    assert answer.status_code == 401
+    check(answer)
+
+
+def _sendable(value):
+    return re.sub("[\x00-\x1f\x7f#?]", "", value.encode("utf-8", "ignore").decode())

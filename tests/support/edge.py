@@ -1,0 +1,123 @@
+"""A real edge for tests, and what stands behind it."""
+
+import contextlib
+import datetime
+import ipaddress
+import json
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from cartrita.edge import Edge, haproxy
+
+
+def checked(edge: Edge, folder: Path) -> Path:
+    """Write an edge's configuration down and have HAProxy judge it."""
+    config = folder / "edge.cfg"
+    config.write_text(edge.render())
+    judged = subprocess.run(
+        [haproxy(), "-c", "-f", config], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert judged.returncode == 0, judged.stderr
+    assert "[WARNING]" not in judged.stderr
+    return config
+
+
+@contextmanager
+def running_edge(edge: Edge, folder: Path) -> Iterator[None]:
+    """Run HAProxy until the context ends."""
+    config = checked(edge, folder)
+    with (folder / "edge.log").open("w") as log:
+        process = subprocess.Popen([haproxy(), "-db", "-f", config], stdout=log, stderr=log)
+    try:
+        for port in (edge.port, edge.v2_port):
+            _wait_for(port)
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        assert time.monotonic() < deadline, f"nobody listens at {port}"
+        time.sleep(0.02)
+
+
+class Mirror:
+    """An application that answers with what reached it, and says who it is as Serve does.
+
+    `/hang` answers never, and notes when its client has left.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+        self.hanging, self.left = threading.Event(), threading.Event()
+
+    async def __call__(self, scope, receive, send) -> None:
+        if scope["type"] == "lifespan":
+            for step in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{step}.complete"})
+            return
+        self.requests.append(scope["path"])
+        if scope["path"] == "/hang":
+            self.hanging.set()
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            self.left.set()
+            return
+        await self._reflect(scope, receive, send)
+
+    async def _reflect(self, scope, receive, send) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        headers = [[name.decode(), value.decode()] for name, value in scope["headers"]]
+        said = json.dumps({"headers": headers, "path": scope["path"], "body": len(body)}).encode()
+        ident = dict(scope["headers"]).get(b"x-request-id", b"none")
+        told = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(said)).encode()),
+            (b"x-request-id", ident),
+            (b"x-request-id", ident),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": told})
+        await send({"type": "http.response.body", "body": said})
+
+
+def write_certificate(path: Path) -> Path:
+    """Write a self-made certificate for 127.0.0.1 and its key in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    today = datetime.datetime.now(datetime.UTC)
+    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(today - datetime.timedelta(days=1))
+        .not_valid_after(today + datetime.timedelta(days=1))
+        .add_extension(here, critical=False)
+        .sign(key, SHA256())
+    )
+    pem = certificate.public_bytes(Encoding.PEM)
+    path.write_bytes(
+        pem + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    return path

@@ -1,0 +1,77 @@
+"""No attempt outlives its deadline."""
+
+import asyncio
+
+import pytest
+
+from cartrita.clock import SystemClock
+from cartrita.errors import TaskTimeout
+from cartrita.policy.deadline import Deadline
+
+CLOCK = SystemClock()
+
+
+@pytest.fixture
+def due(job):
+    """Give a function that makes a job due in some seconds."""
+    return lambda seconds: job(clock=CLOCK, deadline=CLOCK.monotonic() + seconds)
+
+
+async def test_work_in_time_is_left_alone(due):
+    async def work(job):
+        return "done"
+
+    assert await Deadline()(due(60), work) == "done"
+
+
+async def test_work_is_cancelled_when_the_time_is_up(due):
+    ended = asyncio.Event()
+
+    async def work(job):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    with pytest.raises(TaskTimeout, match=r"'work\.once'"):
+        await Deadline()(due(0.01), work)
+    assert ended.is_set()
+
+
+async def test_a_deadline_that_is_past_lets_nothing_begin(due):
+    async def work(job):
+        raise AssertionError
+
+    with pytest.raises(TaskTimeout):
+        await Deadline()(due(0), work)
+
+
+async def test_a_timeout_of_the_work_s_own_is_not_the_deadline_s(due):
+    async def work(job):
+        raise TimeoutError("the provider's")
+
+    with pytest.raises(TimeoutError, match="the provider's") as failed:
+        await Deadline()(due(60), work)
+    assert not isinstance(failed.value, TaskTimeout)
+
+
+async def test_a_cancellation_from_outside_stays_one(due):
+    begun = asyncio.Event()
+
+    async def work(job):
+        begun.set()
+        await asyncio.Event().wait()
+
+    running = asyncio.create_task(Deadline()(due(60), work))
+    await begun.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_without_a_deadline_there_is_all_the_time(job):
+    async def work(job):
+        await asyncio.sleep(0)
+        return "done"
+
+    assert await Deadline()(job(), work) == "done"
