@@ -131,7 +131,7 @@ class Fleet:
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 handle = await self._hosts.start(spec)
-                channel = await self._connect(handle)
+                channel = await self._connect(spec, handle)
         except Exception as error:  # noqa: BLE001 - whatever a child fails with is its crash
             log.warning("host_did_not_start", host=spec.host_id, error=repr(error))
             return True
@@ -145,18 +145,24 @@ class Fleet:
         if not self._stopping:
             log.warning("host_died", host=spec.host_id, pid=handle.pid)
         # Its tasks may run again elsewhere only once it certainly runs no longer.
-        await handle.kill()
+        await self._end(spec, handle)
         channel.close()
         return True
 
-    async def _connect(self, handle: HostHandle) -> Channel:
+    async def _end(self, spec: HostSpec, handle: HostHandle) -> None:
+        try:
+            await handle.kill()
+        except Exception as error:  # noqa: BLE001 - the slot must be filled again all the same
+            log.warning("host_did_not_end", host=spec.host_id, error=repr(error))
+
+    async def _connect(self, spec: HostSpec, handle: HostHandle) -> Channel:
         """Open the channel to a host; one that cannot be reached is ended."""
         try:
             return await connect(
                 handle.address, token=self._token, peer=self._shard, epoch=self._epoch
             )
         except BaseException:
-            await handle.kill()
+            await self._end(spec, handle)
             raise
 
     def _report(self, slot: _Slot, *, healthy: bool) -> None:

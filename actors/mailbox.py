@@ -19,7 +19,7 @@ PRIORITIES = 11
 """0 to 10."""
 
 AGEING = 20
-"""One pop in so many is the oldest's: at least 5 % for the lowest priority."""
+"""One task in so many is the oldest: 5 % for the lowest priority under a flood of others."""
 
 
 @dataclass(slots=True, eq=False)
@@ -169,9 +169,14 @@ class Mailbox:
         if not self._entries:  # nobody waited behind anybody: all debts are paid
             for finish in self._finish:
                 finish.clear()
-        elif len(self._finish[entry.priority]) > 2 * self._bound:
-            debts, now = self._finish[entry.priority], self._virtual[entry.priority]
-            self._finish[entry.priority] = {who: at for who, at in debts.items() if at > now}
+        elif len(self._finish[entry.priority]) > 2 * max(self._bound, len(self._entries)):
+            self._forgive(entry.priority)
+
+    def _forgive(self, priority: int) -> None:
+        """Forget the debts of tenants with nothing waiting: there may be any number of them."""
+        waiting = {one.tenant for one in self._entries.values() if one.priority == priority}
+        debts = self._finish[priority]
+        self._finish[priority] = {who: debts[who] for who in waiting}
 
 
 def _present(entries: Iterable[Entry | None]) -> list[Entry]:

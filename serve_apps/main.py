@@ -178,7 +178,7 @@ async def deploy(settings: Settings, place: Place, address: str, port: int) -> N
     spawn.connect(address, settings.instance)
     config = tree_config(settings, place)
     _say("tree")
-    await start_tree(config)
+    await _prepare(config)
     _say("serve")
     serve.start(http_options={"host": "127.0.0.1", "port": port})
     await asyncio.to_thread(
@@ -209,7 +209,8 @@ def main(argv: list[str]) -> None:
     facts: dict[str, Any] = json.loads(argv[1])
     settings = load_settings()
     if argv[0] == "deploy":
-        place = Place(Path(facts["runtime_dir"]), facts["run"])
+        owned = "runtime_dir" in facts
+        place = Place(Path(facts["runtime_dir"]), facts["run"]) if owned else place_of(settings)
         asyncio.run(deploy(settings, place, facts["address"], facts["port"]))
     else:
         asyncio.run(remove(settings, facts["address"], facts["grace"]))

@@ -14,11 +14,12 @@ import typer
 from rich.console import Console
 from rich.panel import Panel
 
+from cartrita.cli import attached
 from cartrita.cli.options import options_of
 from cartrita.cli.output import AsJson, print_json
 from cartrita.config.load import child_environment, load_settings
 from cartrita.config.settings import Settings
-from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
+from cartrita.errors import ServiceUnavailable
 from cartrita.instance import make_folders, paths_of, running
 
 START_TIMEOUT = 300.0
@@ -50,7 +51,8 @@ def up(
 ) -> None:
     """Start an instance on this machine: databases, Ray, the tree and the doors.
 
-    In the foreground it ends with Ctrl-C.
+    In the foreground it ends with Ctrl-C. Where a setting names a Ray that runs, the tree and
+    the gateway are deployed on that instead, and stay until `cartrita down`.
     """
     settings = load_settings(options_of(ctx).overrides)
     state = running(paths_of(settings)) if if_stopped else None
@@ -63,7 +65,7 @@ def up(
 def down(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     """Let accepted tasks end, then end the instance and every process of it."""
     settings = load_settings(options_of(ctx).overrides)
-    ended = stop(settings)
+    ended = stop(settings) if settings.embedded else attached.remove(settings)
     home = str(paths_of(settings).home)
     if as_json:
         print_json({"home": home, "stopped": ended})
@@ -72,16 +74,10 @@ def down(ctx: typer.Context, *, as_json: AsJson = False) -> None:
 
 
 def start(settings: Settings, *, detach: bool, as_json: bool) -> None:
-    """Start an instance.
-
-    Raises:
-        ConfigurationInvalid: The settings name a Ray that somebody else runs.
-    """
+    """Start an instance of our own, or on the Ray that the settings name."""
     if not settings.embedded:
-        raise ConfigurationInvalid(
-            "`cartrita up` starts an instance of its own, and CARTRITA_RAY__ADDRESS (or "
-            "RAY_ADDRESS) names a Ray that runs: unset it, or use `serve run cluster/serve.yaml`."
-        )
+        attached.deploy(settings, as_json=as_json)
+        return
     if detach:
         _detached(settings, as_json=as_json)
     else:

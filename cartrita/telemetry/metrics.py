@@ -6,6 +6,7 @@ so that one endpoint is right over all of them, restarted ones included.
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -107,4 +108,5 @@ def _forget_dead(folder: Path) -> None:
     for file in folder.glob("gauge_live*_*.db"):
         pid = int(file.stem.rpartition("_")[2])
         if pid != os.getpid() and not psutil.pid_exists(pid):
-            mark_process_dead(pid, path=str(folder))  # type: ignore[no-untyped-call]
+            with suppress(FileNotFoundError):  # another scrape was quicker
+                mark_process_dead(pid, path=str(folder))  # type: ignore[no-untyped-call]

@@ -194,11 +194,16 @@ def test_a_taken_port_is_named_with_its_setting(instance, spare):
     assert port in done.stderr
 
 
-def test_a_foreign_ray_is_named_instead_of_used(spare):
+def test_a_foreign_ray_is_named_instead_of_waited_for(spare, services):
     spare.environment["RAY_ADDRESS"] = "127.0.0.1:1"
     done = spare.cli("up")
     assert done.returncode == 2
     assert "RAY_ADDRESS" in done.stderr
+    spare.environment["CARTRITA_POSTGRES__URL"] = services.postgres_url
+    done = spare.cli("up")
+    assert done.returncode == 3
+    assert "No Ray answers" in done.stderr
+    del spare.environment["RAY_ADDRESS"]
 
 
 def test_killing_the_owner_leaves_no_process_and_the_next_start_has_every_task(spare, instance):

@@ -346,7 +346,7 @@ def test_refuses_tls_1_2(secure):
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     plain = socket.create_connection(("127.0.0.1", secure.port), timeout=5)
 
-    with closing(plain), pytest.raises(ssl.SSLError, match="(?i)protocol.version"):
+    with closing(plain), pytest.raises(ssl.SSLError, match=r"(?i)protocol.version"):
         context.wrap_socket(plain, server_hostname="127.0.0.1")
 
 

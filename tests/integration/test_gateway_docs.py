@@ -128,7 +128,9 @@ async def test_the_pages_files_load_nothing_from_elsewhere(api):
 
     assert "://" not in start
     assert "validatorUrl: null" in start
-    assert all(target.startswith(("data:", '"data:')) for target in re.findall(r"url\(([^)]{6})", css))
+    assert all(
+        target.startswith(("data:", '"data:')) for target in re.findall(r"url\(([^)]{6})", css)
+    )
     assert "@import" not in css
 
 

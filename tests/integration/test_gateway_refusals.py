@@ -6,7 +6,6 @@ import json
 import pytest
 import pytest_asyncio
 
-from cartrita.clock import iso
 from tests.support.gateway import MAX_BODY, assert_problem, running_gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -287,14 +286,18 @@ async def test_refuses_a_key_that_is_none(api, alice, key):
     assert_problem(answer, 400, "INVALID_MESSAGE_FORMAT", "Idempotency-Key")
 
 
-@pytest.mark.parametrize("task_id", ["x", ID[:-1], f"{{{ID}}}", ID.replace("-", ""), "a%00b", "٠"])
+@pytest.mark.parametrize(
+    "task_id", ["x", ID[:-1], f"{{{ID}}}", ID.replace("-", ""), "a%00b", "\u0660"]
+)
 async def test_refuses_a_task_id_that_is_none(api, alice, task_id):
     for method in ("GET", "DELETE"):
         answer = await api.http.request(method, f"/v3/tasks/{task_id}", headers=alice)
         assert_problem(answer, 422, "INVALID_PARAMETERS", "taskId")
 
 
-@pytest.mark.parametrize("wait", ["-1", "61", "nan", "inf", "1e1", "", "x", "1_0", "٣", "1" * 400])
+@pytest.mark.parametrize(
+    "wait", ["-1", "61", "nan", "inf", "1e1", "", "x", "1_0", "\u0663", "1" * 400]
+)
 async def test_refuses_a_wait_out_of_range(api, alice, wait):
     answer = await api.http.get(f"/v3/tasks/{ID}", params={"wait": wait}, headers=alice)
 

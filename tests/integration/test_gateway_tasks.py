@@ -52,6 +52,26 @@ async def test_answers_with_a_bare_response_once_the_task_has_ended(api, alice):
     assert body["warnings"] == []
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [None, "\x00", "\U0001f600", -(2**63), 2**64 - 1, 1e308, -0.0, [[]], {"": {"a b": False}}],
+)
+async def test_a_payload_comes_back_as_it_was(api, alice, payload):
+    answer = await api.run(parameters={"payload": payload}, who=alice)
+
+    assert answer.json()["result"] == {"payload": payload}
+
+
+async def test_the_deepest_body_that_is_taken_comes_back_whole(api, alice):
+    deepest = b"[" * 199 + b"]" * 199
+    body = b'{"taskType":"system.echo","parameters":{"payload":%s}}' % deepest
+
+    answer = await api.send(body, alice)
+
+    assert answer.status_code == 200
+    assert deepest in answer.content
+
+
 async def test_a_failed_task_was_accepted_and_so_answers_200(api, alice):
     answer = await api.run("bench.fail", who=alice)
 

@@ -114,7 +114,7 @@ def bad_tokens(api, session):
         "truncated": good[:-1],
         "extended": good + "A",
         "a role that is none": forge.token(role="root"),
-        "homoglyphs": forge.token(role="аdmin"),
+        "homoglyphs": forge.token(role="\u0430dmin"),
         "an account that is not here": forge.token(sub="nobody", jti="j2"),
         "too long": "a" * 9000,
     }

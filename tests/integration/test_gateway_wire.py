@@ -136,9 +136,7 @@ def test_a_client_that_leaves_in_the_middle_harms_nobody(url, wire, token):
     wire.socket.close()
 
     body = {"taskType": "system.echo", "parameters": {"payload": 1}}
-    answer = httpx.post(
-        f"{url}/v3/tasks", json=body, headers={"Authorization": f"Bearer {token}"}
-    )
+    answer = httpx.post(f"{url}/v3/tasks", json=body, headers={"Authorization": f"Bearer {token}"})
 
     assert answer.json()["status"] == "COMPLETED"
 

@@ -1,7 +1,7 @@
 """A real edge for tests, and what stands behind it."""
 
 import contextlib
-import datetime
+import datetime as dt
 import ipaddress
 import json
 import socket
@@ -103,7 +103,7 @@ def write_certificate(path: Path) -> Path:
     """Write a self-made certificate for 127.0.0.1 and its key in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    today = datetime.datetime.now(datetime.UTC)
+    today = dt.datetime.now(dt.UTC)
     here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     certificate = (
         x509.CertificateBuilder()
@@ -111,13 +111,11 @@ def write_certificate(path: Path) -> Path:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(today - datetime.timedelta(days=1))
-        .not_valid_after(today + datetime.timedelta(days=1))
+        .not_valid_before(today - dt.timedelta(days=1))
+        .not_valid_after(today + dt.timedelta(days=1))
         .add_extension(here, critical=False)
         .sign(key, SHA256())
     )
     pem = certificate.public_bytes(Encoding.PEM)
-    path.write_bytes(
-        pem + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
+    path.write_bytes(pem + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return path

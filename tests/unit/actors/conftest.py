@@ -1,0 +1,18 @@
+"""A tree in one process, and the stage its agents play on."""
+
+import pytest
+
+from tests.support.stage import Stage, stage_tree
+
+
+@pytest.fixture
+async def stage():
+    """Give the place where a test meets the work."""
+    return Stage()
+
+
+@pytest.fixture
+async def tree(stage):
+    """Run all tiers with the agents of `tests.support.stage`."""
+    async with stage_tree(stage) as running:
+        yield running

@@ -1,0 +1,121 @@
+"""Who waits for a task, and how fast tasks end."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.cell import PRUNE, Cell, DrainRate, repeatable, same_task
+from cartrita.clock import ManualClock
+from cartrita.errors import IdempotencyMismatch, NotFound, QueueFull
+from cartrita.protocol.task import Delivery
+from tests.support.records import ADA, EVE, digest, record
+
+
+@pytest.fixture
+def cell():
+    return Cell(record(), "poet", 0.0)
+
+
+class TestWaiting:
+    async def test_acceptance_is_told_to_those_who_asked_for_it_only(self, cell):
+        acceptance, end = cell.wait(end=False), cell.wait(end=True)
+        cell.tell("accepted", ended=False)
+        assert acceptance.result() == "accepted"
+        assert not end.done()
+        cell.tell("ended", ended=True)
+        assert end.result() == "ended"
+
+    async def test_an_end_is_told_to_all(self, cell):
+        waiting = [cell.wait(end=False), cell.wait(end=True)]
+        cell.tell("ended", ended=True)
+        assert [one.result() for one in waiting] == ["ended", "ended"]
+        assert cell.waiters == []
+
+    async def test_an_error_is_raised_to_all(self, cell):
+        waiting = [cell.wait(end=False), cell.wait(end=True)]
+        cell.tell(QueueFull("no"), ended=True)
+        for one in waiting:
+            with pytest.raises(QueueFull):
+                await one
+
+    async def test_whoever_left_is_passed_over(self, cell):
+        left, stays = cell.wait(end=True), cell.wait(end=True)
+        left.cancel()
+        cell.tell("ended", ended=True)
+        assert left.cancelled()
+        assert stays.result() == "ended"
+
+    async def test_those_who_ask_again_and_again_do_not_pile_up(self, cell):
+        stays = cell.wait(end=True)
+        for _ in range(10 * PRUNE):
+            cell.wait(end=True).cancel()
+        assert len(cell.waiters) <= PRUNE + 1
+        cell.tell("ended", ended=True)
+        assert stays.result() == "ended"
+
+
+class TestSameTask:
+    def test_a_repeat_is_the_same_task(self):
+        task = record()
+        same_task(task, record(task_id=task.task_id))
+
+    def test_another_user_s_task_is_not_there(self):
+        with pytest.raises(NotFound):
+            same_task(record(principal=ADA), record(principal=EVE))
+
+    def test_another_payload_is_another_task(self):
+        with pytest.raises(IdempotencyMismatch):
+            same_task(record("one"), record("two"))
+
+    def test_digests_that_were_compared_are_not_compared_again(self):
+        same_task(record(), record(digest=digest("other")), known=True)
+        with pytest.raises(NotFound):
+            same_task(record(principal=ADA), record(principal=EVE), known=True)
+
+
+@pytest.mark.parametrize(
+    ("delivery", "again"),
+    [
+        (Delivery.AT_MOST_ONCE, False),
+        (Delivery.AT_LEAST_ONCE, True),
+        (Delivery.EXACTLY_ONCE, False),
+    ],
+)
+def test_only_what_may_run_twice_is_repeatable(delivery, again):
+    assert repeatable(record(delivery=delivery)) == again
+
+
+class TestDrainRate:
+    @pytest.fixture
+    def clock(self):
+        return ManualClock(1_000.0)
+
+    def test_without_a_measure_one_second_is_advised(self, clock):
+        assert DrainRate(clock).seconds_for(1_000) == 1.0
+
+    def test_the_wait_is_the_queue_over_the_rate(self, clock):
+        rate = DrainRate(clock)
+        for _ in range(10):
+            for _ in range(20):
+                rate.count()
+            clock.advance(1)
+        assert rate.seconds_for(100) == pytest.approx(5, rel=0.2)
+
+    def test_what_is_over_does_not_count(self, clock):
+        rate = DrainRate(clock)
+        for _ in range(1_000):
+            rate.count()
+        clock.advance(11)
+        assert rate.seconds_for(500) == 1.0
+        rate.count()
+        assert rate.seconds_for(3) == 30.0
+
+    @given(st.lists(st.floats(0, 3, allow_nan=False), max_size=60), st.integers(0, 10_000))
+    def test_the_advice_is_between_a_second_and_a_minute(self, pauses, tasks):
+        clock = ManualClock(5_000.0)
+        rate = DrainRate(clock)
+        for pause in pauses:
+            clock.advance(pause)
+            rate.count()
+            assert len(rate._ends) <= 11
+        assert 1.0 <= rate.seconds_for(tasks) <= 60.0

@@ -1,0 +1,82 @@
+"""Outcomes as clients read them."""
+
+import pytest
+
+from actors.response import agent_down, attempt_lost, failure, respond, settlement
+from cartrita.errors import AgentFailed, InvalidParameters, TaskCancelled, TaskTimeout, leaves
+from cartrita.journal import Settlement
+from cartrita.protocol.task import TaskResponse, TaskStatus
+from tests.support.records import record
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+METRICS = {"processingTimeMs": 1.5, "costUsd": 0.25, "tokensUsed": 7, "customMetrics": {"a": 1}}
+
+
+def responded(outcome, attempts=1, queued=0.5, **task):
+    response = respond(record(**task), outcome, queued=queued, attempts=attempts)
+    TaskResponse.model_validate(response)  # it is what the contract says
+    return response
+
+
+@pytest.mark.parametrize("kind", leaves().values(), ids=leaves())
+def test_every_error_is_a_response(kind):
+    error = kind("what happened", "WHY")
+    told = responded(failure(error))
+    status = {TaskTimeout: "TIMEOUT", TaskCancelled: "CANCELLED"}.get(kind, "FAILED")
+    assert told["status"] == status
+    assert (told["errorMessage"], told["errorCode"]) == ("what happened", kind.code)
+    assert (told["reason"], told["retryable"]) == ("WHY", kind.retryable)
+    assert "result" not in told
+
+
+def test_a_result_comes_with_its_metrics_and_warnings():
+    outcome = {"status": "COMPLETED", "result": {"a": 1}, "metrics": METRICS, "warnings": ["w"]}
+    told = responded(outcome, attempts=3, queued=0.25, trace=TRACE)
+    assert told["result"] == {"a": 1}
+    assert told["warnings"] == ["w"]
+    assert told["metrics"] == {**METRICS, "queueTimeMs": 250.0, "retryCount": 2}
+    assert told["traceId"] == TRACE[3:35]
+    assert "errorCode" not in told
+
+
+def test_a_task_that_never_ran_has_all_metrics_at_nought():
+    told = responded(failure(TaskTimeout()), attempts=0, queued=-1.0)
+    assert told["metrics"] == {
+        "processingTimeMs": 0.0,
+        "costUsd": 0.0,
+        "tokensUsed": 0,
+        "customMetrics": {},
+        "queueTimeMs": 0.0,
+        "retryCount": 0,
+    }
+    assert "traceId" not in told
+
+
+def test_a_lost_attempt_that_may_not_run_again_has_an_unknown_outcome():
+    told = responded(attempt_lost(record(), repeatable=False))
+    assert (told["errorCode"], told["reason"]) == ("AGENT_ERROR", "OUTCOME_UNKNOWN")
+
+
+def test_the_last_lost_attempt_says_how_many_there_were():
+    told = responded(attempt_lost(record(max_attempts=4), repeatable=True))
+    assert (told["errorCode"], told["reason"]) == ("AGENT_ERROR", "HOST_DIED")
+    assert "4 times" in told["errorMessage"]
+
+
+def test_an_agent_that_is_down_says_when_to_come_back():
+    assert agent_down("poet").retry_after == 10
+    assert "'poet'" in agent_down("poet").message
+
+
+class TestSettlement:
+    def test_what_was_reserved_is_settled_with_what_was_used(self):
+        told = responded({"status": TaskStatus.COMPLETED.value, "metrics": METRICS})
+        for reserved in ({"reserve_nano": 1}, {"reserve_tokens": 1}):
+            assert settlement(record(**reserved), told) == Settlement(250_000_000, 7)
+
+    def test_a_task_that_failed_gives_back_all_of_it(self):
+        told = responded(failure(AgentFailed()))
+        assert settlement(record(reserve_nano=5), told) == Settlement(0, 0)
+
+    def test_where_nothing_was_reserved_nothing_is_settled(self):
+        assert settlement(record(), responded(failure(InvalidParameters()))) is None

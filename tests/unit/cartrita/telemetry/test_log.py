@@ -1,0 +1,71 @@
+"""Log lines, for machines and for people."""
+
+import json
+
+import pytest
+import structlog
+
+from cartrita.telemetry.log import configure, get_logger
+
+
+@pytest.fixture(autouse=True)
+def _restored():
+    yield
+    structlog.reset_defaults()
+
+
+def test_a_line_for_machines_is_one_json_object(capsys):
+    configure("info", "json")
+    get_logger("here").warning("it_happened", task="t", text='quote " and\nline')
+    (line,) = capsys.readouterr().err.splitlines()
+    told = json.loads(line)
+    assert told.pop("timestamp").endswith("Z")
+    assert told == {
+        "component": "here",
+        "event": "it_happened",
+        "level": "warning",
+        "task": "t",
+        "text": 'quote " and\nline',
+    }
+
+
+def test_an_exception_is_told_with_its_trace(capsys):
+    configure("info", "json")
+    try:
+        1 / 0  # noqa: B018
+    except ZeroDivisionError:
+        get_logger("here").exception("it_failed")
+    assert "ZeroDivisionError: division" in json.loads(capsys.readouterr().err)["exception"]
+
+
+@pytest.mark.parametrize(
+    ("level", "seen"),
+    [("debug", ["a", "b", "c"]), ("info", ["b", "c"]), ("error", ["c"])],
+)
+def test_what_is_below_the_level_is_not_written(capsys, level, seen):
+    configure(level, "json")
+    log = get_logger("here")
+    log.debug("a")
+    log.info("b")
+    log.error("c")
+    assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == seen
+
+
+def test_a_line_for_people_is_plain(capsys):
+    configure("info", "console")
+    get_logger("here").info("it_happened", task="t")
+    written = capsys.readouterr().err
+    assert "it_happened" in written
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(written)
+
+
+def test_where_nobody_looks_lines_are_for_machines(capsys):
+    configure("info", "auto")  # captured output is no terminal
+    get_logger("here").info("it_happened")
+    assert json.loads(capsys.readouterr().err)["event"] == "it_happened"
+
+
+def test_a_level_that_does_not_exist_is_refused():
+    with pytest.raises(KeyError):
+        configure("loud", "json")

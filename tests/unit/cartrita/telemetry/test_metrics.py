@@ -1,0 +1,147 @@
+"""The metrics by their public names, over all processes of a node."""
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from cartrita.telemetry import metrics
+from cartrita.telemetry.metrics import CONTENT_TYPE, REGISTRY, exposition
+
+LABELS = {
+    "cartrita_mcp_tasks_started_total": {"task_type", "agent_id"},
+    "cartrita_mcp_tasks_completed_total": {"task_type", "agent_id"},
+    "cartrita_mcp_tasks_failed_total": {"task_type", "agent_id", "error_code"},
+    "cartrita_mcp_task_duration_seconds": {"task_type", "agent_id", "status"},
+    "cartrita_mcp_messages_sent_total": {"message_type", "sender", "recipient"},
+    "cartrita_mcp_messages_received_total": {"message_type", "sender", "recipient"},
+    "cartrita_mcp_message_latency_seconds": {"message_type"},
+    "cartrita_mcp_tokens_used_total": {"model", "task_type"},
+    "cartrita_mcp_cost_incurred_usd_total": {"model", "task_type"},
+    "cartrita_mcp_model_usage_total": {"model", "task_type"},
+    "cartrita_mcp_agent_health": {"agent_id"},
+    "cartrita_mcp_agent_cpu_usage_percent": {"agent_id"},
+    "cartrita_mcp_agent_memory_usage_bytes": {"agent_id"},
+}
+
+# Counts under every name there is, says so, and waits to be ended.
+PROCESS = """
+import sys
+from cartrita.telemetry import metrics
+
+value = float(sys.argv[1])
+for metric in vars(metrics).values():
+    names = getattr(metric, "_labelnames", None)
+    if names is None:
+        continue
+    child = metric.labels(*names)
+    for act in ("inc", "observe", "set"):
+        if hasattr(child, act) and not (act == "inc" and hasattr(child, "set")):
+            getattr(child, act)(value)
+print("counted", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def counting(folder, value):
+    """Run a process that counts `value` under every name; killed at the end."""
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
+    argv = [sys.executable, "-c", PROCESS, str(value)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, env=environment, stdin=pipe, stdout=pipe) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def samples(text):
+    """Return the value of each series by its name; labels are equal to their names here."""
+    return {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+        if sample.labels.get("le") in (None, "+Inf")
+    }
+
+
+@pytest.fixture(scope="module")
+def scrapes(tmp_path_factory):
+    """Scrape two processes, then again after one was killed; give both answers."""
+    folder = tmp_path_factory.mktemp("metrics")
+    with counting(folder, 2) as stays, counting(folder, 3) as dies:
+        assert stays.stdout.readline() == dies.stdout.readline() == b"counted\n"
+        both = exposition(folder)
+        dies.kill()
+        dies.wait(10)
+        return both, exposition(folder)
+
+
+def test_the_names_and_labels_are_the_public_ones():
+    described = {}
+    for collector in REGISTRY._collector_to_names:
+        (family,) = collector.describe()
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        described[name] = set(collector._labelnames)
+    assert described == LABELS
+
+
+def test_processes_show_the_public_names_and_no_others(scrapes):
+    shown = set()
+    for family in text_string_to_metric_families(scrapes[0].decode()):
+        shown.add(f"{family.name}_total" if family.type == "counter" else family.name)
+    assert shown == set(LABELS)
+
+
+@pytest.mark.parametrize("moment", [0, 1], ids=["both alive", "one killed"])
+def test_counts_add_up_over_processes_dead_ones_included(scrapes, moment):
+    found = samples(scrapes[moment])
+    for name in LABELS:
+        if name.endswith("_total"):
+            assert found[name] == 5, name
+    for name in ("task_duration_seconds", "message_latency_seconds"):
+        assert found[f"cartrita_mcp_{name}_count"] == 2
+        assert found[f"cartrita_mcp_{name}_sum"] == 5
+        assert found[f"cartrita_mcp_{name}_bucket"] == 2
+
+
+def test_a_reading_is_that_of_the_living(scrapes):
+    for name in ("agent_health", "agent_cpu_usage_percent", "agent_memory_usage_bytes"):
+        both, left = (samples(text)[f"cartrita_mcp_{name}"] for text in scrapes)
+        assert (both, left) == (3, 2), name
+
+
+def test_a_scrape_that_comes_second_to_forget_the_dead_does_not_mind(tmp_path, monkeypatch):
+    (tmp_path / "gauge_livemax_999999999.db").touch()
+    forgotten = []
+
+    def too_late(pid, path):
+        forgotten.append(pid)
+        Path(path, "gauge_livemax_999999999.db").unlink()
+        raise FileNotFoundError
+
+    monkeypatch.setattr(metrics, "mark_process_dead", too_late)
+    assert exposition(tmp_path) == b""
+    assert forgotten == [999_999_999]
+
+
+def test_one_process_alone_shows_itself():
+    usage = metrics.ProcessUsage("test/usage")
+    usage.report()
+    shown = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(exposition(None).decode())
+        for sample in family.samples
+        if sample.labels.get("agent_id") == "test/usage"
+    }
+    assert shown["cartrita_mcp_agent_memory_usage_bytes"] > 1_000_000
+    assert shown["cartrita_mcp_agent_cpu_usage_percent"] >= 0
+
+
+def test_the_content_type_is_that_of_the_text_format():
+    assert CONTENT_TYPE.startswith("text/plain; version=")
