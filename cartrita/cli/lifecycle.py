@@ -111,8 +111,14 @@ def _foreground(settings: Settings, *, as_json: bool) -> None:
 
 
 def _line(message: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
-    sys.stdout.flush()
+    """Print a message, for as long as anybody reads: a detached owner outlives its reader."""
+    try:
+        sys.stdout.write(json.dumps(message) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _welcome(urls: dict[str, str], email: str) -> None:

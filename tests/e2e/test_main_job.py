@@ -223,6 +223,8 @@ def test_killing_the_owner_leaves_no_process_and_the_next_start_has_every_task(s
     assert spare.down().returncode == 0
     _, alive = psutil.wait_procs(processes, timeout=10)
     assert not alive, (time.monotonic() - started, [process.cmdline() for process in alive])
+    assert (spare.home / "logs" / "remove.log").exists(), "it was drained, not dropped"
+    assert not (spare.home / "instance.json").exists()
 
 
 def test_servers_that_run_already_are_used_instead_of_our_own(spare, services):
