@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +17,9 @@ log = get_logger(__name__)
 
 START_TIMEOUT = 120.0
 """Seconds a host may take to import, build its agents and listen (torch is slow)."""
+
+STOP_TIMEOUT = 10.0
+"""Seconds that `stop` waits for one host to be gone."""
 
 
 @dataclass(slots=True, eq=False)
@@ -216,11 +218,10 @@ class Fleet:
         slots = [slot for some in self._slots.values() for slot in some]
         for slot in reversed(slots):
             if slot.host:
-                await slot.host.handle.kill()
+                await self._end(slot.host.spec, slot.host.handle)
             if slot.keeper:
                 slot.keeper.cancel()
-                with suppress(asyncio.CancelledError):
-                    await slot.keeper
+                await asyncio.wait([slot.keeper], timeout=STOP_TIMEOUT)
 
 
 def _host_row(shard: str, slot: _Slot) -> dict[str, Any]:

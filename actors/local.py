@@ -85,7 +85,8 @@ class LocalSupervisor:
     async def _end(self, why: str) -> None:
         await self._server.stop()
         await self.supervisor.stop(grace=0.0)
-        self.died.set_result(why)
+        if not self.died.done():
+            self.died.set_result(why)
 
     async def stop(self, grace: float) -> None:
         """Drain it."""

@@ -308,8 +308,6 @@ class Supervisor:
     def _host_lost(self, cell: Cell) -> dict[str, Any] | None:
         """Decide what becomes of a task whose host died; None to run it again."""
         record = cell.record
-        if cell.cancelled:
-            return failure(TaskCancelled("Cancelled while it ran."))
         if repeatable(record) and cell.attempts < record.max_attempts:
             self._journal.append(Event.within(record.task_id, cell.attempts, 2, EventKind.RETRY))
             return None

@@ -83,7 +83,8 @@ class Channel(Link):
     async def hello(self, token: str, peer: str, epoch: int) -> None:
         """Introduce ourselves and wait for the server's judgement."""
         self.send(Kind.HELLO, 0, VERSION, token, peer, epoch)
-        welcome = await asyncio.wait_for(self._welcome, CONNECT_TIMEOUT)
+        async with asyncio.timeout(CONNECT_TIMEOUT):  # wait_for may swallow a cancellation
+            welcome = await self._welcome
         try:
             _, _, version, self.server, self.epoch, window = welcome
             self._window = asyncio.Semaphore(window)

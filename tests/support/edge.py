@@ -41,6 +41,7 @@ def running_edge(edge: Edge, folder: Path) -> Iterator[None]:
     try:
         for port in (edge.port, edge.v2_port):
             _wait_for(port)
+        assert process.poll() is None, (folder / "edge.log").read_text()
         yield
     finally:
         process.terminate()
