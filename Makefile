@@ -48,7 +48,7 @@ test: $(VENV)/.dev ## Run all tests
 	$(BIN)/pytest --cov --cov-report=term $(ARGS)
 
 unit: $(VENV)/.dev ## Run the unit tests only: no network, no Ray, seconds
-	$(BIN)/pytest tests/unit tests/test_architecture.py $(ARGS)
+	$(BIN)/pytest -n auto tests/unit tests/test_architecture.py $(ARGS)
 
 lint: $(VENV)/.dev ## Check style
 	$(BIN)/ruff check .

@@ -71,12 +71,19 @@ class Door:
         directory: Where the supervisors are.
         stories: Reads tasks back.
         name: Who we are on the channels.
+        max_parameters: Bytes that a task's parameters may take.
     """
 
     def __init__(
-        self, catalog: Catalog, directory: Directory, stories: Stories, clock: Clock, name: str
+        self,
+        catalog: Catalog,
+        directory: Directory,
+        stories: Stories,
+        clock: Clock,
+        name: str,
+        max_parameters: int = MAX_PARAMETERS,
     ) -> None:
-        self.catalog = catalog
+        self.catalog, self._max_parameters = catalog, max_parameters
         self._directory, self._stories, self._clock, self._name = directory, stories, clock, name
         self._admit = chain(admission(), self._admitted)
         self._routes: RouteTable | None = None
@@ -122,9 +129,9 @@ class Door:
         now = self._clock.now()
         budget = request.budget
         packed = pack([spec.name, request.parameters])
-        if len(packed) > MAX_PARAMETERS:
+        if len(packed) > self._max_parameters:
             raise ResourceLimitExceeded(
-                f"The parameters take {len(packed)} bytes; the limit is {MAX_PARAMETERS}."
+                f"The parameters take {len(packed)} bytes; the limit is {self._max_parameters}."
             )
         tenant = request.workspace_id or who.tenant
         if tenant != who.tenant and not who.admin:

@@ -336,9 +336,10 @@ def postgres_url(settings: Settings) -> str:
     return url.get_secret_value()
 
 
-def open_door(directory: RayDirectory, pool: asyncpg.Pool, name: str) -> Door:
+def open_door(settings: Settings, directory: RayDirectory, pool: asyncpg.Pool, name: str) -> Door:
     """Return a door for a process that belongs to the tree's Ray."""
-    return Door(catalog(), directory, PostgresStories(pool), SystemClock(), name)
+    stories, limit = PostgresStories(pool), settings.limits.max_parameters_bytes
+    return Door(catalog(), directory, stories, SystemClock(), name, limit)
 
 
 async def start_tree(config: TreeConfig) -> None:

@@ -93,6 +93,7 @@ class Gateway:
         return gateway(
             self._open,
             max_body=server.max_body_bytes,
+            body_timeout=server.request_timeout_s,
             cors=server.cors_origins,
             show_docs=server.docs,
         )
@@ -107,7 +108,7 @@ class Gateway:
             max_size=settings.postgres.pool_size,
             statement_cache_size=settings.postgres.statement_cache_size,
         ) as pool:
-            door = open_door(directory, pool, f"gateway {new_id()}")
+            door = open_door(settings, directory, pool, f"gateway {new_id()}")
             who, keys = identity(settings, pool, clock)
             following = asyncio.create_task(door.follow())
             try:

@@ -192,8 +192,11 @@ class ChannelServer:
             self._path = Path(address.path)
             with suppress(FileNotFoundError):
                 self._path.unlink()
-            self._server = await loop.create_unix_server(lambda: Session(self), address.path)
-            self._path.chmod(0o600)
+            self._server = await loop.create_unix_server(
+                lambda: Session(self), address.path, start_serving=False
+            )
+            self._path.chmod(0o600)  # before anybody can connect
+            await self._listen(self._server)
             return address
         if tls is None and not plain_tcp:
             raise ConfigurationInvalid(
@@ -201,10 +204,18 @@ class ChannelServer:
                 "allowed by name."
             )
         self._server = await loop.create_server(
-            lambda: Session(self), address.host, address.port, ssl=tls
+            lambda: Session(self), address.host, address.port, ssl=tls, start_serving=False
         )
+        await self._listen(self._server)
         port = self._server.sockets[0].getsockname()[1]
         return Address(host=address.host, port=port)
+
+    async def _listen(self, server: asyncio.Server) -> None:
+        try:
+            await server.start_serving()
+        except BaseException:
+            server.close()
+            raise
 
     def report(self, method: str, error: Exception) -> None:
         """Tell the loop's exception handler about a defect in the service."""

@@ -263,6 +263,7 @@ class Owner:
             self._head.serve_port,
             connections=server.max_connections,
             max_header=server.max_header_bytes,
+            max_body=server.max_body_bytes,
             request_timeout=server.request_timeout_s,
             certificate=self._certificate(),
         )

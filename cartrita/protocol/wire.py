@@ -7,6 +7,8 @@ from pydantic.alias_generators import to_camel
 
 from cartrita.errors import FieldError
 
+MOST_ERRORS = 100
+
 
 class WireModel(BaseModel):
     """camelCase on the wire, snake_case accepted, unknown fields refused, immutable."""
@@ -27,7 +29,13 @@ class WireModel(BaseModel):
 
 
 def field_errors(error: ValidationError, prefix: str = "") -> list[FieldError]:
-    """Turn a validation error into field names as the client wrote them."""
+    """Turn a validation error into field names as the client wrote them.
+
+    More than `MOST_ERRORS` become one: a body of nothing but unknown fields must not keep the
+    event loop busy.
+    """
+    if error.error_count() > MOST_ERRORS:
+        return [FieldError(f"{prefix}*", f"{error.error_count()} fields are wrong")]
     found = []
     for item in error.errors(include_url=False, include_context=False, include_input=False):
         path = ".".join(str(part) for part in item["loc"]) or "body"
