@@ -1,268 +1,293 @@
-"""What every journal promises, asked of the one in memory and the one in PostgreSQL."""
+"""What every journal promises, and what the durable one promises beyond that."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
 
-from cartrita.clock import new_id
-from cartrita.errors import ServiceUnavailable, StaleEpoch
-from cartrita.journal import Event, EventKind, Settlement, TaskRecord, fold
-from cartrita.protocol.principal import Principal
+from cartrita.clock import SystemClock, new_id
+from cartrita.errors import InternalFailure, ServiceUnavailable, StaleEpoch
+from cartrita.journal import EventKind, TaskRecord, Verdict, fold
 from cartrita.protocol.task import TaskStatus
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
-from cartrita.storage.postgres.journal import PostgresJournal, PostgresStories
-
-SHARD = "system/0"
-
-
-def record(user: str = "u", digest: bytes = b"d", **fields) -> TaskRecord:
-    who = Principal(user, fields.pop("tenant", user))
-    task_id = fields.pop("task_id", None) or new_id()
-    return TaskRecord(task_id, "system.echo", {"payload": 1}, who, digest, 1.0, 4e9, **fields)
+from cartrita.storage.postgres import journal as module
+from cartrita.storage.postgres.journal import PostgresStories
+from tests.support.journals import Durable, admitted, left
+from tests.support.records import ADA, EVE, end, record, response, retried, started
 
 
-def end(task_id: str, status: TaskStatus = TaskStatus.COMPLETED, **metrics) -> Event:
-    response = {"taskId": task_id, "status": status.value, "metrics": metrics}
-    return Event.end(task_id, status, response)
+class JournalContract:
+    """Subclass it with fixtures `opened`, which opens a shard's writer, and `stories`."""
 
+    @pytest.fixture
+    async def journal(self, opened):
+        return await opened()
 
-class InMemory:
-    """Opens journals over the same tables."""
+    async def test_a_new_task_is_accepted_and_reads_back(self, journal, stories):
+        (task,) = await admitted(journal, record(idempotency_key="k", metadata={"a": "ö"}))
+        (event,) = await stories.story(task.task_id)
+        assert TaskRecord.from_wire(event.data) == task
+        assert (event.step, event.kind) == (0, EventKind.ACCEPTED)
+        assert (event.shard, event.epoch) == ("system/0", 1)
+        assert abs(event.at - SystemClock().now()) < 60
 
-    def __init__(self) -> None:
-        self.tables = JournalTables()
+    async def test_a_task_that_comes_again_is_known(self, journal, stories):
+        (task,) = await admitted(journal, record())
+        for again in (task, record("other", task_id=task.task_id)):
+            assert await journal.admit(again) == Verdict("known", task.task_id)
+        (event,) = await stories.story(task.task_id)
+        assert TaskRecord.from_wire(event.data) == task
 
-    @asynccontextmanager
-    async def journal(self, shard: str = SHARD):
-        journal = InMemoryJournal(self.tables, shard)
-        await journal.open()
-        yield journal
-        await journal.close()
+    async def test_a_key_leads_to_its_first_task(self, journal, stories):
+        (first,) = await admitted(journal, record(idempotency_key="k"))
+        again = record(idempotency_key="k")
+        assert await journal.admit(again) == Verdict("known", first.task_id)
+        assert await journal.admit(first) == Verdict("known", first.task_id)
+        assert await stories.story(again.task_id) == []
 
-    async def story(self, task_id: str) -> list[Event]:
-        return await self.tables.story(task_id)
+    async def test_a_key_with_another_payload_is_a_mismatch(self, journal, stories):
+        (first,) = await admitted(journal, record(idempotency_key="k"))
+        other = record("other", idempotency_key="k")
+        assert await journal.admit(other) == Verdict("mismatch", first.task_id)
+        assert await stories.story(other.task_id) == []
 
-
-class Postgres:
-    """Opens journals over the same database."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    @asynccontextmanager
-    async def journal(self, shard: str = SHARD):
-        journal = PostgresJournal(self.url, shard)
-        await journal.open()
-        try:
-            yield journal
-        finally:
-            await journal.close()
-
-    async def story(self, task_id: str) -> list[Event]:
-        async with asyncpg.create_pool(self.url, min_size=1, max_size=1) as pool:
-            return await PostgresStories(pool).story(task_id)
-
-    async def fetch(self, sql: str, *values):
-        connection = await asyncpg.connect(self.url)
-        try:
-            return await connection.fetch(sql, *values)
-        finally:
-            await connection.close()
-
-
-@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.database)])
-def store(request):
-    if request.param == "memory":
-        return InMemory()
-    return Postgres(request.getfixturevalue("database_url"))
-
-
-@pytest.fixture
-def postgres(database_url):
-    return Postgres(database_url)
-
-
-async def test_what_is_admitted_and_ended_reads_back_in_order(store):
-    async with store.journal() as journal:
-        task = record(session_id="s", metadata={"a": "b"}, trace="t")
-        assert (await journal.admit(task)).kind == "accepted"
-        assert await journal.append(Event.within(task.task_id, 1, 1, EventKind.STARTED))
-        running = fold(await store.story(task.task_id))
-        assert (running.status, running.attempts, running.shard) == (TaskStatus.RUNNING, 1, SHARD)
-        assert await journal.append(end(task.task_id))
-    story = await store.story(task.task_id)
-    assert [event.kind for event in story] == [
-        EventKind.ACCEPTED,
-        EventKind.STARTED,
-        EventKind.COMPLETED,
-    ]
-    state = fold(story)
-    assert state.record == task
-    assert state.response["status"] == "COMPLETED"
-
-
-async def test_there_is_no_story_of_what_was_never_admitted(store):
-    assert await store.story(new_id()) == []
-    assert fold([]) is None
-
-
-async def test_the_same_id_is_the_same_task(store):
-    async with store.journal() as journal:
-        task = record()
-        assert (await journal.admit(task)).kind == "accepted"
-        again = await journal.admit(task)
-        assert (again.kind, again.task_id) == ("known", task.task_id)
-
-
-async def test_twins_with_one_key_in_one_batch_are_one_task(store):
-    async with store.journal() as journal:
-        twins = [record(idempotency_key="k") for _ in range(5)]
-        verdicts = await asyncio.gather(*(journal.admit(twin) for twin in twins))
-        assert [verdict.kind for verdict in verdicts] == ["accepted", *["known"] * 4]
-        assert {verdict.task_id for verdict in verdicts} == {twins[0].task_id}
-
-
-async def test_a_key_with_another_payload_is_a_mismatch_and_another_users_key_is_not(store):
-    async with store.journal() as journal:
-        first = record(idempotency_key="k")
-        await journal.admit(first)
-        other = await journal.admit(record(digest=b"other", idempotency_key="k"))
-        assert (other.kind, other.task_id) == ("mismatch", first.task_id)
-        assert (await journal.admit(record("v", idempotency_key="k"))).kind == "accepted"
-
-
-async def test_a_task_ends_once(store):
-    async with store.journal() as journal:
-        task = record()
-        await journal.admit(task)
-        assert await journal.append(end(task.task_id))
-        assert not await journal.append(end(task.task_id, TaskStatus.FAILED))
-    assert fold(await store.story(task.task_id)).status is TaskStatus.COMPLETED
-
-
-async def test_a_new_writer_shuts_the_old_one_out(store):
-    async with store.journal() as old:
-        task = record()
-        await old.admit(task)
-        async with store.journal() as new:
-            assert new.epoch == old.epoch + 1
-            with pytest.raises(StaleEpoch):
-                await old.append(end(task.task_id))
-            with pytest.raises(StaleEpoch):
-                await old.admit(record())
-            assert await new.append(end(task.task_id))
-
-
-async def test_what_has_no_end_is_found_again_oldest_first_and_by_its_own_shard_only(store):
-    async with store.journal() as journal, store.journal("system/1") as neighbour:
-        tasks = [record() for _ in range(7)]
-        await asyncio.gather(*(journal.admit(task) for task in tasks))
-        await neighbour.admit(record())
-        await journal.append(end(tasks[2].task_id))
-        await journal.append(Event.within(tasks[4].task_id, 1, 1, EventKind.STARTED))
-    async with store.journal() as journal:
-        found = [(task.task_id, len(story)) async for task, story in journal.unfinished()]
-    waiting = [task for task in tasks if task is not tasks[2]]
-    assert found == [(task.task_id, 2 if task is tasks[4] else 1) for task in waiting]
-
-
-@pytest.mark.database
-async def test_two_writers_admit_exactly_what_a_budget_has_room_for(postgres):
-    await postgres.fetch("INSERT INTO budgets (id, max_nano_usd) VALUES ('tenant:t', 37)")
-    async with postgres.journal("system/0") as one, postgres.journal("system/1") as two:
-        tasks = [record(f"u{n}", tenant="t", reserve_nano=1) for n in range(60)]
-        verdicts = await asyncio.gather(
-            *((one, two)[n % 2].admit(task) for n, task in enumerate(tasks))
+    async def test_keys_belong_to_their_users(self, journal):
+        await admitted(
+            journal,
+            record(idempotency_key="k", principal=ADA),
+            record("other", idempotency_key="k", principal=EVE),
+            record(idempotency_key="K", principal=ADA),
         )
-        admitted = [v.task_id for v in verdicts if v.kind == "accepted"]
-        assert len(admitted) == 37
-        assert {v.budget for v in verdicts if v.kind != "accepted"} == {"tenant:t"}
-        for number, task_id in enumerate(admitted):
-            owner = one if task_id in {task.task_id for task in tasks[::2]} else two
-            spent = Settlement(nano_usd=number % 2)
-            assert await owner.append(end(task_id), spent)
-            assert not await owner.append(end(task_id), spent)
-    (row,) = await postgres.fetch("SELECT * FROM budgets")
-    assert (row["reserved_nano_usd"], row["used_nano_usd"]) == (0, 18)
-    assert await postgres.fetch("SELECT FROM reservations") == []
 
+    async def test_a_key_holds_on_every_shard(self, journal, opened):
+        (first,) = await admitted(journal, record(idempotency_key="k"))
+        elsewhere = await opened("intelligence/0")
+        assert await elsewhere.admit(record(idempotency_key="k")) == Verdict("known", first.task_id)
 
-@pytest.mark.database
-async def test_a_refusal_for_the_budget_is_not_remembered_as_the_answer(postgres):
-    await postgres.fetch(
-        "INSERT INTO budgets (id, max_tokens, used_tokens, period, resets_at)"
-        " VALUES ('user:u', 10, 9, '1 day', now() + interval '1 hour')"
-    )
-    async with postgres.journal() as journal:
-        task = record(idempotency_key="k", reserve_tokens=5)
-        verdict = await journal.admit(task)
-        assert (verdict.kind, verdict.budget) == ("budget", "user:u")
-        assert verdict.resets_at > 1_700_000_000
-        await postgres.fetch("UPDATE budgets SET resets_at = now() - interval '25 hours'")
-        assert (await journal.admit(task)).kind == "accepted"
-    (row,) = await postgres.fetch("SELECT *, resets_at > now() AS later FROM budgets")
-    assert (row["used_tokens"], row["reserved_tokens"], row["later"]) == (0, 5, True)
-
-
-@pytest.mark.database
-async def test_connections_cut_at_any_moment_change_no_outcome(postgres):
-    async with postgres.journal() as journal:
-        verdicts = {}
-
-        async def one() -> None:
-            task = record(idempotency_key=new_id(), reserve_nano=0)
-            verdict = await journal.admit(task)
-            ended = await journal.append(end(task.task_id))
-            verdicts[task.task_id] = (verdict.kind, ended)
-
-        async def cut() -> None:
-            name = f"cartrita journal {SHARD}"
-            for _ in range(15):
-                await postgres.fetch(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE application_name = $1 AND datname = current_database()",
-                    name,
-                )
-                await asyncio.gather(*(one() for _ in range(20)))
-
-        async with asyncio.timeout(60):
-            await asyncio.gather(cut(), *(one() for _ in range(200)))
-        assert set(verdicts.values()) == {("accepted", True)}
-    rows = await postgres.fetch("SELECT task_id::text, count(*) FROM task_events GROUP BY 1")
-    assert {row["task_id"]: row["count"] for row in rows} == dict.fromkeys(verdicts, 2)
-
-
-@pytest.mark.database
-async def test_the_table_of_tasks_is_a_fold_of_the_events_also_after_a_writer_vanished(postgres):
-    lost = PostgresJournal(postgres.url, SHARD)
-    await lost.open()
-    tasks = [record() for _ in range(20)]
-    await asyncio.gather(*(lost.admit(task) for task in tasks))
-    await lost.append(end(tasks[0].task_id, TaskStatus.TIMEOUT, costUsd=0.25, tokensUsed=7))
-    lost._writer.cancel()  # as kill -9 would: nothing is folded or closed properly
-    lost._disconnect()
-    async with postgres.journal():
-        rows = await postgres.fetch("SELECT *, id::text AS key FROM tasks")
-    assert {row["key"] for row in rows} == {task.task_id for task in tasks}
-    ended = next(row for row in rows if row["key"] == tasks[0].task_id)
-    assert (ended["status"], ended["nano_usd"], ended["tokens"]) == ("TIMEOUT", 250_000_000, 7)
-    assert ended["finished_at"] is not None
-    assert {row["status"] for row in rows if row is not ended} == {"PENDING"}
-
-
-@pytest.mark.database
-async def test_without_its_database_a_journal_refuses_and_what_had_to_be_written_waits(postgres):
-    async with postgres.journal() as journal:
+    async def test_twins_that_come_at_once_are_one_task(self, journal, stories):
         task = record()
-        await journal.admit(task)
-        url, journal._url = journal._url, "postgresql://nobody@127.0.0.1:1/none"
-        journal._disconnect()
-        ending = journal.append(end(task.task_id))
-        with pytest.raises(ServiceUnavailable) as refusal:
-            await asyncio.wait_for(journal.admit(record()), 10)
-        assert refusal.value.retry_after
-        assert not ending.done()
-        journal._url = url
-        assert await asyncio.wait_for(ending, 10)
+        verdicts = await asyncio.gather(*(journal.admit(task) for _ in range(5)))
+        assert [verdict.kind for verdict in verdicts] == ["accepted"] + ["known"] * 4
+        assert {verdict.task_id for verdict in verdicts} == {task.task_id}
+        assert len(await stories.story(task.task_id)) == 1
+
+    async def test_twins_with_one_key_that_come_at_once_are_one_task(self, journal, stories):
+        twins = [record(idempotency_key="k") for _ in range(4)]
+        odd = record("other", idempotency_key="k")
+        verdicts = await asyncio.gather(*(journal.admit(task) for task in (*twins, odd)))
+        kinds = [verdict.kind for verdict in verdicts]
+        assert kinds == ["accepted", "known", "known", "known", "mismatch"]
+        assert {verdict.task_id for verdict in verdicts} == {twins[0].task_id}
+        assert [len(await stories.story(task.task_id)) for task in twins] == [1, 0, 0, 0]
+
+    async def test_a_task_whose_caller_left_is_admitted_all_the_same(self, journal, stories):
+        task = record()
+        journal.admit(task).cancel()
+        await admitted(journal, record())
+        assert len(await stories.story(task.task_id)) == 1
+
+    async def test_a_story_is_told_in_order(self, journal, stories):
+        (task,) = await admitted(journal, record())
+        for event in (retried(task, 1), started(task, 2), started(task, 1), retried(task, 2)):
+            assert await journal.append(event)
+        assert await journal.append(end(task, result={"a": [1, "ö", None, 0.5]}))
+        story = await stories.story(task.task_id)
+        assert [event.kind for event in story] == [
+            EventKind.ACCEPTED,
+            EventKind.STARTED,
+            EventKind.RETRY,
+            EventKind.STARTED,
+            EventKind.RETRY,
+            EventKind.COMPLETED,
+        ]
+        assert story[-1].data == response(task, result={"a": [1, "ö", None, 0.5]})
+        state = fold(story)
+        assert (state.record, state.shard) == (task, "system/0")
+        assert (state.status, state.attempts) == (TaskStatus.COMPLETED, 2)
+
+    async def test_nobody_s_story_is_empty(self, journal, stories):
+        assert await stories.story(new_id()) == []
+        assert fold(await stories.story(new_id())) is None
+
+    async def test_a_task_has_one_end(self, journal, stories):
+        (task,) = await admitted(journal, record())
+        assert await journal.append(end(task, result={"first": 1}))
+        for status in TaskStatus:
+            if status.terminal:
+                assert not await journal.append(end(task, status))
+        assert fold(await stories.story(task.task_id)).response["result"] == {"first": 1}
+
+    async def test_of_ends_that_come_at_once_one_stands(self, journal, stories):
+        (task,) = await admitted(journal, record())
+        ends = [end(task, status) for status in (TaskStatus.CANCELLED, TaskStatus.COMPLETED)]
+        assert await asyncio.gather(*(journal.append(one) for one in ends)) == [True, False]
+        assert fold(await stories.story(task.task_id)).status is TaskStatus.CANCELLED
+
+    async def test_an_event_that_comes_again_is_not_written_again(self, journal, stories):
+        (task,) = await admitted(journal, record())
+        assert await journal.append(started(task))
+        assert not await journal.append(started(task))
+        assert len(await stories.story(task.task_id)) == 2
+
+    async def test_many_at_once_are_all_written(self, journal, opened):
+        tasks = [record(str(number)) for number in range(1_500)]
+        verdicts = await asyncio.gather(*(journal.admit(task) for task in tasks))
+        assert {verdict.kind for verdict in verdicts} == {"accepted"}
+        ends = await asyncio.gather(*(journal.append(end(task)) for task in tasks[:700]))
+        assert all(ends)
+        assert await left(await opened()) == [task.task_id for task in tasks[700:]]
+
+
+class TakeoverContract:
+    """One owner at a time."""
+
+    async def test_each_owner_has_a_newer_epoch(self, opened):
+        assert [(await opened()).epoch for _ in range(3)] == [1, 2, 3]
+        assert (await opened("system/1")).epoch == 1
+
+    async def test_taking_over_is_counted(self, opened):
+        assert [(await opened()).restarts for _ in range(3)] == [0, 1, 2]
+
+    async def test_whoever_was_taken_over_is_refused_whenever_it_wakes(self, opened, stories):
+        zombie = await opened()
+        (before,) = await admitted(zombie, record())
+        owner = await opened()
+        late = record()
+        for attempt in (
+            lambda: zombie.admit(late),
+            lambda: zombie.append(started(before)),
+            lambda: zombie.append(end(before)),
+            lambda: zombie.admit(late),
+        ):
+            with pytest.raises(StaleEpoch, match="'system/0'"):
+                await attempt()
+        assert await stories.story(late.task_id) == []
+        assert await left(owner) == [before.task_id]
+        assert await owner.append(end(before))
+        assert [event.epoch for event in await stories.story(before.task_id)] == [1, 2]
+
+    async def test_everything_a_zombie_was_asked_at_once_is_refused(self, opened, stories):
+        zombie, _ = await opened(), await opened()
+        tasks = [record() for _ in range(20)]
+        asked = [zombie.admit(task) for task in tasks]
+        for refused in await asyncio.gather(*asked, return_exceptions=True):
+            assert isinstance(refused, StaleEpoch)
+        assert [await stories.story(task.task_id) for task in tasks] == [[]] * 20
+
+    async def test_owners_of_two_shards_do_not_disturb_each_other(self, opened):
+        one, other = await opened("system/0"), await opened("system/1")
+        (mine,) = await admitted(one, record())
+        (theirs,) = await admitted(other, record())
+        assert await one.append(started(mine))
+        assert await left(await opened("system/0")) == [mine.task_id]
+        assert await other.append(started(theirs))
+        assert await left(await opened("system/1")) == [theirs.task_id]
+
+
+class RecoveryContract:
+    """What the next owner finds."""
+
+    async def test_unfinished_tasks_come_oldest_first_with_their_stories(self, opened):
+        owner = await opened()
+        tasks = await admitted(owner, *(record(str(number)) for number in range(6)))
+        await owner.append(started(tasks[1]))
+        await owner.append(retried(tasks[1]))
+        for done in (tasks[0], tasks[4]):
+            await owner.append(end(done))
+        successor = await opened()
+        found = [(task, story) async for task, story in successor.unfinished()]
+        assert [task for task, _ in found] == [tasks[1], tasks[2], tasks[3], tasks[5]]
+        assert [event.kind for event in found[0][1]] == [
+            EventKind.ACCEPTED,
+            EventKind.STARTED,
+            EventKind.RETRY,
+        ]
+        assert fold(found[0][1]).attempts == 1
+
+    async def test_where_nothing_is_unfinished_nothing_is_found(self, opened):
+        owner = await opened()
+        assert await left(owner) == []
+        (task,) = await admitted(owner, record())
+        await owner.append(end(task))
+        assert await left(await opened()) == []
+
+    async def test_closing_writes_what_was_queued_and_then_refuses(self, opened, stories):
+        owner = await opened()
+        tasks = [record(str(number)) for number in range(30)]
+        asked = [owner.admit(task) for task in tasks]
+        ends = [owner.append(end(task)) for task in tasks[:10]]
+        await owner.close()
+        assert {verdict.kind for verdict in await asyncio.gather(*asked)} == {"accepted"}
+        assert all(await asyncio.gather(*ends))
+        for late in (owner.admit(record()), owner.append(started(tasks[20]))):
+            with pytest.raises(ServiceUnavailable):
+                await late
+        successor = await opened()
+        assert await left(successor) == [task.task_id for task in tasks[10:]]
+
+
+class TestInMemory(JournalContract, TakeoverContract, RecoveryContract):
+    @pytest.fixture
+    def stories(self):
+        return JournalTables()
+
+    @pytest.fixture
+    def opened(self, stories):
+        async def open_shard(shard="system/0"):
+            journal = InMemoryJournal(stories, shard)
+            await journal.open()
+            return journal
+
+        return open_shard
+
+
+@pytest.mark.database
+class TestPostgres(Durable, JournalContract, TakeoverContract, RecoveryContract):
+    async def test_restarts_are_counted_within_one_life_of_the_instance(self, opened):
+        lives = ["a", "a", "b", "b", "b"]
+        assert [(await opened(run=run)).restarts for run in lives] == [0, 1, 0, 1, 2]
+
+    async def test_more_than_a_page_of_unfinished_tasks_is_found(self, opened, monkeypatch):
+        monkeypatch.setattr(module, "_RECOVER", 7)
+        owner = await opened()
+        tasks = [record(str(number)) for number in range(50)]
+        await asyncio.gather(*(owner.admit(task) for task in tasks))
+        await asyncio.gather(*(owner.append(end(task)) for task in tasks[::3]))
+        kept = [task.task_id for place, task in enumerate(tasks) if place % 3]
+        assert await left(await opened()) == kept
+
+    @pytest.mark.parametrize(
+        "bad", [{"idempotency_key": "a\x00b"}, {"task_id": "no id"}, {"params": {"a": object()}}]
+    )
+    async def test_an_entry_the_database_refuses_fails_alone(self, journal, bad):
+        asked = [journal.admit(one) for one in (record(), record(**bad), record())]
+        first, refused, last = await asyncio.gather(*asked, return_exceptions=True)
+        assert (first.kind, last.kind) == ("accepted", "accepted")
+        assert isinstance(refused, InternalFailure)
+        await admitted(journal, record())
+
+    async def test_an_end_the_database_refuses_fails_alone(self, journal):
+        (task,) = await admitted(journal, record())
+        refused = journal.append(end(task, result={"a": object()}))
+        with pytest.raises(InternalFailure):
+            await refused
+        assert await journal.append(end(task))
+
+    async def test_a_queue_that_is_too_long_takes_no_more_tasks_but_every_event(
+        self, journal, monkeypatch
+    ):
+        (task,) = await admitted(journal, record())
+        monkeypatch.setattr(module, "MAX_QUEUE", 2)
+        asked = [journal.admit(record()) for _ in range(3)]
+        ended = journal.append(end(task))
+        with pytest.raises(ServiceUnavailable, match="behind") as refused:
+            await asked[2]
+        assert refused.value.retry_after
+        assert {(await one).kind for one in asked[:2]} == {"accepted"}
+        assert await ended
+
+    async def test_a_story_of_a_database_that_is_away_is_unavailable(self, database_url):
+        pool = await asyncpg.create_pool(database_url, min_size=0, max_size=1)
+        await pool.close()
+        with pytest.raises(ServiceUnavailable):
+            await PostgresStories(pool).story(new_id())

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from actors import door as door_module
 from actors.door import MAX_PARAMETERS, Door
 from actors.hosting import RouteTable
 from cartrita.clock import new_id
@@ -25,7 +24,6 @@ from cartrita.errors import (
 from cartrita.journal import EventKind
 from cartrita.protocol.principal import Principal, Role
 from cartrita.protocol.task import TaskResponse
-from tests.support.processes import eventually
 from tests.support.records import ADA, EVE
 from tests.support.stage import request
 
@@ -308,149 +306,3 @@ class TestLater:
                 with pytest.raises(NotFound):
                     await act(nobody_s, EVE)
         assert (await door.get(task_id, ADMIN))["status"] == "COMPLETED"
-
-
-class TestEnds:
-    async def test_time_runs_out_while_it_runs(self, door, stage):
-        answer = await submit(door, "test.hold", "late", within=0.05)
-        assert (answer["status"], answer["errorCode"]) == ("TIMEOUT", "TASK_TIMEOUT")
-        assert answer["retryable"]
-        for text in stage.played:  # unless a busy machine let the time pass before
-            assert await stage.cancelled() == text
-
-    async def test_time_runs_out_while_it_waits(self, door, stage):
-        running = [begin(door, "frail.hold", str(n)) for n in range(2)]
-        for _ in running:
-            await stage.begun()
-        answer = await submit(door, "frail.hold", "late", within=0.05)
-        assert (answer["status"], answer["errorCode"]) == ("TIMEOUT", "TASK_TIMEOUT")
-        stage.release.set()
-        await asyncio.gather(*running)
-        assert "late" not in stage.played
-
-    async def test_what_runs_is_cancelled(self, door, stage):
-        running = begin(door, "test.once", "mine")
-        await stage.begun()
-        (task_id,) = await self.live(door)
-        assert await door.cancel(task_id, ADA)
-        answer = await running
-        assert (answer["status"], answer["errorCode"]) == ("CANCELLED", "TASK_CANCELLED")
-        assert not answer["retryable"]
-        assert await stage.cancelled() == "mine"
-        assert not await door.cancel(task_id, ADA)
-
-    async def test_what_waits_is_cancelled(self, door, stage):
-        running = [begin(door, "frail.hold", str(n)) for n in range(2)]
-        for _ in running:
-            await stage.begun()
-        task_id = (await submit(door, "frail.hold", "mine", wait=False))["taskId"]
-        assert await door.cancel(task_id, ADA)
-        assert (await door.get(task_id, ADA))["status"] == "CANCELLED"
-        stage.release.set()
-        await asyncio.gather(*running)
-        assert "mine" not in stage.played
-
-    async def test_what_has_ended_is_not_cancelled(self, door):
-        answer = await submit(door)
-        assert not await door.cancel(answer["taskId"], ADA)
-        assert await door.get(answer["taskId"], ADA) == answer
-
-    @staticmethod
-    async def live(door):
-        return [task_id for task_id, story in door._stories.stories.items() if len(story) < 3]
-
-
-class TestTree:
-    async def test_every_shard_gives_an_account_of_itself(self, door):
-        shown = {row["id"]: row for row in await door.supervisors()}
-        assert set(shown) == {"intelligence/0", "multimodal/0", "system/0"}
-        assert {row["state"] for row in shown.values()} == {"up"}
-        hosts = {host["id"]: host for host in shown["system/0"]["hosts"]}
-        assert hosts["system/0.shared.0"]["agents"] == ["echo"]
-        assert hosts["system/0.shared.0"]["state"] == "up"
-        assert shown["intelligence/0"]["hosts"][0]["state"] == "down"
-
-    async def test_a_shard_that_does_not_answer_is_down(self, tree, door):
-        await door.supervisors()
-        tree.orchestrator._keepers["multimodal/0"].cancel()  # nobody starts it again
-        await tree.supervisors["multimodal/0"].kill()
-        shown = {row["id"]: row["state"] for row in await door.supervisors()}
-        assert shown == {"intelligence/0": "up", "multimodal/0": "down", "system/0": "up"}
-
-    async def test_the_table_is_kept_fresh_and_an_absent_orchestrator_survived(self, tree):
-        answers = [ServiceUnavailable("away"), TaskTimeout("slow"), RouteTable(7, "b", {}, {}, "t")]
-
-        class Moody:
-            asked = 0
-
-            async def routes(self):
-                answer = answers[min(self.asked, 2)]
-                self.asked += 1
-                if isinstance(answer, Exception):
-                    raise answer
-                return answer
-
-        following = Door(tree.catalog, Moody(), tree.tables, tree.clock, "following")
-        follower = asyncio.create_task(following.follow(period=0))
-        assert await eventually(lambda: following._routes and following._routes.version == 7, 5)
-        follower.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await follower
-
-
-class TestAway:
-    """The shard goes away and comes back, or does not."""
-
-    async def test_a_shard_that_is_nowhere_is_unavailable_after_a_while(self, tree, monkeypatch):
-        monkeypatch.setattr(door_module, "ACCEPT_TIMEOUT", 0.02)
-        monkeypatch.setattr(door_module, "PAUSE", 0.001)
-
-        class Lost:
-            async def routes(self):
-                return RouteTable(1, "b", {"system": 1}, {"system/0": "unix:/none"}, "t")
-
-            async def locate(self, shard):
-                raise ServiceUnavailable("restarting")
-
-        door = Door(tree.catalog, Lost(), tree.tables, tree.clock, "lost")
-        for wait in (True, False):
-            with pytest.raises(ServiceUnavailable, match="taskId") as refused:
-                await submit(door, wait=wait)
-            assert refused.value.retry_after
-        with pytest.raises(ServiceUnavailable):
-            await door._call("system/0", "status", None, 1)
-        (row,) = await door.supervisors()
-        assert row["state"] == "down"
-
-    async def test_a_tree_started_anew_with_another_token_is_found_again(self, tree, monkeypatch):
-        monkeypatch.setattr(door_module, "PAUSE", 0.001)
-
-        class Stale:
-            """Knows the old token at first."""
-
-            asked = 0
-
-            async def routes(self):
-                self.asked += 1
-                table = await tree.routes()
-                return replace(table, token="old") if self.asked == 1 else table
-
-            async def locate(self, shard):
-                return await tree.locate(shard)
-
-        door = Door(tree.catalog, Stale(), tree.tables, tree.clock, "stale")
-        assert (await submit(door))["status"] == "COMPLETED"
-        door.close()
-
-    async def test_a_shard_that_moved_is_asked_where_it_is(self, tree):
-        class Outdated:
-            async def routes(self):
-                table = await tree.routes()
-                return replace(table, addresses={"system/0": "unix:/none"})
-
-            async def locate(self, shard):
-                return await tree.locate(shard)
-
-        door = Door(tree.catalog, Outdated(), tree.tables, tree.clock, "outdated")
-        assert (await submit(door))["status"] == "COMPLETED"
-        door.close()

@@ -1,3 +1,5 @@
+"""The edge's configuration, as HAProxy reads it."""
+
 import json
 import re
 import subprocess
