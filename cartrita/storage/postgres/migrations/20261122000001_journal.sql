@@ -101,7 +101,9 @@ BEGIN
         END IF;
     END IF;
     IF p_nano = 0 AND p_tokens = 0 THEN RETURN; END IF;
-    IF EXISTS (SELECT FROM task_events WHERE task_id = p_id AND step = 0) THEN RETURN; END IF;
+    -- Known already, or twice in this batch: what comes first has reserved for it.
+    IF EXISTS (SELECT FROM task_events WHERE task_id = p_id AND step = 0)
+       OR EXISTS (SELECT FROM reservations WHERE task_id = p_id) THEN RETURN; END IF;
     SELECT id, extract(epoch FROM resets_at) AS at INTO held FROM budgets b
     WHERE id = ANY (p_budgets)
       AND (b.used_nano_usd + b.reserved_nano_usd + p_nano > b.max_nano_usd

@@ -145,3 +145,9 @@ def test_one_process_alone_shows_itself():
 
 def test_the_content_type_is_that_of_the_text_format():
     assert CONTENT_TYPE.startswith("text/plain; version=")
+
+
+def test_a_labelled_child_is_the_metric_s_own():
+    for metric in (metrics.TASKS_STARTED, metrics.AGENT_HEALTH):
+        values = [f"value of {name}" for name in metric._labelnames]
+        assert metrics.labelled(metric, *values) is metric.labels(*values)
