@@ -85,11 +85,15 @@ class Session(Link):
         elif kind == Kind.REQUEST:
             self._begin(ident, frame)
         elif kind == Kind.CANCEL:
-            task = self._running.get(ident)
-            if task:
-                task.cancel()
+            self._cancel(ident)
         elif kind == Kind.PING:
             self.send(Kind.PONG, ident)
+
+    def _cancel(self, ident: int) -> None:
+        task = self._running.get(ident)
+        if task:  # one that had not begun never runs, not even what forgets it
+            task.add_done_callback(lambda _: self._running.pop(ident, None))
+            task.cancel()
 
     def _greet(self, frame: list[Any]) -> None:
         if self._transport is None or self._transport.is_closing():

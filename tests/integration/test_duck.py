@@ -32,7 +32,14 @@ def children():
     """Return the processes that run SQL for this one."""
     path = Path(f"/proc/{os.getpid()}/task")
     pids = {int(pid) for task in path.iterdir() for pid in (task / "children").read_text().split()}
-    return {pid for pid in pids if b"sqlchild" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+    return {pid for pid in pids if _runs_sql(pid)}
+
+
+def _runs_sql(pid):
+    try:
+        return b"sqlchild" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):  # it ended since it was listed
+        return False
 
 
 def proc(pid, file):

@@ -71,15 +71,15 @@ class TestAnswer:
         (accepted, _) = await tree.tables.story(answer["taskId"])
         assert accepted.data[1] == "test.echo"
 
-    @pytest.mark.parametrize("kind", leaves().values(), ids=leaves())
-    async def test_every_error_of_an_agent_is_an_answer(self, door, kind):
-        answer = await submit(door, "test.fail", kind.__name__)
-        TaskResponse.model_validate(answer)
-        status = {"TaskTimeout": "TIMEOUT", "TaskCancelled": "CANCELLED"}
-        assert answer["status"] == status.get(kind.__name__, "FAILED")
-        assert (answer["errorCode"], answer["errorMessage"]) == (kind.code, "as told")
-        assert answer["metrics"]["costUsd"] == 0.125  # what it had used, not the price
-        assert answer["metrics"]["tokensUsed"] == 15
+    async def test_every_error_of_an_agent_is_an_answer(self, door):
+        answers = await asyncio.gather(*(submit(door, "test.fail", name) for name in leaves()))
+        ends = {"TaskTimeout": "TIMEOUT", "TaskCancelled": "CANCELLED"}
+        for (name, kind), answer in zip(leaves().items(), answers, strict=True):
+            TaskResponse.model_validate(answer)
+            assert answer["status"] == ends.get(name, "FAILED"), name
+            assert (answer["errorCode"], answer["errorMessage"]) == (kind.code, "as told")
+            assert answer["metrics"]["costUsd"] == 0.125  # what it had used, not the price
+            assert answer["metrics"]["tokensUsed"] == 15
 
     async def test_a_defect_of_an_agent_is_an_agent_error_that_names_it(self, door):
         answer = await submit(door, "test.fail", "nothing of ours")

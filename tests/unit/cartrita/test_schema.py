@@ -1,3 +1,5 @@
+"""The API's document, from the declarations."""
+
 import json
 from decimal import Decimal
 

@@ -1,3 +1,5 @@
+"""Errors as problem documents."""
+
 import json
 
 import pytest

@@ -189,6 +189,18 @@ async def test_an_id_that_is_in_use_ends_the_connection_and_what_it_asked_for():
     assert service.handled == 1
 
 
+async def test_a_request_that_is_cancelled_before_it_began_gives_back_its_place():
+    async with serving(Answers(), window=2) as (channels, address), raw_peer(address) as peer:
+        for ident in range(10):
+            peer.write([Kind.REQUEST, ident, "hold", 60_000, None, ident], [Kind.CANCEL, ident])
+            peer.write([Kind.PING, ident])
+            assert await peer.frame() == [Kind.PONG, ident]
+        (session,) = channels.sessions
+        assert await eventually(lambda: not session._running, 5)
+        peer.write([Kind.REQUEST, 10, "echo", 60_000, None, "served"])
+        assert await peer.frame() == [Kind.REPLY, 10, "served"]
+
+
 async def test_a_peer_that_ignores_its_window_is_told_so():
     service = Answers()
     async with serving(service, window=2) as (_, address), raw_peer(address) as peer:

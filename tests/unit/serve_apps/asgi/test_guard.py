@@ -1,3 +1,5 @@
+"""What surrounds every request."""
+
 import asyncio
 import json
 import re

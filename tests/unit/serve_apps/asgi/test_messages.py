@@ -1,3 +1,5 @@
+"""Reading requests and writing answers."""
+
 import json
 
 import pytest

@@ -1,3 +1,5 @@
+"""JSON, read strictly."""
+
 import json
 
 import pytest

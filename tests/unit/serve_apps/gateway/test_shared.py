@@ -1,3 +1,5 @@
+"""One answer for everybody who asks within a moment."""
+
 import asyncio
 
 import pytest
