@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from cartrita.channel.address import Address
@@ -77,11 +77,13 @@ class Answers:
 async def serving(service, address=None, **options) -> AsyncIterator[tuple[ChannelServer, Address]]:
     """Run a channel server, by default at a Unix socket."""
     start = {key: options.pop(key) for key in ("tls", "plain_tcp") if key in options}
-    with tempfile.TemporaryDirectory(prefix="ctc-", dir="/tmp") as folder:
-        server = ChannelServer("the server", service, token=TOKEN, **options)
-        where = address or Address.unix(Path(folder) / "s")
+    server = ChannelServer("the server", service, token=TOKEN, **options)
+    with ExitStack() as stack:
+        if address is None:
+            folder = tempfile.TemporaryDirectory(prefix="ctc-", dir="/tmp")
+            address = Address.unix(Path(stack.enter_context(folder)) / "s")
         try:
-            yield server, await server.start(where, **start)
+            yield server, await server.start(address, **start)
         finally:
             await server.stop()
 
