@@ -2,15 +2,12 @@
 
 import json
 
-import pytest
-
 from cartrita.client.conversation import Conversation
 from cartrita.client.exchange import Exchange, Login
 from cartrita.client.models import Session
 from cartrita.client.sessions import MemorySessions
 from cartrita.client.steps import Alone, Call, Lost, Pause, Reply
 from cartrita.clock import ManualClock, new_random
-from tests.support.api_server import api_server
 
 TASK = "018bcfe5-6800-7000-8000-000000000001"
 
@@ -91,9 +88,3 @@ class Script:
         """The token of each call that had one."""
         marks = [call.headers.get("Authorization") for call in self.calls]
         return [mark.removeprefix("Bearer ") for mark in marks if mark]
-
-
-@pytest.fixture(scope="package")
-def api():
-    with api_server() as url:
-        yield url
