@@ -1,6 +1,7 @@
 """One connection: frames out in batches, frames in one by one."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Any, cast
 
 from cartrita.channel.frames import Decoder, encode
@@ -13,7 +14,7 @@ MAX_BACKLOG = 64 * 1024 * 1024
 """Bytes that may wait for a peer that does not read; beyond them it is given up."""
 
 
-class Link(asyncio.Protocol):
+class Link(asyncio.Protocol, ABC):
     """What client and server ends share. Subclasses read frames in `receive`."""
 
     def __init__(self) -> None:
@@ -24,9 +25,9 @@ class Link(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self.closed: asyncio.Future[None] = self._loop.create_future()
 
+    @abstractmethod
     def receive(self, frame: list[Any]) -> None:
         """Act on one frame."""
-        raise NotImplementedError
 
     def lost(self, error: CartritaError) -> None:
         """Act on the end of the connection; called once."""

@@ -18,6 +18,7 @@ from cartrita.declare import Agent, Needs, Params, Result, task
 from cartrita.errors import leaves
 from cartrita.protocol.task import TaskRequest
 from cartrita.services import Services
+from tests.support.records import ADA
 
 
 class Stage:
@@ -181,3 +182,12 @@ def host_of(tree, agent) -> LocalHost:
     )
     (slot,) = supervisor.supervisor._fleet._slots_of[agent]
     return slot.host.handle
+
+
+def submit(door, *args, who=ADA, wait=True, key=None, **fields):
+    """Submit a task; the arguments are those of `request`."""
+    return door.submit(request(*args, **fields), who, wait=wait, idempotency_key=key)
+
+
+def begin(door, *args, **fields):
+    return asyncio.create_task(submit(door, *args, **fields))

@@ -16,3 +16,9 @@ async def tree(stage):
     """Run all tiers with the agents of `tests.support.stage`."""
     async with stage_tree(stage) as running:
         yield running
+
+
+@pytest.fixture
+def door(tree):
+    """Give the way into that tree."""
+    return tree.door

@@ -25,24 +25,10 @@ from cartrita.journal import EventKind
 from cartrita.protocol.principal import Principal, Role
 from cartrita.protocol.task import TaskResponse
 from tests.support.records import ADA, EVE
-from tests.support.stage import request
+from tests.support.stage import begin, request, submit
 
 ADMIN = Principal("root", "root", Role.ADMIN)
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-
-
-@pytest.fixture
-def door(tree):
-    return tree.door
-
-
-def submit(door, *args, who=ADA, wait=True, key=None, **fields):
-    """Submit a task; the arguments are those of `request`."""
-    return door.submit(request(*args, **fields), who, wait=wait, idempotency_key=key)
-
-
-def begin(door, *args, **fields):
-    return asyncio.create_task(submit(door, *args, **fields))
 
 
 class TestAnswer:
