@@ -1,11 +1,11 @@
 """A live task in its supervisor's memory, and who waits for it."""
 
 import asyncio
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from cartrita.clock import Clock
+from actors.slot import Host
+from actors.tasklog import TaskLog
 from cartrita.errors import IdempotencyMismatch, NotFound
 from cartrita.journal import TaskRecord
 from cartrita.protocol.task import Delivery
@@ -19,30 +19,57 @@ class Cell:
     """One live task: accepted or being accepted, not yet ended.
 
     Attributes:
+        since: When it came, in monotonic seconds.
+        weight: Seconds of work it was expected to take.
         began: When it was last given to a host, in monotonic seconds; 0 for never.
-        work: The attempt under way.
+        deaths: Whether each host that died under it was alone with it.
+        work: The attempt under way, on `host`.
         begun: Whether `work` has begun to run. A task that is cancelled before that does
             not run at all, not even what gives its place back.
+        sent: Whether its host was told.
+        placed: Set when it was.
         ending: Its end is on the way to the journal.
+        started: That the present attempt's start is durable, where that matters.
+        written: That the loss of the last attempt is.
+        calls: Sub-tasks that its agent waits for.
+        children: The same, as what carries them out.
+        fed: Whether a stream came in, which nobody can send again.
     """
 
     record: TaskRecord
     agent: str
     since: float
+    weight: float = 1.0
     attempts: int = 0
+    deaths: list[bool] = field(default_factory=list)
     began: float = 0.0
     accepted: bool = False
     cancelled: bool = False
     begun: bool = False
+    sent: bool = False
     ending: bool = False
+    fed: bool = False
+    calls: int = 0
+    called: int = 0
     work: asyncio.Task[None] | None = None
+    host: Host | None = None
+    started: asyncio.Future[bool] | None = None
+    written: asyncio.Future[bool] | None = None
+    placed: asyncio.Event | None = None
     timer: asyncio.TimerHandle | None = None
+    log: TaskLog | None = None
+    children: set[asyncio.Task[None]] | None = None
     waiters: list[tuple[asyncio.Future[Any], bool]] = field(default_factory=list)
 
     @property
     def running(self) -> bool:
         """Whether an attempt is at work."""
         return self.work is not None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may start again after it had started."""
+        return self.record.delivery is Delivery.AT_LEAST_ONCE and not self.fed
 
     def wait(self, *, end: bool) -> asyncio.Future[Any]:
         """Return a future of the acceptance, or of the end; cancelling it harms nobody."""
@@ -67,11 +94,6 @@ class Cell:
         self.waiters = kept
 
 
-def repeatable(record: TaskRecord) -> bool:
-    """Tell whether a task that had started may start again."""
-    return record.delivery is Delivery.AT_LEAST_ONCE
-
-
 def same_task(held: TaskRecord, asked: TaskRecord, *, known: bool = False) -> None:
     """Refuse a task id that belongs to somebody else or asked for something else.
 
@@ -88,27 +110,3 @@ def same_task(held: TaskRecord, asked: TaskRecord, *, known: bool = False) -> No
         raise NotFound(f"There is no task {asked.task_id!r} of yours.")
     if not known and held.digest != asked.digest:
         raise IdempotencyMismatch(f"Task {asked.task_id!r} asked for something else.")
-
-
-class DrainRate:
-    """Tasks ended per second, over the last ten; what `Retry-After` is computed from."""
-
-    def __init__(self, clock: Clock, seconds: int = 10) -> None:
-        self._clock, self._seconds = clock, seconds
-        self._ends: deque[tuple[int, int]] = deque()
-
-    def count(self) -> None:
-        """Note one end."""
-        second = int(self._clock.monotonic())
-        if self._ends and self._ends[-1][0] == second:
-            self._ends[-1] = (second, self._ends[-1][1] + 1)
-        else:
-            self._ends.append((second, 1))
-            while self._ends[0][0] <= second - self._seconds:
-                self._ends.popleft()
-
-    def seconds_for(self, tasks: int) -> float:
-        """Return how long `tasks` will take at the measured rate; 1 to 60 seconds."""
-        since = self._clock.monotonic() - self._seconds
-        ended = sum(count for second, count in self._ends if second >= since)
-        return min(max(tasks * self._seconds / ended, 1.0), 60.0) if ended else 1.0

@@ -1,54 +1,53 @@
-"""The hosts of one supervisor: started, watched, restarted, picked from."""
+"""The hosts of one supervisor: started, watched, scaled, restarted, picked from."""
 
 import asyncio
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from actors.hosting import Group, HostHandle, Hosts, HostSpec
-from actors.restart import RestartPolicy, RestartWindow
-from cartrita.channel.client import Channel, connect
+from actors.crew import Crew, Outfit
+from actors.hosting import Group, Hosts
+from actors.pool import Load
+from actors.restart import Strategy, affected
+from actors.slot import Connect, Host, Pulse, Slot
+from cartrita.channel.client import connect as connect_channel
 from cartrita.clock import Clock
+from cartrita.errors import NotFound
 from cartrita.telemetry.log import get_logger
 from cartrita.telemetry.metrics import AGENT_HEALTH
 
 log = get_logger(__name__)
 
-START_TIMEOUT = 120.0
-"""Seconds a host may take to import, build its agents and listen (torch is slow)."""
-
-STOP_TIMEOUT = 10.0
-"""Seconds that `stop` waits for one host to be gone."""
+TICK = 0.5
+"""Seconds between two looks at the load."""
 
 
-@dataclass(slots=True, eq=False)
-class Host:
-    """One running host process."""
+class Demand(Protocol):
+    """What a fleet asks of its supervisor."""
 
-    spec: HostSpec
-    group: Group
-    handle: HostHandle
-    channel: Channel
-    busy: dict[str, int] = field(default_factory=dict)
+    def dispatch(self) -> None:
+        """A host can take work."""
 
-    @property
-    def in_flight(self) -> int:
-        """How many attempts run on it."""
-        return sum(self.busy.values())
+    def give_up(self, group: Group, *, quarantined: bool) -> None:
+        """A group's hosts die too often: it is down, or runs one task at a time."""
+
+    def waiting(self, agent: str) -> int:
+        """Return how many tasks wait for an agent."""
+
+    def service(self, agent: str) -> float:
+        """Return the mean seconds that a task of an agent takes; 0 for unknown."""
 
 
-@dataclass(slots=True, eq=False)
-class _Slot:
-    """A place in a group: one host at a time, restarted when it dies."""
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a fleet behaves.
 
-    number: int
-    group: Group
-    window: RestartWindow
-    state: str = "starting"
-    host: Host | None = None
-    starts: int = 0
-    keeper: asyncio.Task[None] | None = None
+    Attributes:
+        strategy: What the death of one group's host means for the others, in OTP's words.
+    """
+
+    strategy: Strategy = "one_for_one"
+    pulse: Pulse = field(default_factory=Pulse)
 
 
 class Fleet:
@@ -56,10 +55,9 @@ class Fleet:
 
     Args:
         shard: Whose hosts these are.
-        groups: Which agents share a host.
+        groups: Which agents share a host, in start order.
         hosts: How to start one.
-        on_ready: Called when a host can take work.
-        on_down: Called with a group that was given up.
+        demand: The supervisor.
     """
 
     def __init__(  # noqa: PLR0913 - each is a separate collaborator
@@ -70,168 +68,290 @@ class Fleet:
         *,
         clock: Clock,
         randomness: random.Random,
-        on_ready: Callable[[], None],
-        on_down: Callable[[Group], None],
+        demand: Demand,
+        rules: Rules | None = None,
+        connect: Connect = connect_channel,
     ) -> None:
-        self._shard, self._hosts, self._clock = shard, hosts, clock
-        self._random = randomness
-        self._on_ready, self._on_down = on_ready, on_down
+        self._shard, self._clock, self._demand = shard, clock, demand
+        self._rules = rules = rules or Rules()
         self._token, self._epoch, self._stopping = "", 0, False
-        self._given_up: set[str] = set()
-        self._concurrency = {agent.name: agent.concurrency for g in groups for agent in g.agents}
-        self._slots = {group.name: [self._slot(group, 0)] for group in groups}
-        self._slots_of = {
-            agent.name: self._slots[group.name] for group in groups for agent in group.agents
-        }
+        outfit = Outfit(shard, hosts, connect, clock, randomness, rules.pulse, self, self._identity)
+        self.crews = {group.name: Crew(group, outfit) for group in groups}
+        self._crew_of = {name: self.crews[group.name] for group in groups for name in group.names}
+        self._ready: dict[str, Host] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._ticker: asyncio.Task[None] | None = None
 
-    def _slot(self, group: Group, number: int) -> _Slot:
-        first = group.agents[0]
-        policy = RestartPolicy(first.restart, first.intensity, first.period)
-        return _Slot(number, group, RestartWindow(policy, self._random))
+    def _identity(self) -> tuple[str, int]:
+        return self._token, self._epoch
 
     async def start(self, token: str, epoch: int) -> None:
         """Start every group whose pool is not empty at rest; returns at once."""
         self._token, self._epoch = token, epoch
-        for slots in self._slots.values():
-            for slot in slots:
-                if any(agent.pool[0] > 0 for agent in slot.group.agents):
-                    self._keep(slot)
-                else:
-                    slot.state = "down"
+        for crew in self.crews.values():
+            crew.start()
+        self._ticker = asyncio.create_task(self._tick(), name=f"fleet of {self._shard}")
 
-    def _keep(self, slot: _Slot) -> None:
-        slot.state = "starting"
-        slot.keeper = asyncio.create_task(self._run(slot), name=f"{self._shard} {slot.group.name}")
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            now = self._clock.monotonic()
+            for crew in self.crews.values():
+                if not crew.given_up:
+                    self._adjust(crew, now)
 
-    async def _run(self, slot: _Slot) -> None:
-        """Start the slot's host again whenever it dies, until its restarts are too many."""
-        while not self._stopping:
-            crashed = await self._one_life(slot)
-            self._report(slot, healthy=False)
-            delay = slot.window.died(self._clock.monotonic(), crashed=crashed)
-            if self._stopping or delay is None:
-                break
-            slot.state = "starting"
-            await asyncio.sleep(delay)
-        slot.state = "down"
-        if not self._stopping:
-            log.error("host_given_up", shard=self._shard, group=slot.group.name)
-            self._given_up.update(slot.group.names)
-            self._on_down(slot.group)
+    def _adjust(self, crew: Crew, now: float) -> None:
+        """Open and close hosts as the load asks for."""
+        waiting = sum(self._demand.waiting(name) for name in crew.group.names)
+        if crew.quarantined and now >= crew.quarantined_until:
+            log.info("group_released", shard=self._shard, group=crew.group.name)
+            crew.revive()
+        crew.reopen(now)
+        ward = crew.ward_surplus(wanted=bool(waiting) and crew.quarantined)
+        if ward:
+            self._close(crew, ward)
+        if crew.quarantined:
+            return
+        hosts = crew.wanted(now, self._load(crew))
+        crew.grow(hosts)
+        for slot in crew.surplus(hosts):
+            self._close(crew, slot)
+        self._ready = None
 
-    async def _one_life(self, slot: _Slot) -> bool:
-        """Start a host and stay until it is gone; True when it crashed or did not start."""
-        slot.starts += 1
-        spec = HostSpec(
-            f"{self._shard}.{slot.group.name}.{slot.number}.{slot.starts}",
-            slot.group.names,
-            self._epoch,
-            self._token,
-            cpus=sum(agent.needs.cpus for agent in slot.group.agents),
-            memory_mb=sum(agent.needs.memory_mb for agent in slot.group.agents),
-        )
-        try:
-            async with asyncio.timeout(START_TIMEOUT):
-                handle = await self._hosts.start(spec)
-                channel = await self._connect(spec, handle)
-        except Exception as error:  # noqa: BLE001 - whatever a child fails with is its crash
-            log.warning("host_did_not_start", host=spec.host_id, error=repr(error))
-            return True
-        slot.host = Host(spec, slot.group, handle, channel)
-        slot.state = "up"
-        self._report(slot, healthy=True)
-        self._on_ready()
-        ends: list[asyncio.Future[Any]] = [handle.died, channel.closed]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        slot.host = None
-        if not self._stopping:
-            log.warning("host_died", host=spec.host_id, pid=handle.pid)
-        # Its tasks may run again elsewhere only once it certainly runs no longer.
-        await self._end(spec, handle)
-        channel.close()
-        return True
+    def _load(self, crew: Crew) -> Load:
+        """Return the load of the agent of a group that is furthest behind."""
+        loads = []
+        for name, places in crew.places.items():
+            running = sum(s.host.busy.get(name, 0) for s in crew.slots if s.host)
+            waiting, service = self._demand.waiting(name), self._demand.service(name)
+            loads.append(Load(waiting, running, places, service))
+        return max(loads, key=lambda load: (load.waiting + load.running) / load.concurrency)
 
-    async def _end(self, spec: HostSpec, handle: HostHandle) -> None:
-        try:
-            await handle.kill()
-        except Exception as error:  # noqa: BLE001 - the slot must be filled again all the same
-            log.warning("host_did_not_end", host=spec.host_id, error=repr(error))
+    def _close(self, crew: Crew, slot: Slot) -> None:
+        """End a slot once its tasks have ended."""
 
-    async def _connect(self, spec: HostSpec, handle: HostHandle) -> Channel:
-        """Open the channel to a host; one that cannot be reached is ended."""
-        try:
-            return await connect(
-                handle.address, token=self._token, peer=self._shard, epoch=self._epoch
-            )
-        except BaseException:
-            await self._end(spec, handle)
-            raise
+        async def close() -> None:
+            await slot.close(grace=None)
+            crew.left(slot)
 
-    def _report(self, slot: _Slot, *, healthy: bool) -> None:
-        for name in slot.group.names:
+        self._spawn(close())
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def host_up(self, slot: Slot) -> None:
+        """Offer a new host's places (the slot calls this)."""
+        self._report(slot.group, healthy=True)
+        self.changed()
+
+    def host_lost(self, slot: Slot) -> None:
+        """Offer its places no more (the slot calls this)."""
+        self._ready = None
+        crew = self.crews[slot.group.name]
+        self._report(slot.group, healthy=any(s.host for s in crew.slots))
+
+    def slot_restarts(self, slot: Slot) -> None:
+        """End those that must go with it, as the team's strategy says (the slot calls this)."""
+        if self._stopping or slot.solo:
+            return
+        order = list(self.crews)
+        for name in affected(self._rules.strategy, order, slot.group.name):
+            for other in self.crews[name].slots:
+                self._spawn(other.replace())
+
+    def slot_ended(self, slot: Slot) -> None:
+        """Forget a slot until there is work again (the slot calls this)."""
+        crew = self.crews[slot.group.name]
+        if slot in crew.slots:
+            crew.slots.remove(slot)
+        self.changed()
+
+    def slot_given_up(self, slot: Slot, host: Host | None) -> None:
+        """Decide what becomes of a group with a slot that died too often (the slot calls this)."""
+        crew = self.crews[slot.group.name]
+        if any(other.active for other in crew.slots if other is not slot) and not slot.solo:
+            log.error("host_given_up", host=slot.name)  # the others go on; it is tried later
+            return
+        if slot in crew.slots and host is not None and host.crowd and not host.planned:
+            log.error("group_quarantined", shard=self._shard, group=slot.group.name)
+            crew.quarantine()
+            self._demand.give_up(slot.group, quarantined=True)
+            return
+        log.error("group_given_up", shard=self._shard, group=slot.group.name)
+        crew.given_up = True
+        self._ready = None
+        self._report(slot.group, healthy=False)
+        self._demand.give_up(slot.group, quarantined=False)
+
+    def _report(self, group: Group, *, healthy: bool) -> None:
+        for name in group.names:
             AGENT_HEALTH.labels(name).set(float(healthy))
+
+    def changed(self) -> None:
+        """Look again at who is ready."""
+        self._ready = None
+        self._demand.dispatch()
 
     def ready(self) -> list[str]:
         """Return the agents that could take a task now."""
-        return [agent for agent in self._slots_of if self._free(agent) is not None]
+        # A lost channel is known here before the slot's keeper wakes up and says so.
+        if self._ready is None or not all(host.open for host in self._ready.values()):
+            free = ((name, crew.free(name)) for name, crew in self._crew_of.items())
+            self._ready = {name: host for name, host in free if host}
+        return list(self._ready)
 
-    def _free(self, agent: str) -> Host | None:
-        limit, best = self._concurrency[agent], None
-        for slot in self._slots_of[agent]:
-            host = slot.host
-            # A lost channel is known here before the slot's keeper wakes up and says so.
-            if host is None or host.channel.closed.done() or host.busy.get(agent, 0) >= limit:
-                continue
-            if best is None or host.in_flight < best.in_flight:
-                best = host
-        return best
+    def acquire(self, agent: str, preferred: str | None = None) -> Host:
+        """Take a place on the least busy host of an agent that `ready` named.
 
-    def acquire(self, agent: str) -> Host:
-        """Take a place on the least busy host of an agent that `ready` named."""
-        host = self._free(agent)
+        Args:
+            agent: Whose work it is.
+            preferred: Take that host, by its name, where it has a place.
+        """
+        crew = self._crew_of[agent]
+        host = (crew.named(preferred, agent) if preferred else None) or crew.free(agent)
         assert host is not None, f"{agent} is not ready"
-        host.busy[agent] = host.busy.get(agent, 0) + 1
+        self._occupy(host, agent)
         return host
 
-    def release(self, host: Host, agent: str) -> None:
-        """Give a place back."""
-        host.busy[agent] -= 1
+    def _occupy(self, host: Host, agent: str) -> None:
+        host.residents += 1
+        host.take(agent)
+        if host.solo or host.busy[agent] >= self._crew_of[agent].places[agent]:
+            self._ready = None
+
+    def suspect(self) -> tuple[str, Host] | None:
+        """Return a suspect that can run now, and the host it has for itself."""
+        for crew in self.crews.values():
+            host = crew.free_ward() if crew.suspects else None
+            if host is not None:
+                task_id = crew.suspects.popleft()
+                self._ready = None
+                return task_id, host
+        return None
+
+    def confine(self, host: Host, agent: str, task_id: str) -> None:
+        """Count a suspect as at work on the ward's host."""
+        host.suspect = task_id
+        self._occupy(host, agent)
+
+    def worked(self, agent: str) -> None:
+        """Note that an attempt of an agent ran to its end."""
+        ward = self._crew_of[agent].ward
+        if ward is not None:
+            ward.worked()
+
+    def add_suspect(self, task_id: str, agent: str) -> None:
+        """Have a task run alone."""
+        crew = self._crew_of[agent]
+        crew.suspects.append(task_id)
+        crew.open_ward()
+
+    def drop_suspect(self, task_id: str, agent: str) -> bool:
+        """Take a suspect out of the line; False when it is not in it."""
+        crew = self._crew_of.get(agent)
+        if crew is None or task_id not in crew.suspects:
+            return False
+        crew.suspects.remove(task_id)
+        return True
+
+    def suspend(self, host: Host, agent: str) -> None:
+        """Give a place back for as long as its task waits for a sub-task."""
+        host.give(agent)
+        self._ready = None
+
+    def resume(self, host: Host, agent: str) -> None:
+        """Take the place again, free or not: who waits for one would hold up who has it."""
+        host.take(agent)
+        self._ready = None
+
+    def release(self, host: Host, agent: str, *, working: bool = True) -> None:
+        """Let an attempt go from its host."""
+        if working:
+            host.give(agent)
+        host.leave()
+        self._ready = None
 
     def wake(self, agent: str) -> None:
-        """Start a host for an agent that rests with none; once per task that waits for it."""
-        for slot in self._slots_of[agent]:
-            if slot.state == "down" and slot.keeper is None and not self._stopping:
-                self._keep(slot)
-                return
+        """Start a host for an agent that rests with none."""
+        crew = self._crew_of[agent]
+        if not (crew.slots or crew.given_up or crew.quarantined or self._stopping):
+            crew.grow(1)
 
     def given_up(self, agent: str) -> bool:
         """Tell whether an agent's hosts were given up, or it has none here."""
-        return agent in self._given_up or agent not in self._slots_of
+        crew = self._crew_of.get(agent)
+        return crew is None or crew.given_up
+
+    def capacity(self, agent: str) -> int:
+        """Return how many tasks of an agent could run at once with the hosts there are to be."""
+        crew = self._crew_of[agent]
+        return 1 if crew.quarantined else max(len(crew.slots), 1) * crew.places[agent]
+
+    def troubles(self) -> list[dict[str, Any]]:
+        """Return the groups that are given up or quarantined."""
+        return [
+            {"group": name, "state": "down" if crew.given_up else "quarantined"}
+            for name, crew in self.crews.items()
+            if (crew.given_up or crew.quarantined) and not crew.held
+        ]
+
+    def crew(self, name: str) -> Crew:
+        """Return a group by its name, or by that of one of its agents.
+
+        Raises:
+            NotFound: There is none here.
+        """
+        found = self.crews.get(name) or self._crew_of.get(name)
+        if found is None:
+            raise NotFound(f"{self._shard!r} has no group or agent {name!r}.")
+        return found
+
+    def revive(self, name: str) -> None:
+        """Try again with a group that was given up, unless an operator wants it down."""
+        crew = self.crew(name)
+        if not crew.held:
+            crew.revive()
+
+    async def hold(self, crew: Crew, grace: float) -> None:
+        """End a group's hosts until somebody restarts it."""
+        crew.given_up = crew.held = True
+        self._ready = None
+        self._report(crew.group, healthy=False)
+        self._demand.give_up(crew.group, quarantined=False)
+        await asyncio.gather(*(slot.close(grace) for slot in crew.all_slots()))
+
+    async def restart(self, name: str | None, grace: float) -> list[str]:
+        """Replace a host, a group's or all hosts on purpose; returns their names."""
+        crews = [crew for crew in self.crews.values() if crew.answers_to(name)]
+        if name is not None and not crews:
+            raise NotFound(f"{self._shard!r} has no host, group or agent {name!r}.")
+        slots = [slot for crew in crews for slot in crew.slots_named(name)]
+        for crew in crews:
+            crew.absolve()
+        for slot in slots:
+            slot.window.reset()
+        await asyncio.gather(*(self._again(slot, grace) for slot in slots))
+        return [slot.name for slot in slots]
+
+    async def _again(self, slot: Slot, grace: float) -> None:
+        if slot.active:
+            await slot.replace(grace)
+        else:
+            slot.open()
 
     def snapshot(self) -> list[dict[str, Any]]:
         """Return each host as `GET /v3/tree` shows it."""
-        return [_host_row(self._shard, slot) for slots in self._slots.values() for slot in slots]
+        return [row for crew in self.crews.values() for row in crew.rows()]
 
-    async def stop(self) -> None:
+    async def stop(self, grace: float = 0.0) -> None:
         """End every host, the last started first."""
         self._stopping = True
-        slots = [slot for some in self._slots.values() for slot in some]
-        for slot in reversed(slots):
-            if slot.host:
-                await self._end(slot.host.spec, slot.host.handle)
-            if slot.keeper:
-                slot.keeper.cancel()
-                await asyncio.wait([slot.keeper], timeout=STOP_TIMEOUT)
-
-
-def _host_row(shard: str, slot: _Slot) -> dict[str, Any]:
-    host = slot.host
-    return {
-        "id": f"{shard}.{slot.group.name}.{slot.number}",
-        "state": slot.state,
-        "pid": host.handle.pid if host else None,
-        "node": host.handle.node if host else None,
-        "restarts": slot.window.restarts,
-        "inFlight": host.in_flight if host else 0,
-        "agents": list(slot.group.names),
-    }
+        if self._ticker:
+            self._ticker.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+        for crew in reversed(self.crews.values()):
+            for slot in reversed(crew.every_slot()):
+                await slot.close(grace)

@@ -27,6 +27,10 @@ class HostSpec:
     memory_mb: int = 0
 
 
+ENDED = "ended of itself"
+"""Why a process is gone that did not crash."""
+
+
 class HostHandle(Protocol):
     """A started host, as its supervisor holds it."""
 
@@ -34,7 +38,7 @@ class HostHandle(Protocol):
     pid: int
     node: str
     died: asyncio.Future[str]
-    """Done when the process is gone; says why."""
+    """Done when the process is gone; says why: `ENDED`, or what it crashed of."""
 
     async def kill(self) -> None:
         """End the process at once; returns when it is gone or nobody can tell."""

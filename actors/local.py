@@ -6,11 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from actors.controls import Controls
 from actors.door import Door
-from actors.fleet import Fleet
+from actors.fleet import Fleet, Rules
 from actors.hosting import HostSpec, Limits, RouteTable, SupervisorInfo, groups_of, team_of
+from actors.operations import Operations, obey
 from actors.orchestrator import Identity, Orchestrator
+from actors.quarantine import QuarantineDesk
 from actors.supervisor import Supervisor
 from actors.worker import WorkerHost
 from cartrita.catalog import Catalog
@@ -20,6 +24,7 @@ from cartrita.clock import Clock, SystemClock, new_random
 from cartrita.errors import ServiceUnavailable
 from cartrita.services import Services
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
+from cartrita.storage.memory_runtime import InMemoryAudit, InMemoryOrders, InMemoryQuarantine
 
 TOKEN = "local"  # noqa: S105 - everybody who could read it is this process
 
@@ -68,6 +73,7 @@ class LocalSupervisor:
         journal: InMemoryJournal,
     ) -> None:
         self.info, self.supervisor = info, supervisor
+        self.controls = Controls(supervisor)
         self._server, self._journal = server, journal
         self.died: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._fence = asyncio.create_task(self._die_when_fenced())
@@ -89,22 +95,35 @@ class LocalSupervisor:
             self.died.set_result(why)
 
     async def stop(self, grace: float) -> None:
-        """Drain it."""
+        """Drain it and end it."""
         self._fence.cancel()
         await self.supervisor.stop(grace)
         await self._server.stop()
+        if not self.died.done():
+            self.died.set_result("stopped")
+
+    async def command(
+        self, verb: str, part: str | None, arguments: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Have it carry out a command."""
+        return await self.controls.command(verb, part, arguments)
+
+    async def trouble(self) -> list[dict[str, Any]]:
+        """Wait until a group dies too often."""
+        return await self.supervisor.trouble()
 
 
 class LocalTree:
     """All tiers in one process, over real channels."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a separate collaborator
         self,
         catalog: Catalog,
         services: Services,
         folder: Path,
         *,
         limits: Limits | None = None,
+        rules: Rules | None = None,
         tables: JournalTables | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -113,16 +132,28 @@ class LocalTree:
         self.clock = clock or SystemClock()
         self.hosts = LocalHosts(catalog, services, folder)
         self.supervisors: dict[str, LocalSupervisor] = {}
-        self._limits = limits or Limits()
+        self._limits, self._rules = limits or Limits(), rules or Rules()
         self.orchestrator = Orchestrator(Identity("local", TOKEN), self, self.clock)
+        self.orders, self.audit = InMemoryOrders(self.tables), InMemoryAudit()
+        self.operations = Operations(
+            self.orchestrator, self.orders, self.audit, catalog, self.clock
+        )
         self.door = Door(catalog, self, self.tables, self.clock, "door")
+        quarantine = InMemoryQuarantine(self.tables)
+        self.quarantine = QuarantineDesk(self.tables, quarantine, self.door.resubmit, self.clock)
 
     async def ensure(self, shard: str) -> LocalSupervisor:
         """Start a shard's supervisor (the orchestrator calls this)."""
         journal = InMemoryJournal(self.tables, shard, self.clock)
         epoch = await journal.open()
         supervisor = Supervisor(
-            shard, self.catalog, journal, self.tables, limits=self._limits, clock=self.clock
+            shard,
+            self.catalog,
+            journal,
+            self.tables,
+            limits=self._limits,
+            clock=self.clock,
+            calls=self.door,
         )
         fleet = Fleet(
             shard,
@@ -130,16 +161,17 @@ class LocalTree:
             self.hosts,
             clock=self.clock,
             randomness=new_random(),
-            on_ready=supervisor.dispatch,
-            on_down=supervisor.give_up,
+            demand=supervisor,
+            rules=self._rules,
         )
         await supervisor.start(fleet, TOKEN)
         server = ChannelServer(shard, supervisor, token=TOKEN, epoch=epoch)
         where = Address.unix(self.folder / f"{shard.replace('/', '.')}.{epoch}.sock")
         address = str(await server.start(where))
         info = SupervisorInfo(shard, address, epoch, "local", os.getpid(), "local")
-        self.supervisors[shard] = LocalSupervisor(info, supervisor, server, journal)
-        return self.supervisors[shard]
+        local = self.supervisors[shard] = LocalSupervisor(info, supervisor, server, journal)
+        await obey(self.orders, shard, local.controls, self.catalog)
+        return local
 
     async def routes(self) -> RouteTable:
         """Return where the supervisors are (the door calls this)."""
@@ -159,6 +191,7 @@ async def local_tree(
     folder: Path,
     *,
     limits: Limits | None = None,
+    rules: Rules | None = None,
     tables: JournalTables | None = None,
 ) -> AsyncIterator[LocalTree]:
     """Run the whole tree in this process, for as long as the context is open.
@@ -168,10 +201,11 @@ async def local_tree(
         services: What they are given.
         folder: A short path for the sockets.
         limits: Bounds of each supervisor.
+        rules: How each fleet behaves.
         tables: A journal that outlives the tree.
     """
-    tree = LocalTree(catalog, services, folder, limits=limits, tables=tables)
-    await tree.orchestrator.start(timeout=30)
+    tree = LocalTree(catalog, services, folder, limits=limits, rules=rules, tables=tables)
+    await tree.operations.start({})
     try:
         yield tree
     finally:

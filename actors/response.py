@@ -10,8 +10,9 @@ from cartrita.errors import (
     TaskCancelled,
     TaskTimeout,
 )
-from cartrita.journal import Settlement, TaskRecord
+from cartrita.journal import END_OF, Settlement, TaskRecord
 from cartrita.protocol.task import TaskStatus
+from cartrita.story import TYPE_OF
 from cartrita.telemetry.metrics import (
     COST_INCURRED,
     MODEL_USAGE,
@@ -54,6 +55,15 @@ def attempt_lost(record: TaskRecord, *, repeatable: bool) -> dict[str, Any]:
     return failure(AgentFailed(text, Reason.OUTCOME_UNKNOWN))
 
 
+def quarantined(record: TaskRecord, kills: int) -> dict[str, Any]:
+    """Return the outcome of a task that kills whatever host it runs on."""
+    text = (
+        f"It killed its worker {kills} times while nothing else ran there. "
+        f"See `cartrita quarantine show {record.task_id}`."
+    )
+    return failure(AgentFailed(text, Reason.QUARANTINED))
+
+
 def respond(
     record: TaskRecord, outcome: dict[str, Any], *, queued: float, attempts: int
 ) -> dict[str, Any]:
@@ -86,6 +96,11 @@ def respond(
     if record.trace:
         response["traceId"] = trace_id(record.trace)
     return response
+
+
+def end_type(response: dict[str, Any]) -> str:
+    """Return the type of the log entry that tells of a response."""
+    return TYPE_OF[END_OF[TaskStatus(response["status"])]]
 
 
 def settlement(record: TaskRecord, response: dict[str, Any]) -> Settlement | None:

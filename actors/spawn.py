@@ -9,6 +9,7 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
+from actors.hosting import ENDED
 from cartrita.errors import CartritaError, InternalFailure, ServiceUnavailable, TaskTimeout
 
 CALL_TIMEOUT = 120.0
@@ -35,7 +36,7 @@ class Spawned:
         """Hold a call that never returns: it fails within milliseconds of the actor's death."""
         try:
             await self._handle.watch.remote()
-            why = "it ended its watch"
+            why = ENDED
         except RayError as error:
             why = str(error).splitlines()[0]
         if not self.died.done():
@@ -126,6 +127,12 @@ def find(name: str, namespace: str) -> ActorHandle[Any]:
 def node() -> str:
     """Return the id of the node this process runs on."""
     return ray.get_runtime_context().get_node_id()
+
+
+def address() -> str:
+    """Return the address at which other nodes reach this one."""
+    found: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    return found
 
 
 def die() -> None:

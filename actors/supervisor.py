@@ -1,38 +1,31 @@
 """Tier 1: owns the tasks of one shard of a team, from acceptance to the end."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from actors.cell import Cell, DrainRate, repeatable, same_task
-from actors.fleet import Fleet, Host
+from actors.admission import Admission, Work
+from actors.attempt import Attempts
+from actors.callers import Callers
+from actors.cell import Cell, same_task
+from actors.family import Calls
+from actors.fleet import Fleet
 from actors.hosting import Group, Limits
-from actors.mailbox import Entry, Mailbox
-from actors.response import agent_down, attempt_lost, failure, report, respond, settlement
+from actors.reading import Reading
+from actors.response import agent_down, attempt_lost, end_type, failure, report, respond
+from actors.response import settlement as settle
 from cartrita.catalog import Catalog
 from cartrita.channel.server import Call
 from cartrita.clock import Clock
 from cartrita.errors import (
-    CartritaError,
-    ChannelLost,
-    IdempotencyMismatch,
-    InsufficientBudget,
     InternalFailure,
-    QueueFull,
+    Reason,
     ServiceUnavailable,
     StaleEpoch,
-    StillRunning,
     TaskCancelled,
     TaskTimeout,
 )
-from cartrita.journal import (
-    Event,
-    EventKind,
-    Journal,
-    Stories,
-    TaskRecord,
-    Verdict,
-    fold,
-)
+from cartrita.journal import Event, Journal, Stories, TaskRecord, TaskState, Verdict, fold
 from cartrita.protocol.task import TaskStatus
 from cartrita.telemetry.log import get_logger
 from cartrita.telemetry.metrics import (
@@ -46,7 +39,7 @@ from cartrita.telemetry.metrics import (
 log = get_logger(__name__)
 
 GRACE = 1.0
-"""Seconds a host has, past a task's deadline, to report the time-out itself."""
+"""Seconds that tasks whose hosts were ended have to say so."""
 
 
 class Supervisor:
@@ -58,9 +51,10 @@ class Supervisor:
         journal: This shard's writer, opened.
         stories: Reads tasks back.
         limits: Bounds of waiting and running tasks.
+        calls: The Door for sub-tasks.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a separate collaborator
         self,
         shard: str,
         catalog: Catalog,
@@ -69,53 +63,72 @@ class Supervisor:
         *,
         limits: Limits,
         clock: Clock,
+        calls: Calls | None = None,
     ) -> None:
-        self.shard, self._catalog, self._journal, self._stories = shard, catalog, journal, stories
-        self._limits, self._clock = limits, clock
-        self._mailbox = Mailbox(limits.queue)
+        self.shard, self._catalog, self._journal, self._clock = shard, catalog, journal, clock
+        self.admission = Admission(limits, clock)
+        self._mailbox = self.admission.mailbox
         self._cells: dict[str, Cell] = {}
-        self._admitting = self._running = 0
-        self._rate = DrainRate(clock)
+        self._arriving = 0
         self._fleet: Fleet | None = None
-        self.state = "starting"
+        self._attempts = Attempts(shard, journal, clock, self, calls)
+        self._callers = Callers(stories, clock, self._live)
+        self._reading = Reading(stories, self._attempts.log_of)
+        self.state, self.halted = "starting", False
         self.fenced = asyncio.Event()
+        self.troubled, self._emptied = asyncio.Event(), asyncio.Event()
+        self._verbs: dict[str, Callable[[Any, Call], Awaitable[Any]]] = {
+            "await": lambda task_id, _: self._callers.ended(task_id),
+            "cancel": self._cancel,
+            "events": self._events,
+            "feed": self._feed,
+            "status": self._status,
+        }
         self._received = MESSAGES_RECEIVED.labels("TASK_REQUEST", "door", shard)
         self._sent = MESSAGES_SENT.labels("TASK_RESPONSE", shard, "door")
-        self._dispatched = MESSAGES_SENT.labels("TASK_REQUEST", shard, "worker")
         self._latency = MESSAGE_LATENCY.labels("TASK_REQUEST")
+
+    @property
+    def fleet(self) -> Fleet:
+        """The hosts."""
+        assert self._fleet, "start() gives one"
+        return self._fleet
 
     async def start(self, fleet: Fleet, token: str) -> None:
         """Start the hosts and take up what was accepted and not finished."""
         self._fleet = fleet
         await fleet.start(token, self._journal.epoch)
-        async for record, story in self._journal.unfinished():
-            self._recover(record, story)
+        async for _, story in self._journal.unfinished():
+            state = fold(story)
+            if state:
+                self._recover(state)
         self.state = "up"
         self.dispatch()
 
-    def _recover(self, record: TaskRecord, story: list[Event]) -> None:
+    def _recover(self, state: TaskState) -> None:
+        record = state.record
         spec = self._catalog.names.get(record.task_type)  # it may be gone since an upgrade
-        cell = Cell(record, spec.agent if spec else "unknown", self._clock.monotonic())
-        cell.accepted = True
-        state = fold(story)
-        cell.attempts = state.attempts if state else 0
+        cell = self._cell(record, spec.agent if spec else "unknown")
+        cell.accepted, cell.attempts, cell.deaths = True, state.attempts, list(state.deaths)
+        cell.fed = bool(spec and spec.takes_stream and cell.attempts)
         self._cells[record.task_id] = cell
-        if cell.attempts and not repeatable(record):
-            self._finish(cell, attempt_lost(record, repeatable=False))
+        if cell.attempts and not cell.repeatable:
+            self.finish(cell, attempt_lost(record, repeatable=False))
         else:
             self._queue(cell)
 
+    def _cell(self, record: TaskRecord, agent: str) -> Cell:
+        weight = self.admission.weigh(record)
+        return Cell(record, agent, self._clock.monotonic(), weight)
+
     async def handle(self, method: str, payload: Any, call: Call) -> Any:
-        """Answer a door or the orchestrator."""
-        if method == "submit":
+        """Answer a door."""
+        if method == "submit":  # the hot path
             return await self._submit(TaskRecord.unpack(payload[0]), wait=payload[1])
-        if method == "await":
-            return await self._await(payload)
-        if method == "cancel":
-            return await self._cancel(payload)
-        if method == "status":
-            return self.snapshot()
-        raise InternalFailure(f"A supervisor does not know {method!r}.")
+        verb = self._verbs.get(method)
+        if verb is None:
+            raise InternalFailure(f"A supervisor does not know {method!r}.")
+        return await verb(payload, call)
 
     async def _submit(self, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
         began = self._clock.monotonic()
@@ -126,7 +139,7 @@ class Supervisor:
             return {"taskId": record.task_id, "status": "PENDING"}
         answer = await cell.wait(end=wait)
         if isinstance(answer, Verdict):
-            answer = await self._verdict(answer, record, wait=wait)
+            answer = await self._callers.refused(answer, record, wait=wait)
         self._sent.inc()
         self._latency.observe(self._clock.monotonic() - began)
         reply: dict[str, Any] = answer
@@ -136,221 +149,211 @@ class Supervisor:
         """Begin the admission of a new task; it goes on whether or not anybody waits."""
         if self.fenced.is_set():
             raise StaleEpoch(f"{self.shard!r} has a newer owner.")
+        if self.halted and self.state == "up":
+            raise ServiceUnavailable(f"{self.shard!r} was stopped by an operator.", retry_after=30)
         if self.state != "up":
-            raise ServiceUnavailable(f"{self.shard!r} is {self.state}.", retry_after=1)
-        spec = self._catalog.task(record.task_type)
-        assert self._fleet
-        if self._fleet.given_up(spec.agent):
-            raise agent_down(spec.agent)
-        waiting = len(self._mailbox) + self._admitting
-        if waiting >= self._limits.queue + self._limits.concurrency - self._running:
-            seconds = self._rate.seconds_for(waiting)
-            raise QueueFull(f"{waiting} tasks wait for {self.shard!r}.", retry_after=seconds)
-        cell = Cell(record, spec.agent, self._clock.monotonic())
+            reason = Reason.DRAINING if self.state == "draining" else None
+            raise ServiceUnavailable(f"{self.shard!r} is {self.state}.", reason, retry_after=1)
+        agent = self._catalog.task(record.task_type).agent
+        if self.fleet.given_up(agent):
+            raise agent_down(agent)
+        cell = self._cell(record, agent)
+        running, suspended = self._attempts.running, self._attempts.suspended
+        work = Work(self._arriving, running, suspended, self.fleet.capacity(agent))
+        self.admission.check(record, agent, cell.weight, work)
         self._cells[record.task_id] = cell
-        self._admitting += 1
+        self._arriving += 1
         self._journal.admit(record).add_done_callback(lambda done: self._admitted(cell, done))
         return cell
 
     def _admitted(self, cell: Cell, done: asyncio.Future[Verdict]) -> None:
-        self._admitting -= 1
+        self._arriving -= 1
         error = done.exception()
         if error is not None or done.result().kind != "accepted":
             del self._cells[cell.record.task_id]
             cell.tell(error or done.result(), ended=True)
-            self._check_fence(error)
+            self.check_fence(error)
             return
         cell.accepted = True
         labelled(TASKS_STARTED, cell.record.task_type, cell.agent).inc()
         cell.tell({"taskId": cell.record.task_id, "status": "PENDING"}, ended=False)
+        if cell.cancelled:
+            self.finish(cell, failure(TaskCancelled("Cancelled as it came.")))
+            return
         self._queue(cell)
-        self.dispatch()
 
     def _queue(self, cell: Cell) -> None:
-        assert self._fleet
-        if self._fleet.given_up(cell.agent):
-            self._finish(cell, failure(agent_down(cell.agent)))
+        if self.fleet.given_up(cell.agent):
+            self.finish(cell, failure(agent_down(cell.agent)))
             return
         record = cell.record
         left = record.deadline - self._clock.now()
         if left <= 0:
-            self._finish(cell, failure(TaskTimeout("The deadline passed before it could run.")))
+            self.finish(cell, failure(TaskTimeout("The deadline passed before it could run.")))
             return
-        cell.timer = asyncio.get_running_loop().call_later(left, self._expired, cell)
-        entry = Entry(record.task_id, cell.agent, record.principal.tenant, record.priority)
-        self._mailbox.push(entry, force=True)
-        self._fleet.wake(cell.agent)
+        if cell.deaths:
+            self.fleet.add_suspect(record.task_id, cell.agent)
+        else:
+            entry = self.admission.entry(record, cell.agent, cell.weight)
+            self._mailbox.push(entry, force=True)
+            self.fleet.wake(cell.agent)
+        self.dispatch()
+        if cell.work is None:  # it really waits
+            cell.timer = asyncio.get_running_loop().call_later(left, self._expired, cell)
+
+    def _unqueue(self, cell: Cell) -> bool:
+        """Take a task out of where it waits; False when it does not wait."""
+        task_id = cell.record.task_id
+        return bool(self._mailbox.remove(task_id)) or self.fleet.drop_suspect(task_id, cell.agent)
 
     def _expired(self, cell: Cell) -> None:
-        if self._mailbox.remove(cell.record.task_id):
-            self._finish(cell, failure(TaskTimeout("The deadline passed while it waited.")))
-
-    async def _verdict(self, verdict: Verdict, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
-        """Answer a submission that was not admitted as a new task."""
-        if verdict.kind == "mismatch":
-            raise IdempotencyMismatch(
-                f"The key belongs to task {verdict.task_id!r}, which asked for something else."
-            )
-        if verdict.kind == "budget":
-            wait_s = verdict.resets_at - self._clock.now() if verdict.resets_at else None
-            raise InsufficientBudget(
-                f"The budget {verdict.budget!r} has no room for this task.", retry_after=wait_s
-            )
-        return await self._known(verdict.task_id, record, wait=wait)
-
-    async def _known(self, task_id: str, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
-        """Answer for the task that an earlier submission of `record` became."""
-        other = task_id != record.task_id
-        live = self._live(task_id)  # looked at first: a cell goes when its end is in the story
-        if live is not None:
-            same_task(live.record, record, known=other)
-        if live is None or (wait and not other):
-            ended = await (self._await(task_id) if live else self._told(task_id, record))
-            if ended is not None:
-                return ended
-        if other:
-            raise StillRunning(f"The first request with this key is task {task_id!r}.")
-        return {"taskId": task_id, "status": TaskStatus.PENDING.value}
-
-    async def _told(self, task_id: str, record: TaskRecord) -> dict[str, Any] | None:
-        """Return the response that a task's story ends with; None when it has no end yet."""
-        state = fold(await self._stories.story(task_id))
-        if state is None:
-            raise InternalFailure(f"Task {task_id!r} is known and has no story.")
-        same_task(state.record, record, known=task_id != record.task_id)
-        return state.response
+        if self._unqueue(cell):
+            self.finish(cell, failure(TaskTimeout("The deadline passed while it waited.")))
 
     def _live(self, task_id: str) -> Cell | None:
         cell = self._cells.get(task_id)
         return cell if cell is not None and cell.accepted else None
 
-    async def _await(self, task_id: str) -> dict[str, Any] | None:
-        """Return a task's response once it ends; None when it is not live here."""
-        cell = self._live(task_id)
-        if cell is None:
-            return None
-        answer: dict[str, Any] | Verdict | None = await cell.wait(end=True)
-        if isinstance(answer, Verdict):  # somebody else wrote the end
-            answer = await self._told(task_id, cell.record)
-        return answer
+    async def _events(self, payload: Any, call: Call) -> bool:
+        return await self._reading.serve(self._live(payload[0]), payload[1], call)
 
-    async def _cancel(self, task_id: str) -> bool:
+    async def _feed(self, payload: Any, call: Call) -> None:
+        await self._attempts.feed(self._live(payload[0]), payload, call.timeout)
+
+    async def _status(self, _payload: Any, _call: Call) -> dict[str, Any]:
+        return self.snapshot()
+
+    async def _cancel(self, task_id: str, _call: Call) -> bool:
         """Cancel a live task; False when there is none."""
-        cell = self._live(task_id)
-        if cell is None or cell.ending:
+        cell = self._cells.get(task_id)
+        return cell is not None and self.cancel(cell)
+
+    def cancel(self, cell: Cell) -> bool:
+        """Cancel a task wherever it is; False when its end is on the way already."""
+        if cell.ending:
             return False
         cell.cancelled = True
         if cell.work and cell.begun:
             cell.work.cancel()
-        elif self._mailbox.remove(task_id):
-            self._finish(cell, failure(TaskCancelled("Cancelled while it waited.")))
+        elif cell.accepted and self._unqueue(cell):
+            self.finish(cell, failure(TaskCancelled("Cancelled while it waited.")))
         return True
+
+    def halt(self) -> None:
+        """Accept nothing and run nothing until a restart; what was accepted is kept."""
+        self.halted = True
+
+    def cancel_all(self) -> int:
+        """Cancel everything that is accepted and has not ended; returns how many."""
+        return sum(self.cancel(cell) for cell in list(self._cells.values()) if cell.accepted)
 
     def dispatch(self) -> None:
         """Give waiting tasks to free workers, as many as fit."""
-        fleet = self._fleet
-        if fleet is None or self.state != "up":
+        fleet, attempts = self._fleet, self._attempts
+        if fleet is None or self.halted or self.state == "starting":
             return
-        while len(self._mailbox) and self._running < self._limits.concurrency:
+        bound = self.admission.limits.concurrency
+        while attempts.running < bound:
+            alone = fleet.suspect()
+            if alone is None:
+                break
+            task_id, host = alone
+            fleet.confine(host, self._cells[task_id].agent, task_id)
+            attempts.begin(self._cells[task_id], host)
+        while len(self._mailbox) and attempts.running < bound:
             entry = self._mailbox.pop(fleet.ready())
             if entry is None:
-                return
+                break
             cell = self._cells[entry.task_id]
-            if cell.timer:
-                cell.timer.cancel()
-            self._running += 1
-            cell.attempts += 1
-            cell.began = self._clock.monotonic()
-            host = fleet.acquire(cell.agent)
-            cell.work = asyncio.create_task(self._attempt(cell, host))
+            host = fleet.acquire(entry.agent, cell.record.preferred_agent)
+            host.suspect = entry.task_id if host.solo else ""
+            attempts.begin(cell, host)
+        self.admission.dispatched()
 
-    async def _attempt(self, cell: Cell, host: Host) -> None:
-        """Run one attempt on a host, to its end or to the host's."""
-        outcome: dict[str, Any] | None
-        cell.begun = True
-        try:
-            outcome = await self._run(cell, host)
-        except ChannelLost:
-            outcome = self._host_lost(cell)
-        except asyncio.CancelledError:
-            if not cell.cancelled:
-                raise  # the supervisor itself is being stopped: the journal keeps the task
-            outcome = failure(TaskCancelled("Cancelled while it ran."))
-        except CartritaError as error:
-            outcome = failure(error)
-            self._check_fence(error)
-        finally:
-            self._running -= 1
-            assert self._fleet
-            self._fleet.release(host, cell.agent)
-            cell.work, cell.begun = None, False
+    def attempted(self, cell: Cell, outcome: dict[str, Any] | None) -> None:
+        """Go on after an attempt: to the task's end, or to the next attempt."""
         if outcome is None:
+            self._attempts.part(cell)
             self._queue(cell)
         else:
-            self._finish(cell, outcome)
-        self.dispatch()
+            self.finish(cell, outcome)
+            self.dispatch()
 
-    async def _run(self, cell: Cell, host: Host) -> dict[str, Any]:
-        record = cell.record
-        if cell.cancelled:
-            raise TaskCancelled("Cancelled before it ran.")
-        if not repeatable(record):  # "had not started" is otherwise unknowable after a crash
-            started = Event.within(record.task_id, cell.attempts, 1, EventKind.STARTED)
-            await self._journal.append(started)
-        left = record.deadline - self._clock.now()
-        self._dispatched.inc()
-        payload = [record.pack(), cell.attempts, left]
-        reply: dict[str, Any] = await host.channel.request(
-            "run", payload, left + GRACE, record.trace
-        )
-        return reply
-
-    def _host_lost(self, cell: Cell) -> dict[str, Any] | None:
-        """Decide what becomes of a task whose host died; None to run it again."""
-        record = cell.record
-        if repeatable(record) and cell.attempts < record.max_attempts:
-            self._journal.append(Event.within(record.task_id, cell.attempts, 2, EventKind.RETRY))
-            return None
-        return attempt_lost(record, repeatable=repeatable(record))
-
-    def _finish(self, cell: Cell, outcome: dict[str, Any]) -> None:
+    def finish(self, cell: Cell, outcome: dict[str, Any]) -> None:
         """Write the end; those who wait are told once it is durable."""
         cell.ending = True
         if cell.timer:
             cell.timer.cancel()
+        if cell.placed:
+            cell.placed.set()
+        self._attempts.part(cell)
         queued = (cell.began or self._clock.monotonic()) - cell.since
         response = respond(cell.record, outcome, queued=queued, attempts=cell.attempts)
+        if cell.log:
+            cell.log.spill()
         end = Event.end(cell.record.task_id, TaskStatus(response["status"]), response)
-        settled = self._journal.append(end, settlement(cell.record, response))
+        settled = self._journal.append(end, settle(cell.record, response))
         settled.add_done_callback(lambda done: self._finished(cell, response, done))
 
     def _finished(self, cell: Cell, response: dict[str, Any], done: asyncio.Future[bool]) -> None:
         self._cells.pop(cell.record.task_id, None)
-        self._rate.count()
+        if not self._cells:
+            self._emptied.set()
+        now = self._clock.monotonic()
+        self.admission.rate.count(now)
         error = done.exception()
         if error is not None:
-            self._check_fence(error)
+            self.check_fence(error)
             cell.tell(error, ended=True)
         elif not done.result():
-            known = Verdict("known", cell.record.task_id)
-            cell.tell(known, ended=True)
+            cell.tell(Verdict("known", cell.record.task_id), ended=True)
         else:
-            seconds = self._clock.monotonic() - cell.since
-            report(cell.record.task_type, cell.agent, response, seconds)
+            report(cell.record.task_type, cell.agent, response, now - cell.since)
             cell.tell(response, ended=True)
+        if cell.log:
+            told = error is None and done.result()
+            cell.log.close(end_type(response) if told else None, response)
 
-    def _check_fence(self, error: BaseException | None) -> None:
+    def check_fence(self, error: BaseException | None) -> None:
         """Stop when a newer incarnation owns the shard."""
         if isinstance(error, StaleEpoch) and not self.fenced.is_set():
             log.error("fenced", shard=self.shard, epoch=self._journal.epoch)
-            self.state = "down"
+            self.state, self.halted = "down", True
             self.fenced.set()
 
-    def give_up(self, group: Group) -> None:
+    def ended(self, cell: Cell, took: float) -> None:
+        """Learn from an attempt that ran to its end in so many seconds."""
+        self.admission.ended(cell.record, cell.agent, cell.weight, took)
+        self.fleet.worked(cell.agent)
+
+    def give_up(self, group: Group, *, quarantined: bool) -> None:
         """Fail the waiting tasks of agents whose hosts will not be started again."""
-        for cell in list(self._cells.values()):
-            if cell.agent in group.names and self._mailbox.remove(cell.record.task_id):
-                self._finish(cell, failure(agent_down(cell.agent)))
+        self.troubled.set()
+        for cell in [] if quarantined else list(self._cells.values()):
+            if cell.agent in group.names and self._unqueue(cell):
+                self.finish(cell, failure(agent_down(cell.agent)))
+
+    async def trouble(self) -> list[dict[str, Any]]:
+        """Wait until a group dies too often; return all that are down or quarantined."""
+        await self.troubled.wait()
+        self.troubled.clear()
+        return self.fleet.troubles()
+
+    def waiting(self, agent: str) -> int:
+        """Return how many tasks wait for a host of an agent's (the fleet asks)."""
+        idle = self.admission.limits.concurrency - self._attempts.running
+        return min(self._mailbox.depth(agent), max(idle, 1))
+
+    def service(self, agent: str) -> float:
+        """Return the mean seconds that a task of an agent takes (the fleet asks)."""
+        return self.admission.agents.service(agent)
+
+    async def drain(self) -> None:
+        """Refuse new tasks and wait until all that were accepted have ended."""
+        self.state = "draining"
+        while self._cells:
+            self._emptied.clear()
+            await self._emptied.wait()
 
     def snapshot(self) -> dict[str, Any]:
         """Return this shard as `GET /v3/tree` shows it."""
@@ -362,14 +365,15 @@ class Supervisor:
             "epoch": self._journal.epoch,
             "restarts": self._journal.restarts,
             "queueDepth": len(self._mailbox),
-            "inFlight": self._running,
-            "capacity": self._limits.concurrency,
+            "inFlight": self._attempts.running,
+            "suspended": self._attempts.suspended,
+            "capacity": self.admission.limits.concurrency,
             "hosts": self._fleet.snapshot() if self._fleet else [],
         }
 
     async def stop(self, grace: float = 10.0) -> None:
         """Refuse new tasks, let running ones end, stop the hosts; the journal keeps the rest."""
-        self.state = "draining"
+        self.state, self.halted = "draining", True
         await self._settled(grace)
         if self._fleet:
             await self._fleet.stop()
@@ -377,6 +381,8 @@ class Supervisor:
         for cell in self._cells.values():
             if cell.timer:
                 cell.timer.cancel()
+            if cell.log:
+                cell.log.close()
         await self._journal.close()
         self.state = "down"
 

@@ -1,90 +1,38 @@
 """The tree on Ray: which actor holds what, and how a driver starts and ends it."""
 
 import asyncio
-import hashlib
 import os
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
 
 from actors import spawn
-from actors.door import Door
+from actors.commands import Command
+from actors.controls import Controls
+from actors.directory import ORCHESTRATOR, RayDirectory, open_door, supervisor_name
 from actors.fleet import Fleet
-from actors.hosting import HostSpec, Limits, RouteTable, SupervisorInfo, groups_of, team_of
+from actors.hosting import HostSpec, Limits, SupervisorInfo, groups_of, team_of
+from actors.operations import Operations, obey
 from actors.orchestrator import Identity, Orchestrator
+from actors.setup import Network, TreeConfig, catalog, postgres_url
 from actors.supervisor import Supervisor
 from actors.worker import WorkerHost
-from cartrita import __version__
-from cartrita.catalog import Catalog, discover
-from cartrita.channel.address import Address
 from cartrita.channel.server import ChannelServer
 from cartrita.clock import SystemClock, new_random
-from cartrita.config.settings import Settings
-from cartrita.errors import ServiceUnavailable
 from cartrita.instance import make_private
 from cartrita.services import open_services
-from cartrita.storage.postgres.journal import PostgresJournal, PostgresStories, take_epoch
+from cartrita.storage.postgres.journal import PostgresJournal, take_epoch
+from cartrita.storage.postgres.runtime import PostgresAudit, PostgresOrders
+from cartrita.storage.postgres.stories import PostgresStories
 from cartrita.telemetry import log
 from cartrita.telemetry.metrics import ProcessUsage
 
-AGENTS = "actors.agents"
-ORCHESTRATOR = "orchestrator"
 REPORT_EVERY = 5.0
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-@dataclass(frozen=True, slots=True)
-class TreeConfig:
-    """What every actor of one instance is told. Travels through Ray, so it may hold secrets.
-
-    Attributes:
-        run: One life of the instance; restarts are counted within it.
-        runtime_dir: A short private folder for sockets.
-        metrics_dir: Where the processes of a node share their metrics.
-        token: What the channels ask for.
-        build: The code that was deployed. Told once rather than computed by each actor: a
-            checkout may change under a running tree.
-    """
-
-    settings: Settings
-    run: str
-    build: str
-    runtime_dir: Path
-    metrics_dir: Path
-    token: str
-
-    @property
-    def namespace(self) -> str:
-        """The Ray namespace: the instance's name."""
-        return self.settings.instance
-
-    @property
-    def needs(self) -> spawn.Needs:
-        """What every actor's process is given: one thread for numeric code, shared metrics."""
-        threads = tuple((name, "1") for name in _THREADS)
-        metrics = ("PROMETHEUS_MULTIPROC_DIR", str(self.metrics_dir))
-        # LangChain would send what it runs elsewhere, if a variable of the user's says so.
-        return spawn.Needs(environment=(*threads, metrics, ("LANGSMITH_TRACING", "false")))
-
-
-@lru_cache(maxsize=1)
-def build_id() -> str:
-    """Return the version and a digest of the code that runs."""
-    digest = hashlib.blake2b(digest_size=6)
-    top = Path(__file__).parent.parent
-    for package in ("cartrita", "actors", "serve_apps"):
-        for file in sorted((top / package).rglob("*.py")):
-            digest.update(file.read_bytes())
-    return f"{__version__}+{digest.hexdigest()}"
-
-
-@lru_cache(maxsize=1)
-def catalog() -> Catalog:
-    """Return every declared agent and task."""
-    return discover(AGENTS)
+COMMAND_TIMEOUT = 4000.0
+"""Seconds: a grace may be an hour."""
+DRAIN_TIMEOUT = 90_000.0
+"""Seconds a shard may take to empty: longer than any task may."""
 
 
 class _Actor:
@@ -105,10 +53,6 @@ class _Actor:
             self._usage.report()
             await asyncio.sleep(REPORT_EVERY)
 
-    def _socket(self, name: str) -> Address:
-        digest = hashlib.blake2b(name.encode(), digest_size=6).hexdigest()
-        return Address.unix(self.config.runtime_dir / f"{digest}.sock")
-
 
 class HostActor(_Actor):
     """A process that runs workers."""
@@ -120,7 +64,8 @@ class HostActor(_Actor):
 
     async def start(self) -> dict[str, Any]:
         """Build the agents and listen."""
-        address = await self._host.start(self._socket(self._spec.host_id))
+        await self._host.prepare()
+        address = await Network(self.config).listen(self._host.server, self._spec.host_id)
         return {"address": address, "pid": os.getpid(), "node": spawn.node()}
 
 
@@ -160,6 +105,7 @@ class SupervisorActor(_Actor):
         super().__init__(config, shard)
         self._shard = shard
         self._supervisor: Supervisor | None = None
+        self._controls: Controls | None = None
         self._server: ChannelServer | None = None
         self._info: dict[str, Any] = {}
 
@@ -171,39 +117,47 @@ class SupervisorActor(_Actor):
             return self._info
 
     async def _begin(self) -> dict[str, Any]:
-        config, clock, build = self.config, SystemClock(), self.config.build
-        limits = config.settings.limits
+        config, clock, team = self.config, SystemClock(), team_of(self._shard)
+        limits, network = config.settings.limits, Network(config)
         url = postgres_url(config.settings)
-        journal = PostgresJournal(url, self._shard, build=build, run=config.run, clock=clock)
+        journal = PostgresJournal(url, self._shard, build=config.build, run=config.run, clock=clock)
         epoch = await journal.open()
-        stories = PostgresStories(asyncpg.create_pool(url, min_size=0, max_size=2))
-        supervisor = Supervisor(
+        pool = await asyncpg.create_pool(url, min_size=0, max_size=2)
+        stories = PostgresStories(pool)
+        door = open_door(config, RayDirectory(config.namespace), stories, self._shard, network)
+        self._following = asyncio.create_task(door.follow())
+        self._supervisor = Supervisor(
             self._shard,
             catalog(),
             journal,
             stories,
             limits=Limits(limits.message_queue_size, limits.max_concurrent_tasks),
             clock=clock,
+            calls=door,
         )
         fleet = Fleet(
             self._shard,
-            groups_of(catalog().team(team_of(self._shard))),
+            groups_of(catalog().team(team)),
             RayHosts(config),
             clock=clock,
             randomness=new_random(),
-            on_ready=supervisor.dispatch,
-            on_down=supervisor.give_up,
+            demand=self._supervisor,
+            rules=config.rules(team),
+            connect=network.connect,
         )
-        await supervisor.start(fleet, config.token)
-        self._server = ChannelServer(self._shard, supervisor, token=config.token, epoch=epoch)
-        address = await self._server.start(self._socket(f"{self._shard}.{epoch}"))
-        self._supervisor = supervisor
-        self._fence = asyncio.create_task(self._die_when_fenced(supervisor))
+        self._controls = Controls(self._supervisor)
+        await self._supervisor.start(fleet, config.token)
+        await obey(PostgresOrders(pool), self._shard, self._controls, catalog())
+        server = self._server = ChannelServer(
+            self._shard, self._supervisor, token=config.token, epoch=epoch
+        )
+        address = await network.listen(server, f"{self._shard}.{epoch}")
+        self._fence = asyncio.create_task(self._die_when_fenced(self._supervisor))
         return {
             "shard": self._shard,
-            "address": str(address),
+            "address": address,
             "epoch": epoch,
-            "build": build,
+            "build": config.build,
             "pid": os.getpid(),
             "node": spawn.node(),
         }
@@ -211,6 +165,20 @@ class SupervisorActor(_Actor):
     async def _die_when_fenced(self, supervisor: Supervisor) -> None:
         await supervisor.fenced.wait()
         spawn.die()
+
+    async def command(
+        self, verb: str, part: str | None, arguments: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Carry out a command of the orchestrator's."""
+        await self.start()
+        assert self._controls
+        return await self._controls.command(verb, part, arguments)
+
+    async def trouble(self) -> list[dict[str, Any]]:
+        """Wait until a group dies too often; return all that are down or quarantined."""
+        await self.start()
+        assert self._supervisor
+        return await self._supervisor.trouble()
 
     async def stop(self, grace: float) -> None:
         """Drain."""
@@ -231,6 +199,21 @@ class RaySupervisor:
         await self._actor.call("stop", grace, timeout=grace + 30)
         await self._actor.kill()
 
+    async def command(
+        self, verb: str, part: str | None, arguments: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Have it carry out a command."""
+        timeout = DRAIN_TIMEOUT if verb == "DRAIN" else COMMAND_TIMEOUT
+        found: dict[str, Any] = await self._actor.call(
+            "command", verb, part, arguments, timeout=timeout
+        )
+        return found
+
+    async def trouble(self) -> list[dict[str, Any]]:
+        """Wait until a group dies too often; return all that are down or quarantined."""
+        found: list[dict[str, Any]] = await self._actor.call("trouble", timeout=DRAIN_TIMEOUT)
+        return found
+
 
 class RaySupervisors:
     """Starts supervisors as detached actors, or adopts those that run."""
@@ -244,7 +227,7 @@ class RaySupervisors:
             config = self._config
             actor = spawn.root(
                 SupervisorActor,
-                f"supervisor:{shard}",
+                supervisor_name(shard),
                 config,
                 shard,
                 namespace=config.namespace,
@@ -268,22 +251,32 @@ class OrchestratorActor(_Actor):
         super().__init__(config, ORCHESTRATOR)
         identity = Identity(config.build, config.token)
         self._orchestrator = Orchestrator(identity, RaySupervisors(config), SystemClock())
+        self._operations: Operations | None = None
         self._self: dict[str, Any] = {}
 
     async def start(self) -> str:
         """Start or adopt every supervisor; returns the build that runs."""
         async with self._starting:
             if not self._self:
-                url = postgres_url(self.config.settings)
-                connection = await asyncpg.connect(url, timeout=10)
-                epoch, restarts = await take_epoch(
-                    connection, ORCHESTRATOR, build=self.config.build, run=self.config.run
-                )
-                await connection.close()
-                await self._orchestrator.start()
-                me = {"pid": os.getpid(), "node": spawn.node()}
-                self._self = {**me, "epoch": epoch, "restarts": restarts}
+                self._self = await self._begin()
             return self.config.build
+
+    async def _begin(self) -> dict[str, Any]:
+        config, clock = self.config, SystemClock()
+        url = postgres_url(config.settings)
+        connection = await asyncpg.connect(url, timeout=10)
+        epoch, restarts = await take_epoch(
+            connection, ORCHESTRATOR, build=config.build, run=config.run
+        )
+        await connection.close()
+        pool = await asyncpg.create_pool(url, min_size=0, max_size=2)
+        operations = Operations(
+            self._orchestrator, PostgresOrders(pool), PostgresAudit(pool), catalog(), clock
+        )
+        await operations.start(config.shards)
+        self._operations = operations
+        me = {"pid": os.getpid(), "node": spawn.node()}
+        return {**me, "epoch": epoch, "restarts": restarts}
 
     async def routes(self) -> dict[str, Any]:
         """Return the route table; starts what is not started, as after a restart by Ray."""
@@ -295,51 +288,15 @@ class OrchestratorActor(_Actor):
         await self.start()
         return {**self._orchestrator.snapshot(), **self._self, "buildId": self.config.build}
 
+    async def command(self, command: Command) -> dict[str, Any]:
+        """Carry out an operator's command."""
+        await self.start()
+        assert self._operations
+        return await self._operations.carry_out(command)
+
     async def stop(self, grace: float) -> None:
         """End the supervisors."""
         await self._orchestrator.stop(grace)
-
-
-class RayDirectory:
-    """Finds the tree's actors by their names."""
-
-    def __init__(self, namespace: str) -> None:
-        self._namespace = namespace
-
-    async def routes(self) -> RouteTable:
-        """Ask the orchestrator."""
-        orchestrator = spawn.find(ORCHESTRATOR, self._namespace)
-        return RouteTable(**await spawn.call(orchestrator, "routes", timeout=30))
-
-    async def snapshot(self) -> dict[str, Any]:
-        """Ask the orchestrator for the tree from above."""
-        orchestrator = spawn.find(ORCHESTRATOR, self._namespace)
-        found: dict[str, Any] = await spawn.call(orchestrator, "snapshot", timeout=5)
-        return found
-
-    async def locate(self, shard: str) -> str:
-        """Ask a supervisor, which Ray may just be restarting."""
-        supervisor = spawn.find(f"supervisor:{shard}", self._namespace)
-        info = await spawn.call(supervisor, "start", timeout=30)
-        return str(info["address"])
-
-
-def postgres_url(settings: Settings) -> str:
-    """Return the address of the database.
-
-    Raises:
-        ServiceUnavailable: The settings name none.
-    """
-    url = settings.postgres.dsn
-    if url is None:
-        raise ServiceUnavailable("No Postgres is named: set CARTRITA_POSTGRES__URL.")
-    return url.get_secret_value()
-
-
-def open_door(settings: Settings, directory: RayDirectory, pool: asyncpg.Pool, name: str) -> Door:
-    """Return a door for a process that belongs to the tree's Ray."""
-    stories, limit = PostgresStories(pool), settings.limits.max_parameters_bytes
-    return Door(catalog(), directory, stories, SystemClock(), name, limit)
 
 
 async def start_tree(config: TreeConfig) -> None:

@@ -1,6 +1,7 @@
 """A host: one process that runs the workers of several agents. Crash-only, stateless."""
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -8,30 +9,39 @@ from typing import Any
 from pydantic import ValidationError
 
 from actors.hosting import HostSpec
+from actors.outbox import Line
 from actors.pipelines import execution
+from actors.reach import AttemptReach
 from actors.response import failure
 from cartrita.catalog import Catalog
 from cartrita.channel.address import Address
 from cartrita.channel.server import Call, ChannelServer
 from cartrita.clock import Clock, SystemClock
 from cartrita.context import Context, Usage
-from cartrita.declare import Agent, TaskSpec
+from cartrita.declare import Agent, Params, TaskSpec
 from cartrita.errors import (
     AgentFailed,
     CartritaError,
     InternalFailure,
     InvalidParameters,
+    NotFound,
 )
 from cartrita.journal import TaskRecord
-from cartrita.policy.chain import Job, chain
+from cartrita.policy.chain import Job, Proceed, chain, concerning
 from cartrita.protocol.task import Budget, Preferences, TaskStatus
 from cartrita.protocol.wire import field_errors
 from cartrita.services import Services
+from cartrita.stream import last_of
 from cartrita.telemetry.log import get_logger
+from cartrita.threads import Threads
 
 log = get_logger(__name__)
 
 _NONE = Preferences()
+_COMPLETED = TaskStatus.COMPLETED.value
+
+LAST_WORDS = 0.5
+"""Seconds, past the deadline if need be, for what an attempt said to reach its supervisor."""
 
 
 @dataclass(slots=True)
@@ -39,7 +49,7 @@ class _Work:
     """A task method bound to its agent, inside the policies."""
 
     spec: TaskSpec
-    run: Any
+    run: Proceed
 
 
 class WorkerHost:
@@ -52,12 +62,20 @@ class WorkerHost:
         self._clock = clock or SystemClock()
         self._agents: dict[str, Agent] = {}
         self._work: dict[str, _Work] = {}
-        self._server = ChannelServer(
+        self._threads = Threads(clock=self._clock)
+        self._attempts: dict[str, AttemptReach] = {}
+        self._left_behind: list[AttemptReach] = []
+        self.server = ChannelServer(
             spec.host_id, self, token=spec.token, epoch=spec.epoch, least_epoch=spec.epoch
         )
 
     async def start(self, address: Address) -> str:
-        """Build the agents, listen, and return where.
+        """Build the agents, listen, and return where."""
+        await self.prepare()
+        return str(await self.server.start(address))
+
+    async def prepare(self) -> None:
+        """Build the agents; from then on `server` may listen.
 
         Raises:
             ConfigurationInvalid: An agent asks for a port nobody provides.
@@ -66,63 +84,102 @@ class WorkerHost:
             agent = self._catalog.agents[name]
             self._agents[name] = await self._services.build(agent.cls)
             for task in agent.tasks:
-                self._work[task.name] = self._bind(task, self._agents[name])
-        return str(await self._server.start(address))
-
-    def _bind(self, spec: TaskSpec, agent: Agent) -> _Work:
-        method = getattr(agent, spec.method)
-
-        async def work(job: Job) -> Any:
-            return await method(job.params, job.context)
-
-        return _Work(spec, chain(execution(), work))
+                self._work[task.name] = _bind(task, self._agents[name])
 
     async def stop(self) -> None:
         """Stop listening and let the agents' providers go."""
-        await self._server.stop()
+        await self.server.stop()
+        self._threads.close()
         await self._services.close()
 
     async def handle(self, method: str, payload: Any, call: Call) -> Any:
         """Answer the supervisor."""
         if method == "run":
-            return await self.run(TaskRecord.unpack(payload[0]), payload[1], payload[2])
+            return await self.run(TaskRecord.unpack(payload[0]), payload[1], payload[2], call)
+        if method == "resume":
+            return self._resume(*payload)
+        if method == "feed":
+            return await self._feed(*payload)
+        if method == "beat":
+            return {"stuck": self._stuck()}
         if method == "ping":
             return "pong"
         raise InternalFailure(f"A host does not know {method!r}.")
 
-    async def run(self, record: TaskRecord, attempt: int, timeout: float) -> dict[str, Any]:
-        """Run one attempt and return its outcome; a failure is a value, not an exception."""
-        started = self._clock.monotonic()
-        context = self._context(record, attempt, started + timeout)
-        outcome: dict[str, Any]
-        try:
-            result = await self._attempt(record, context)
-            outcome = {"status": TaskStatus.COMPLETED.value, "result": result}
-        except asyncio.CancelledError:
-            if _cancelled():
-                raise  # the supervisor did it and has its own answer
-            outcome = failure(AgentFailed("It awaited something that was cancelled."))
-        except CartritaError as error:
-            outcome = failure(error)
-        except Exception as error:
-            log.exception("agent_failed", task=record.task_id, type=record.task_type)
-            outcome = failure(AgentFailed(f"{type(error).__name__}: {error}"))
-        return self._metered(outcome, record, context, self._clock.monotonic() - started)
+    def _resume(self, task_id: str, attempt: int, index: int, answer: dict[str, Any]) -> None:
+        """Hand a sub-task's answer to the attempt that called for it."""
+        reach = self._reach(task_id)
+        if reach.attempt != attempt:
+            raise NotFound(f"Attempt {attempt} of task {task_id!r} has ended.")
+        reach.resume(index, answer)
 
-    async def _attempt(self, record: TaskRecord, context: Context) -> dict[str, Any]:
+    async def _feed(self, task_id: str, kind: str, sequence: int, data: Any) -> None:
+        """Put a piece of a stream into the task that reads it, once it has room."""
+        await self._reach(task_id).inbox().put(kind, sequence, data)
+
+    def _reach(self, task_id: str) -> AttemptReach:
+        reach = self._attempts.get(task_id)
+        if reach is None:
+            raise NotFound(f"Task {task_id!r} is not running here.")
+        return reach
+
+    def _stuck(self) -> int:
+        """Return how many attempts and threads run on although they were told to end."""
+        now = self._clock.monotonic()
+        self._left_behind = [reach for reach in self._left_behind if reach.running]
+        attempts = (*self._attempts.values(), *self._left_behind)
+        return self._threads.stuck() + sum(reach.deaf(now) for reach in attempts)
+
+    async def run(
+        self, record: TaskRecord, attempt: int, timeout: float, line: Line | None = None
+    ) -> dict[str, Any]:
+        """Run one attempt and return its outcome; a failure is a value, not an exception.
+
+        Args:
+            record: The task.
+            attempt: Its number.
+            timeout: Seconds it has.
+            line: Where what it says and calls for goes; without one nobody hears it.
+        """
+        started = self._clock.monotonic()
         work = self._work.get(record.task_type)
         if work is None:
-            raise InternalFailure(f"This host does not run {record.task_type!r}.")
+            error = InternalFailure(f"This host does not run {record.task_type!r}.")
+            return _metered(failure(error), Decimal(0), Context(record.task_id), 0.0)
+        reach = AttemptReach(record.task_id, attempt, work.spec, self._threads, line)
+        context = self._context(record, attempt, started + timeout, reach)
+        self._enter(reach)
         try:
-            params = work.spec.params.model_validate(record.params)
-        except ValidationError as error:  # the Door has checked: another version of it did
-            fields = field_errors(error, "parameters.")
-            raise InvalidParameters("The parameters do not fit.", fields=fields) from error
-        result = await work.run(Job(work.spec, params, context))
-        wire: dict[str, Any] = result.to_wire()
-        return wire
+            outcome = await _outcome(work, record, context)
+            await self._last_words(reach, context)
+        finally:
+            self._leave(reach)
+            context.close()
+        return _metered(outcome, work.spec.cost.usd, context, self._clock.monotonic() - started)
 
-    def _context(self, record: TaskRecord, attempt: int, deadline: float) -> Context:
+    def _enter(self, reach: AttemptReach) -> None:
+        former = self._attempts.get(reach.task_id)
+        if former is not None:  # it was told to end long ago
+            self._left_behind.append(former)
+        self._attempts[reach.task_id] = reach
+
+    def _leave(self, reach: AttemptReach) -> None:
+        reach.close()
+        if self._attempts.get(reach.task_id) is reach:
+            del self._attempts[reach.task_id]
+
+    async def _last_words(self, reach: AttemptReach, context: Context) -> None:
+        """Let what was said go before the outcome, unless nobody wants either any more."""
+        if not reach.cancelled and reach.used:
+            left = context.deadline - self._clock.monotonic()
+            if not await reach.flush(max(left, LAST_WORDS)):
+                context.warn("Not everything it said could be shown in time.")
+        if reach.cancelled:  # its agent did not hear that, or ended in another way
+            raise asyncio.CancelledError
+
+    def _context(
+        self, record: TaskRecord, attempt: int, deadline: float, reach: AttemptReach
+    ) -> Context:
         return Context(
             task_id=record.task_id,
             task_type=record.task_type,
@@ -135,27 +192,69 @@ class WorkerHost:
             preferences=_preferences(record),
             metadata=record.metadata,
             clock=self._clock,
+            reach=reach,
         )
 
-    def _metered(
-        self, outcome: dict[str, Any], record: TaskRecord, context: Context, seconds: float
-    ) -> dict[str, Any]:
-        """Add what the attempt took and used."""
-        spec = self._work[record.task_type].spec if record.task_type in self._work else None
-        completed = outcome["status"] == TaskStatus.COMPLETED
-        fixed = spec.cost.usd if spec and completed else Decimal(0)
-        usages = context.usages
-        outcome["warnings"] = context.warnings
-        outcome["metrics"] = {
-            "processingTimeMs": round(seconds * 1000, 3),
-            "costUsd": float(fixed + sum((use.usd for use in usages), Decimal(0))),
-            "tokensUsed": sum(use.tokens_in + use.tokens_out for use in usages),
-            "customMetrics": context.measures,
-        }
-        model = _model_of(outcome.get("result"), usages)
-        if model:
-            outcome["metrics"]["modelUsed"] = model
-        return outcome
+
+def _bind(spec: TaskSpec, agent: Agent) -> _Work:
+    method = getattr(agent, spec.method)
+
+    def work(job: Job) -> Awaitable[Any]:
+        said: Awaitable[Any] = method(job.params, job.context)
+        return said
+
+    def stream(job: Job) -> Awaitable[Any]:
+        return last_of(method(job.params, job.context), spec.result, job.context.say)
+
+    policies = concerning(spec, execution())
+    return _Work(spec, chain(policies, stream if spec.streams else work))
+
+
+async def _outcome(work: _Work, record: TaskRecord, context: Context) -> dict[str, Any]:
+    """Do the work and return what came of it."""
+    try:
+        job = Job(work.spec, _params(work.spec, record), context)
+        result = await work.run(job)
+        return {"status": _COMPLETED, "result": result.to_wire()}
+    except asyncio.CancelledError:
+        if _cancelled():
+            raise  # the supervisor did it and has its own answer
+        return failure(AgentFailed("It awaited something that was cancelled."))
+    except CartritaError as error:
+        return failure(error)
+    except Exception as error:
+        log.exception("agent_failed", task=record.task_id, type=record.task_type)
+        return failure(AgentFailed(f"{type(error).__name__}: {error}"))
+
+
+def _params(spec: TaskSpec, record: TaskRecord) -> Params:
+    try:
+        return spec.params.model_validate(record.params)
+    except ValidationError as error:  # the Door has checked: another version of it did
+        fields = field_errors(error, "parameters.")
+        raise InvalidParameters("The parameters do not fit.", fields=fields) from error
+
+
+def _metered(
+    outcome: dict[str, Any], price: Decimal, context: Context, seconds: float
+) -> dict[str, Any]:
+    """Add what an attempt took and used."""
+    usages, tokens = context.usages, 0
+    usd = price if outcome["status"] == _COMPLETED else Decimal(0)
+    for use in usages:
+        usd += use.usd
+        tokens += use.tokens_in + use.tokens_out
+    metrics: dict[str, Any] = {
+        "processingTimeMs": round(seconds * 1000, 3),
+        "costUsd": float(usd),
+        "tokensUsed": tokens,
+        "customMetrics": context.measures,
+    }
+    model = _model_of(outcome.get("result"), usages)
+    if model:
+        metrics["modelUsed"] = model
+    outcome["warnings"], outcome["metrics"] = context.warnings, metrics
+    return outcome
 
 
 def _cancelled() -> bool:

@@ -89,12 +89,9 @@ def main() -> None:
     with instance() as running:
         subprocess.run(
             [sys.executable, str(HERE / "bare.py"), "serve", running.ray, "cartrita"],
-            env={**running.environment, "RAY_AUTH_MODE": "token",
-                 "RAY_AUTH_TOKEN_PATH": str(running.home / "ray-token"),
-                 "RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-                 "RAY_USAGE_STATS_ENABLED": "0"},
+            env=running.driver_environment(),
             check=True,
-        )  # fmt: skip
+        )
         bare = subprocess.Popen([sys.executable, str(HERE / "bare.py"), "uvicorn", str(port)])
         subjects = {
             "bare uvicorn": (f"http://127.0.0.1:{port}/", ""),

@@ -1,5 +1,6 @@
 """The one home of time, identifiers and randomness."""
 
+import hashlib
 import os
 import random
 import threading
@@ -84,6 +85,18 @@ new_uuid = _Uuid7()
 def new_id() -> str:
     """Return a fresh UUIDv7 in its canonical text form."""
     return str(new_uuid())
+
+
+def derived_id(base: str, salt: str) -> str:
+    """Return the UUIDv7 that always follows from another and a text.
+
+    It keeps the other's time, so the two sort next to each other.
+    """
+    digest = hashlib.blake2b(f"{base}/{salt}".encode(), digest_size=10).digest()
+    bits = int.from_bytes(digest)
+    millis = UUID(base).int >> 80
+    middle, tail = bits >> 64 & 0xFFF, bits & ((1 << 62) - 1)
+    return str(UUID(int=(millis << 80) | (7 << 76) | (middle << 64) | (2 << 62) | tail))
 
 
 def new_random(seed: int | None = None) -> random.Random:

@@ -2,18 +2,29 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import ParamSpec, TypeVar
+from functools import partial
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
+
+from pydantic import ValidationError
 
 from cartrita.clock import Clock, SystemClock
-from cartrita.errors import TaskTimeout
+from cartrita.errors import AgentFailed, CartritaError, InternalFailure, TaskTimeout
 from cartrita.protocol.principal import SYSTEM, Principal
-from cartrita.protocol.task import Budget, Preferences
+from cartrita.protocol.task import Budget, Preferences, TaskStatus
+from cartrita.protocol.wire import WireModel
+from cartrita.stream import Incoming, Progress, Said, Token, ToolUse
+from cartrita.threads import Piece, Threads, stopped_here
 
 P = ParamSpec("P")
 T = TypeVar("T")
+M = TypeVar("M", bound=WireModel)
+
+LONGEST_WAIT = 86_400.0
+"""Seconds; asyncio's timers know no infinity."""
 
 MOST_TOKENS = 10**15
 MOST_USD = Decimal(10**9)
@@ -42,6 +53,33 @@ class Usage:
             raise ValueError(f"Nobody can be charged for {self!r}")
 
 
+class Reach(Protocol):
+    """How an attempt acts beyond its own process; its host gives it."""
+
+    @property
+    def threads(self) -> Threads:
+        """Where its blocking work runs."""
+
+    @property
+    def used(self) -> bool:
+        """Whether it has said something or called for something."""
+
+    async def say(self, item: Said) -> None:
+        """Tell whoever reads the task's events; waits while they cannot keep up."""
+
+    async def call(
+        self,
+        task_type: str,
+        params: dict[str, Any],
+        timeout: float | None,
+        priority: int | None,
+    ) -> dict[str, Any]:
+        """Run a sub-task and return its TaskResponse in wire form."""
+
+    def incoming(self) -> Incoming:
+        """Return the stream that comes in."""
+
+
 @dataclass(slots=True)
 class Context:
     """One attempt of one task. Lives in the worker, for as long as the attempt.
@@ -50,6 +88,7 @@ class Context:
         deadline: In the clock's monotonic seconds.
         attempt: 1 for the first.
         trace: The W3C `traceparent` this attempt belongs to.
+        reach: None in a context that was made by hand: nobody hears what it says.
     """
 
     task_id: str
@@ -66,6 +105,10 @@ class Context:
     warnings: list[str] = field(default_factory=list)
     usages: list[Usage] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
+    reach: Reach | None = field(default=None, repr=False)
+    _over: threading.Event | None = field(default=None, init=False, repr=False, compare=False)
+    _ended: bool = field(default=False, init=False, repr=False, compare=False)
+    _pieces: set[Piece] | None = field(default=None, init=False, repr=False, compare=False)
 
     def remaining(self) -> float:
         """Return the seconds left before the deadline.
@@ -92,19 +135,166 @@ class Context:
             raise ValueError(f"The measure {name!r} is {value!r}; JSON has no form for that")
         self.measures[name] = value
 
-    async def in_thread(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run CPU-bound `work` off the event loop, at most until the deadline.
+    @property
+    def used(self) -> bool:
+        """Whether anybody outside has noticed this attempt: then it cannot be begun anew."""
+        return self.reach is not None and self.reach.used
 
-        The thread itself cannot be stopped: keep one piece of work short, or give the
-        agent a host of its own.
+    async def say(self, item: Said) -> None:
+        """Show something to those who follow the task; waits while they cannot keep up."""
+        if self.reach is not None:
+            await self.reach.say(item)
+
+    async def token(self, text: str) -> None:
+        """Show a piece of the text that is being written."""
+        await self.say(Token(text))
+
+    async def progress(self, fraction: float | None = None, text: str | None = None) -> None:
+        """Show how far the work is; `fraction` is from 0 to 1."""
+        await self.say(Progress(fraction, text))
+
+    async def tool(self, name: str, input: Any, output: Any = None) -> None:  # noqa: A002
+        """Show the use of a tool; `input` and `output` are plain values."""
+        await self.say(ToolUse(name, input, output))
+
+    def incoming(self) -> Incoming:
+        """Return the stream that is fed into this task: bytes or plain values, to its end.
+
+        Reading raises `TaskTimeout` with the reason `STREAM_IDLE` when nothing comes for as
+        long as the task's `idle_timeout`.
+
+        Raises:
+            InvalidMessage: The task does not declare `takes_stream`.
+        """
+        return self._beyond("read a stream").incoming()
+
+    @overload
+    async def call(
+        self,
+        task_type: str,
+        params: Mapping[str, Any] | WireModel,
+        *,
+        timeout: float | None = None,
+        priority: int | None = None,
+    ) -> dict[str, Any]: ...
+
+    @overload
+    async def call(
+        self,
+        task_type: str,
+        params: Mapping[str, Any] | WireModel,
+        *,
+        timeout: float | None = None,
+        priority: int | None = None,
+        into: type[M],
+    ) -> M: ...
+
+    async def call(
+        self,
+        task_type: str,
+        params: Mapping[str, Any] | WireModel,
+        *,
+        timeout: float | None = None,
+        priority: int | None = None,
+        into: type[M] | None = None,
+    ) -> dict[str, Any] | M:
+        """Run another agent's task as a part of this one and return its result.
+
+        It is accepted, journaled and paid as any task is, for the same principal. Leaving the
+        call does not cancel it; this task's end does.
+
+        Args:
+            task_type: By name or alias.
+            params: As a client writes them, or the other agent's own model.
+            timeout: Seconds; the type's own by default, and never past our deadline.
+            priority: 0-10; one more than our own by default.
+            into: The model to read the result as.
+
+        Raises:
+            CartritaError: What the sub-task ended with, or why it was not accepted.
+            ResourceLimitExceeded: Too many calls are under way.
+        """
+        plain = params.to_wire() if isinstance(params, WireModel) else dict(params)
+        reach = self._beyond("call other agents")
+        response = await reach.call(task_type, plain, timeout, priority)
+        result = result_of(response, task_type)
+        if into is None:
+            return result
+        try:
+            return into.model_validate(result)
+        except ValidationError as error:
+            raise AgentFailed(f"{task_type!r} did not answer a {into.__name__}: {error}") from error
+
+    def _beyond(self, what: str) -> Reach:
+        if self.reach is None:
+            raise InternalFailure(f"A context without a host cannot {what}; see `run_task`.")
+        return self.reach
+
+    @property
+    def cancelled(self) -> threading.Event:
+        """What long blocking work looks at between its pieces; set when it should end.
+
+        Read in a thread of `in_thread`, it is that piece of work's own; anywhere else it is
+        the attempt's, which is set when the attempt is over.
+        """
+        here = stopped_here()
+        if here is not None:
+            return here
+        with _MAKING:
+            if self._over is None:
+                self._over = threading.Event()
+        if self._ended:  # looked at last, as `close` sets it first: one of both sees the other
+            self._over.set()
+        return self._over
+
+    async def in_thread(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run blocking `work` off the event loop, at most until the deadline.
+
+        When the task is cancelled or its deadline passes, this ends at once, and an exception
+        that is no `Exception` is raised in the thread. Work that spends long in one call of C
+        code, which that cannot reach, should come in pieces and look at `cancelled` between
+        them, or the agent needs a host of its own. Waiting for a free thread counts.
 
         Raises:
             TaskTimeout: The deadline passed first.
         """
+        if self._pieces is None:
+            self._pieces = set()
+        threads = self.reach.threads if self.reach is not None else Threads(keep=0)
         try:
-            async with asyncio.timeout(min(self.remaining(), 86_400.0)) as limit:
-                return await asyncio.to_thread(work, *args, **kwargs)
+            async with asyncio.timeout(min(self.remaining(), LONGEST_WAIT)) as limit:
+                return await threads.run(partial(work, *args, **kwargs), self._pieces)
         except TimeoutError:
             if not limit.expired():
                 raise  # the work's own
             raise TaskTimeout(f"Task {self.task_id!r} ran into its deadline.") from None
+
+    def close(self) -> None:
+        """End what the attempt left running in threads; its host calls this."""
+        self._ended = True
+        if self._over is not None:
+            self._over.set()
+        if self._pieces:
+            for piece in tuple(self._pieces):
+                piece.stop()
+
+
+_MAKING = threading.Lock()
+
+
+def result_of(response: dict[str, Any], task_type: str) -> dict[str, Any]:
+    """Return the result that a TaskResponse tells.
+
+    Raises:
+        CartritaError: The error that it tells, naming the task.
+    """
+    if response["status"] == TaskStatus.COMPLETED:
+        result: dict[str, Any] = response.get("result") or {}
+        return result
+    kinds = {str(kind.code): kind for kind in CartritaError.__subclasses__()}
+    kind = kinds.get(str(response.get("errorCode")), AgentFailed)
+    raise kind(
+        f"The sub-task {response.get('taskId')!r} ({task_type}) ended {response['status']}: "
+        f"{response.get('errorMessage') or 'it does not say why.'}",
+        response.get("reason"),
+    )

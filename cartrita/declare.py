@@ -1,15 +1,17 @@
 """How an agent says what it can do: one class, one decorator."""
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeVar, get_args, get_type_hints
+from types import UnionType
+from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import Field
 
 from cartrita.context import Context
 from cartrita.cost.price import Price, free
 from cartrita.protocol.wire import WireModel
+from cartrita.stream import Said
 
 Team = Literal["intelligence", "multimodal", "system"]
 TEAMS: tuple[Team, ...] = ("intelligence", "multimodal", "system")
@@ -53,7 +55,10 @@ class Needs:
             raise TypeError(f"cpus and memory_mb are >= 0, isolation shared or own, not {self!r}")
 
 
-Method = TypeVar("Method", bound=Callable[..., Awaitable[Any]])
+Method = TypeVar("Method", bound=Callable[..., Awaitable[Any] | AsyncIterator[Any]])
+
+IDLE_TIMEOUT = 30.0
+"""Seconds that a task which takes a stream waits for its next piece, unless it says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,8 @@ class Declaration:
     max_attempts: int
     aliases: tuple[str, ...]
     example: dict[str, Any] | None
+    takes_stream: bool
+    idle_timeout: float
 
 
 def task(  # noqa: PLR0913 - each is one declared fact
@@ -78,8 +85,13 @@ def task(  # noqa: PLR0913 - each is one declared fact
     max_attempts: int = 3,
     aliases: tuple[str, ...] = (),
     example: dict[str, Any] | None = None,
+    takes_stream: bool = False,
+    idle_timeout: float | None = None,
 ) -> Callable[[Method], Method]:
     """Declare that a method does the work of a task type.
+
+    The method is a coroutine, or an async generator that yields `Token`, `Progress` and
+    `ToolUse` while it works and its result in the end.
 
     Args:
         name: The public task type.
@@ -90,11 +102,26 @@ def task(  # noqa: PLR0913 - each is one declared fact
         max_attempts: How often it may be started, crashes included.
         aliases: Older names that mean the same.
         example: Parameters that work, shown in the catalogue and run by the tests.
+        takes_stream: Whether something is fed into it while it runs (`ctx.incoming()`). What
+            was fed is gone once it is read, so such a task cannot be idempotent.
+        idle_timeout: Seconds it waits for the next piece of that; 30 by default.
     """
     if timeout <= 0 or max_attempts < 1:
         raise TypeError(f"{name!r} needs timeout > 0 and max_attempts >= 1")
+    if takes_stream and idempotent:
+        raise TypeError(f"{name!r} takes a stream, which cannot be read twice: not idempotent")
+    if idle_timeout is not None and not (takes_stream and idle_timeout > 0):
+        raise TypeError(f"{name!r}: idle_timeout > 0 is for a task that takes a stream")
     declaration = Declaration(
-        name, cost or free(), timeout, idempotent, max_attempts, aliases, example
+        name,
+        cost or free(),
+        timeout,
+        idempotent,
+        max_attempts,
+        aliases,
+        example,
+        takes_stream,
+        idle_timeout or IDLE_TIMEOUT,
     )
 
     def attach(method: Method) -> Method:
@@ -106,7 +133,13 @@ def task(  # noqa: PLR0913 - each is one declared fact
 
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """One task type: everything anybody needs to know about it."""
+    """One task type: everything anybody needs to know about it.
+
+    Attributes:
+        streams: Whether it is an async generator, which says things before its result.
+        takes_stream: Whether something is fed into it while it runs.
+        idle_timeout: Seconds it waits for the next piece of that.
+    """
 
     name: str
     agent: str
@@ -121,6 +154,9 @@ class TaskSpec:
     max_attempts: int
     aliases: tuple[str, ...]
     example: dict[str, Any] | None
+    streams: bool = False
+    takes_stream: bool = False
+    idle_timeout: float = IDLE_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +245,7 @@ def _task_specs(cls: type[Agent], agent: str, team: Team) -> list[TaskSpec]:
         declared: Declaration | None = getattr(method, "__cartrita_task__", None)
         if declared is None:
             continue
-        hints = get_type_hints(method)
-        params, result = hints.get("params"), hints.get("return")
-        _check(cls, attribute, method, hints)
-        assert params is not None
-        assert result is not None
+        params, result = _signature(f"{cls.__name__}.{attribute}", method)
         specs.append(
             TaskSpec(
                 name=declared.name,
@@ -229,6 +261,9 @@ def _task_specs(cls: type[Agent], agent: str, team: Team) -> list[TaskSpec]:
                 max_attempts=declared.max_attempts,
                 aliases=declared.aliases,
                 example=declared.example,
+                streams=inspect.isasyncgenfunction(method),
+                takes_stream=declared.takes_stream,
+                idle_timeout=declared.idle_timeout,
             )
         )
     if not specs:
@@ -236,12 +271,43 @@ def _task_specs(cls: type[Agent], agent: str, team: Team) -> list[TaskSpec]:
     return specs
 
 
-def _check(cls: type[Agent], name: str, method: object, hints: dict[str, Any]) -> None:
-    """Refuse a task method whose signature does not say what it takes and answers."""
-    where = f"{cls.__name__}.{name}"
-    if not inspect.iscoroutinefunction(method):
-        raise TypeError(f"{where} must be a coroutine function")
-    for key, base in (("params", Params), ("ctx", Context), ("return", Result)):
-        hint = hints.get(key)
-        if not (isinstance(hint, type) and issubclass(hint, base)):
-            raise TypeError(f"{where}: annotate {key!r} with a subclass of {base.__name__}")
+def _signature(where: str, method: Any) -> tuple[type[Params], type[Result]]:
+    """Return what a task method takes and answers.
+
+    Raises:
+        TypeError: Its annotations do not say.
+    """
+    hints = get_type_hints(method)
+    for key, kind in (("params", Params), ("ctx", Context)):
+        if not _is(hints.get(key), kind):
+            raise TypeError(f"{where}: annotate {key!r} with a subclass of {kind.__name__}")
+    answer: Any = hints.get("return")
+    if inspect.isasyncgenfunction(method):
+        answer = _yielded(where, answer)
+    elif not inspect.iscoroutinefunction(method):
+        raise TypeError(f"{where} must be a coroutine function or an async generator")
+    if not _is(answer, Result):
+        raise TypeError(f"{where}: annotate 'return' with a subclass of Result")
+    return hints["params"], answer
+
+
+def _is(hint: Any, kind: type) -> bool:
+    return isinstance(hint, type) and issubclass(hint, kind)
+
+
+_ITERATORS = (AsyncIterator, AsyncGenerator, AsyncIterable)
+_SAID = get_args(Said)
+
+
+def _yielded(where: str, hint: Any) -> Any:
+    """Return the one result type among what a streaming task says it yields."""
+    items = get_args(hint) if get_origin(hint) in _ITERATORS else ()
+    union = items and get_origin(items[0]) in (Union, UnionType)
+    kinds = get_args(items[0]) if union else items[:1]
+    results = [kind for kind in kinds if kind not in _SAID]
+    if len(results) != 1 or not _is(results[0], Result):
+        raise TypeError(
+            f"{where}: annotate 'return' with AsyncIterator[…] of exactly one subclass of Result, "
+            "and of Token, Progress and ToolUse where it yields them"
+        )
+    return results[0]

@@ -73,6 +73,8 @@ class Reason(StrEnum):
     STALE_EPOCH = "STALE_EPOCH"
     CHANNEL_LOST = "CHANNEL_LOST"
     HOST_DIED = "HOST_DIED"
+    STREAM_IDLE = "STREAM_IDLE"
+    DRAINING = "DRAINING"
 
 
 class FieldError(NamedTuple):

@@ -16,8 +16,11 @@ from cartrita.cost.price import nano
 from cartrita.protocol.principal import Principal, Role
 from cartrita.protocol.task import Delivery, TaskStatus
 
-_END_STEP = 1 << 62
-_ATTEMPT_SHIFT = 32
+END_STEP = 1 << 62
+"""The step of a task's end, above that of any attempt."""
+
+ATTEMPT_SHIFT = 32
+"""A step is the attempt, shifted so far, and the event's place within the attempt."""
 
 
 class EventKind(IntEnum):
@@ -26,6 +29,7 @@ class EventKind(IntEnum):
     ACCEPTED = 0
     STARTED = 2
     RETRY = 8
+    STREAM = 9
     COMPLETED = 16
     FAILED = 17
     CANCELLED = 18
@@ -51,9 +55,12 @@ STATUS_IN = {EventKind.STARTED: TaskStatus.RUNNING, EventKind.RETRY: TaskStatus.
 """The status that an event in the course of a task leaves it in."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TaskRecord:
     """An accepted request, as it is journaled and as it travels between the tiers.
+
+    Nobody changes one. It is not frozen, because making a frozen one costs five times as much,
+    and each tier makes one per task.
 
     Attributes:
         digest: Of what was asked; tells a repeat from another task under the same id.
@@ -63,6 +70,9 @@ class TaskRecord:
         reserve_usd: The worst case in USD that admission reserves.
         reserve_tokens: The worst case in tokens.
         max_usd: The caller's own ceiling, if any.
+        parent: The task whose agent called for this one.
+        depth: How many callers are above it.
+        retry_of: The quarantined task that this one tries again.
     """
 
     task_id: str
@@ -85,6 +95,9 @@ class TaskRecord:
     reserve_tokens: int = 0
     max_usd: float | None = None
     max_tokens: int | None = None
+    parent: str | None = None
+    depth: int = 0
+    retry_of: str | None = None
     packed: bytes = field(default=b"", repr=False, compare=False)
     """What `pack` made or `unpack` read: the tiers and the journal pass it on as it is."""
 
@@ -96,7 +109,7 @@ class TaskRecord:
     def unpack(cls, packed: bytes) -> "TaskRecord":
         """Read what `pack` wrote."""
         record = cls.from_wire(unpack(packed))
-        object.__setattr__(record, "packed", packed)  # ours alone until it is returned
+        record.packed = packed
         return record
 
     def to_wire(self) -> list[Any]:
@@ -123,6 +136,9 @@ class TaskRecord:
             self.reserve_tokens,
             self.max_usd,
             self.max_tokens,
+            self.parent,
+            self.depth,
+            self.retry_of,
         ]
 
     @classmethod
@@ -142,7 +158,9 @@ class Event:
     Attributes:
         step: Orders a task's events: 0 is acceptance, then attempt and sequence, and the end
             has one fixed number, so that the database itself refuses a second end.
-        data: The record's wire form for ACCEPTED, a response's wire form for an end.
+        data: The record's wire form for ACCEPTED, a response's wire form for an end,
+            `{"solo": whether it ran alone}` for RETRY, and for STREAM what was said since the
+            last one: rows of step, type, Unix seconds and data.
     """
 
     task_id: str
@@ -156,14 +174,14 @@ class Event:
     @classmethod
     def end(cls, task_id: str, status: TaskStatus, response: dict[str, Any]) -> "Event":
         """Return the event that ends a task."""
-        return cls(task_id, _END_STEP, END_OF[status], response)
+        return cls(task_id, END_STEP, END_OF[status], response)
 
     @classmethod
     def within(
         cls, task_id: str, attempt: int, sequence: int, kind: EventKind, data: Any = None
     ) -> "Event":
         """Return an event in the course of an attempt."""
-        return cls(task_id, (attempt << _ATTEMPT_SHIFT) | sequence, kind, data)
+        return cls(task_id, (attempt << ATTEMPT_SHIFT) | sequence, kind, data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +258,13 @@ class Journal(Protocol):
 class Stories(Protocol):
     """Reads what the writers wrote; any process may."""
 
-    async def story(self, task_id: str) -> list[Event]:
-        """Return every durable event of a task in order; empty when there is no such task."""
+    async def story(self, task_id: str, after: int = -1) -> list[Event]:
+        """Return the durable events of a task in order; empty when there is no such task.
+
+        Args:
+            task_id: Whose.
+            after: Leave out what is told wholly before this step.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +276,8 @@ class TaskState:
     status: TaskStatus
     attempts: int
     response: dict[str, Any] | None
+    deaths: tuple[bool, ...] = ()
+    """A host died under it: alone with it, or with others."""
 
 
 def fold(story: Sequence[Event]) -> TaskState | None:
@@ -261,10 +286,13 @@ def fold(story: Sequence[Event]) -> TaskState | None:
         return None
     record = TaskRecord.from_wire(story[0].data)
     status, attempts, response = TaskStatus.PENDING, 0, None
+    deaths: list[bool] = []
     for event in story[1:]:
         if event.kind.terminal:
             status, response = STATUS_OF[event.kind], event.data
         else:
             status = STATUS_IN.get(event.kind, status)
-            attempts = max(attempts, event.step >> _ATTEMPT_SHIFT)
-    return TaskState(record, story[0].shard, status, attempts, response)
+            attempts = max(attempts, event.step >> ATTEMPT_SHIFT)
+            if event.kind is EventKind.RETRY:
+                deaths.append(bool(event.data and event.data.get("solo")))
+    return TaskState(record, story[0].shard, status, attempts, response, tuple(deaths))

@@ -1,8 +1,8 @@
 """Runs one task of an agent in a test, without the rest of the system."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
+from typing import Any, Self
 
 from pydantic import ValidationError
 
@@ -10,16 +10,90 @@ from cartrita.catalog import Catalog
 from cartrita.clock import SystemClock, new_id
 from cartrita.context import Context
 from cartrita.declare import Agent, Result, TaskSpec
-from cartrita.errors import InvalidParameters, TaskTimeout
-from cartrita.protocol.wire import field_errors
+from cartrita.errors import InvalidMessage, InvalidParameters, InvalidTaskType, TaskTimeout
+from cartrita.protocol.task import TaskStatus
+from cartrita.protocol.wire import WireModel, field_errors
 from cartrita.services import Services
+from cartrita.stream import Incoming, Said, last_of
+from cartrita.threads import Threads
 
 
-async def run_task(
+class Pieces:
+    """A stream of pieces that are all there already; the `Incoming` of a test."""
+
+    content_type: str | None = None
+
+    def __init__(self, pieces: Iterable[Any]) -> None:
+        self._pieces: Iterator[Any] = iter(pieces)
+
+    def __aiter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __anext__(self) -> Any:
+        """Return the next piece."""
+        for piece in self._pieces:
+            return piece
+        raise StopAsyncIteration
+
+
+class Bench:
+    """The reach of an attempt in a test: others' answers are given, what it says is kept.
+
+    Args:
+        spec: The task.
+        calls: Task type to result, or to a function of the parameters that returns or raises.
+        emitted: What was said is appended here, one by one as the task said it.
+        chunks: What is fed into the task.
+    """
+
+    def __init__(
+        self, spec: TaskSpec, calls: Mapping[str, Any], emitted: list[Said], chunks: Iterable[Any]
+    ) -> None:
+        self._spec, self._calls, self._emitted, self._chunks = spec, calls, emitted, chunks
+        self.threads = Threads(keep=0)
+        self.used = False
+
+    async def say(self, item: Said) -> None:
+        """Keep it."""
+        self.used = True
+        self._emitted.append(item)
+
+    async def call(
+        self,
+        task_type: str,
+        params: dict[str, Any],
+        timeout: float | None,
+        priority: int | None,
+    ) -> dict[str, Any]:
+        """Return what the test gave."""
+        self.used = True
+        if task_type not in self._calls:
+            raise InvalidTaskType(f"This test gives no answer of {task_type!r}; see `calls`.")
+        answer = self._calls[task_type]
+        if callable(answer):
+            answer = answer(params)
+        if isinstance(answer, Awaitable):
+            answer = await answer
+        result = answer.to_wire() if isinstance(answer, WireModel) else answer
+        return {"taskId": new_id(), "status": TaskStatus.COMPLETED.value, "result": result}
+
+    def incoming(self) -> Incoming:
+        """Return the chunks."""
+        if not self._spec.takes_stream:
+            raise InvalidMessage(f"{self._spec.name!r} takes no stream; see `takes_stream`.")
+        return Pieces(self._chunks)
+
+
+async def run_task(  # noqa: PLR0913 - each is one thing a test may want to give
     agent: type[Agent],
     task_type: str,
     params: Mapping[str, Any],
     providers: Mapping[Any, object] | None = None,
+    *,
+    calls: Mapping[str, Any] | None = None,
+    emitted: list[Said] | None = None,
+    chunks: Iterable[Any] = (),
     **context: Any,
 ) -> Result:
     """Build an agent with fakes for its ports and run one of its tasks as a worker would.
@@ -33,6 +107,10 @@ async def run_task(
         task_type: One of its tasks, by name or alias.
         params: As a client writes them, in camelCase or snake_case.
         providers: An implementation for each port in the constructor's annotations.
+        calls: What other agents answer to `ctx.call`: task type to result (wire form or model),
+            or to a function of the parameters that returns that, or raises.
+        emitted: A list to which everything is appended that the task says before its result.
+        chunks: What is fed into a task that takes a stream.
         context: Fields of `Context`, such as `principal` or `session_id`. Pass lists as
             `warnings` and `usages` to see afterwards what the task reported.
 
@@ -46,12 +124,16 @@ async def run_task(
     spec = Catalog.of([agent]).task(task_type)
     services = Services({port: _giving(made) for port, made in (providers or {}).items()})
     instance = await services.build(agent)
-    ctx = _context(spec, context)
+    bench = Bench(spec, calls or {}, [] if emitted is None else emitted, chunks)
+    ctx = _context(spec, {"reach": bench} | context)
     try:
         async with asyncio.timeout(ctx.remaining()):
-            result = await getattr(instance, spec.method)(_parse(spec, params), ctx)
+            begun = getattr(instance, spec.method)(_parse(spec, params), ctx)
+            result = await (last_of(begun, spec.result, ctx.say) if spec.streams else begun)
     except TimeoutError as error:
         raise TaskTimeout(f"{spec.name!r} took longer than {spec.timeout:g} s.") from error
+    finally:
+        ctx.close()
     return _checked(spec, result)
 
 

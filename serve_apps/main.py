@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -18,27 +18,23 @@ from ray.serve import Application
 from starlette.types import ASGIApp
 
 from actors import spawn
-from actors.tree import (
-    RayDirectory,
-    TreeConfig,
-    build_id,
-    catalog,
-    open_door,
-    postgres_url,
-    start_tree,
-    stop_tree,
-)
+from actors.directory import RayDirectory, open_door
+from actors.quarantine import QuarantineDesk
+from actors.setup import Network, TreeConfig, build_id, catalog, postgres_url
+from actors.tree import start_tree, stop_tree
 from cartrita import __version__
-from cartrita.clock import SystemClock, new_id
+from cartrita.clock import SystemClock, iso, new_id
 from cartrita.config.load import load_settings
 from cartrita.config.settings import Settings
 from cartrita.instance import make_private
 from cartrita.providers.probes import ProbeSet
 from cartrita.services import database_probes, identity
 from cartrita.storage.postgres.migrate import migrate
+from cartrita.storage.postgres.runtime import PostgresAudit, PostgresQuarantine
+from cartrita.storage.postgres.stories import PostgresStories
 from cartrita.telemetry import log
 from serve_apps.gateway.app import gateway
-from serve_apps.gateway.gate import Gate
+from serve_apps.gateway.gate import Audit, Gate
 
 APPLICATION = "cartrita"
 MAX_ONGOING = 4096
@@ -108,7 +104,8 @@ class Gateway:
             max_size=settings.postgres.pool_size,
             statement_cache_size=settings.postgres.statement_cache_size,
         ) as pool:
-            door = open_door(settings, directory, pool, f"gateway {new_id()}")
+            stories, network = PostgresStories(pool), Network(config)
+            door = open_door(config, directory, stories, f"gateway {new_id()}", network)
             who, keys = identity(settings, pool, clock)
             following = asyncio.create_task(door.follow())
             try:
@@ -121,6 +118,11 @@ class Gateway:
                     started_at=clock.now(),
                     version=__version__,
                     above=directory.snapshot,
+                    quarantine=QuarantineDesk(
+                        stories, PostgresQuarantine(pool), door.resubmit, clock
+                    ),
+                    command=directory.command,
+                    audit=_audit(PostgresAudit(pool)),
                     probes=ProbeSet(database_probes(settings)),
                     services_file=config.runtime_dir / "services.json",
                     metrics_dir=config.metrics_dir,
@@ -129,6 +131,14 @@ class Gateway:
             finally:
                 following.cancel()
                 door.close()
+
+
+def _audit(log_of: PostgresAudit) -> Audit:
+    async def rows(limit: int, before: int | None) -> list[dict[str, Any]]:
+        entries = await log_of.entries(limit, before)
+        return [{**asdict(entry), "at": iso(entry.at)} for entry in entries]
+
+    return rows
 
 
 def application(config: TreeConfig) -> Application:

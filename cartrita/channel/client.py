@@ -22,16 +22,40 @@ HEARTBEAT = 15.0
 """Seconds between pings; a peer that misses two is lost."""
 
 
+class Exchange:
+    """What one request hears before its reply.
+
+    The server sends at most `CREDIT` events that were not granted.
+
+    Args:
+        on_event: Called with each event, in order; it must not raise.
+    """
+
+    def __init__(self, on_event: Callable[[Any], None]) -> None:
+        self.on_event = on_event
+        self._channel: Channel | None = None
+        self._ident = 0
+
+    def begin(self, channel: "Channel", ident: int) -> None:
+        """Belong to a request that is being sent."""
+        self._channel, self._ident = channel, ident
+
+    def grant(self, amount: int) -> None:
+        """Tell the server that `amount` more events can be taken."""
+        if self._channel is not None:
+            self._channel.credit(self._ident, amount)
+
+
 class Channel(Link):
     """Many requests at once over one connection; make one with `connect`."""
 
-    def __init__(self, on_event: Callable[[int, Any], None] | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self._pending: dict[int, asyncio.Future[Any]] = {}
+        self._exchanges: dict[int, Exchange] = {}
         self._next = 0
         self._unanswered = 0
         self._window = asyncio.Semaphore(1)
-        self._on_event = on_event
         self._welcome: asyncio.Future[list[Any]] = self._loop.create_future()
         self._beat: asyncio.TimerHandle | None = None
         self.epoch = 0
@@ -52,8 +76,10 @@ class Channel(Link):
             if not self._welcome.done():
                 self._welcome.set_exception(error)
             self._settle(ident, None, error)
-        elif kind == Kind.EVENT and self._on_event:
-            self._on_event(ident, frame[2])
+        elif kind == Kind.EVENT:
+            exchange = self._exchanges.get(ident)
+            if exchange:
+                exchange.on_event(frame[2])
         elif kind == Kind.WELCOME and not self._welcome.done():
             self._welcome.set_result(frame)
         elif kind == Kind.PONG:
@@ -105,12 +131,17 @@ class Channel(Link):
         self._beat = self._loop.call_later(HEARTBEAT, self._ping)
 
     async def request(
-        self, method: str, payload: Any, timeout: float, trace: str | None = None
+        self,
+        method: str,
+        payload: Any,
+        timeout: float,
+        trace: str | None = None,
+        exchange: Exchange | None = None,
     ) -> Any:
         """Ask the server to do something and return its reply.
 
         Cancelling the caller sends a CANCEL frame. `timeout` is in seconds, travels with the
-        request as its deadline, and is awaited here.
+        request as its deadline, and is awaited here. Events go to `exchange`, if there is one.
 
         Raises:
             TaskTimeout: No reply came in time.
@@ -122,7 +153,7 @@ class Channel(Link):
         else:
             await self._window.acquire()
         try:
-            return await self._ask(method, payload, timeout, trace)
+            return await self._ask([method, payload, timeout, trace], exchange)
         finally:
             self._window.release()
 
@@ -137,16 +168,22 @@ class Channel(Link):
             raise TaskTimeout(f"{self.server!r} had no room for {method!r} in time.") from None
         return ends - self._loop.time()
 
-    async def _ask(self, method: str, payload: Any, timeout: float, trace: str | None) -> Any:
+    async def _ask(self, asked: list[Any], exchange: Exchange | None) -> Any:
+        method, payload, timeout, trace = asked
         self._next += 1
         ident, future = self._next, self._loop.create_future()
         self.send(Kind.REQUEST, ident, method, max(1, int(timeout * 1000)), trace, payload)
         self._pending[ident] = future
+        if exchange:
+            self._exchanges[ident] = exchange
+            exchange.begin(self, ident)
         timer = self._loop.call_later(timeout, self._expire, ident, method)
         try:
             return await future
         finally:
             timer.cancel()
+            if exchange:
+                del self._exchanges[ident]
             if self._pending.pop(ident, None) is not None:
                 self._cancel(ident)
 
@@ -162,7 +199,8 @@ class Channel(Link):
 
     def credit(self, ident: int, amount: int) -> None:
         """Tell the server that `amount` more events of a request can be taken."""
-        self.send(Kind.CREDIT, ident, amount)
+        if not self.closed.done() and ident in self._pending:
+            self.send(Kind.CREDIT, ident, amount)
 
 
 async def connect(
@@ -172,7 +210,6 @@ async def connect(
     peer: str,
     epoch: int = 0,
     tls: ssl.SSLContext | None = None,
-    on_event: Callable[[int, Any], None] | None = None,
 ) -> Channel:
     """Open a channel and finish its handshake.
 
@@ -187,15 +224,13 @@ async def connect(
         async with asyncio.timeout(CONNECT_TIMEOUT):
             channel: Channel
             if address.path:
-                _, channel = await loop.create_unix_connection(
-                    lambda: Channel(on_event), address.path
-                )
+                _, channel = await loop.create_unix_connection(Channel, address.path)
             else:
                 _, channel = await loop.create_connection(
-                    lambda: Channel(on_event), address.host, address.port, ssl=tls
+                    Channel, address.host, address.port, ssl=tls
                 )
     except (OSError, TimeoutError, ssl.SSLError) as error:
-        raise ChannelLost(f"Nobody answers at {str(address)!r}: {error}") from error
+        raise ChannelLost(f"Nobody answers at {str(address)!r}: {_why(error)}") from error
     try:
         await channel.hello(token, peer, epoch)
     except BaseException as error:
@@ -206,3 +241,8 @@ async def connect(
             raise ChannelLost(f"{str(address)!r} did not finish the handshake: {error}") from error
         raise
     return channel
+
+
+def _why(error: BaseException) -> str:
+    """Return what an error says, or its name where it says nothing."""
+    return str(error) or type(error).__name__

@@ -30,6 +30,9 @@ VERSION = 1
 MAX_FRAME = 10 * 1024 * 1024
 """Bytes, as in the older system."""
 
+CREDIT = 64
+"""Events of a request that its caller can take before it grants more."""
+
 _LENGTH = struct.Struct(">I")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cartrita.channel.address import Address
-from cartrita.channel.frames import VERSION, Kind
+from cartrita.channel.frames import CREDIT, VERSION, Kind
 from cartrita.channel.link import Link
 from cartrita.errors import (
     AuthenticationFailed,
@@ -22,6 +22,9 @@ from cartrita.errors import (
 HELLO_TIMEOUT = 5.0
 """Seconds a stranger has to say who it is."""
 
+MOST_CREDIT = 1 << 20
+"""A reader that grants more than this has miscounted."""
+
 
 @dataclass(slots=True)
 class Call:
@@ -32,6 +35,7 @@ class Call:
         timeout: Seconds the caller still waits.
         trace: The caller's W3C `traceparent`.
         peer: Who calls, as it introduced itself.
+        credit: How many more events the caller takes by `send`.
     """
 
     ident: int
@@ -39,10 +43,34 @@ class Call:
     trace: str | None
     peer: str
     _session: "Session"
+    credit: int = CREDIT
+    _granted: asyncio.Event | None = None
 
     def emit(self, payload: Any) -> None:
-        """Send an event in the course of this request."""
+        """Send an event in the course of this request, whether or not the caller has room."""
         self._session.send(Kind.EVENT, self.ident, payload)
+
+    async def send(self, payload: Any) -> None:
+        """Send an event once the caller can take it: a slow reader holds its writer back."""
+        while self.credit <= 0:
+            if self._granted is None:
+                self._granted = asyncio.Event()
+            self._granted.clear()
+            await self._granted.wait()
+        self.credit -= 1
+        self.emit(payload)
+
+    def granted(self, amount: int) -> None:
+        """Note that the caller can take `amount` more events.
+
+        Raises:
+            ValueError: That is no amount.
+        """
+        if not 0 < amount <= MOST_CREDIT or self.credit > MOST_CREDIT:
+            raise ValueError(f"{amount!r} is no credit")
+        self.credit += amount
+        if self._granted:
+            self._granted.set()
 
 
 class Service(Protocol):
@@ -59,7 +87,7 @@ class Session(Link):
         super().__init__()
         self._server = server
         self._peer = ""
-        self._running: dict[int, asyncio.Task[None]] = {}
+        self._running: dict[int, tuple[asyncio.Task[None], Call]] = {}
         self._hello_timer = self._loop.call_later(HELLO_TIMEOUT, self._no_hello)
 
     def _no_hello(self) -> None:
@@ -68,13 +96,16 @@ class Session(Link):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count this connection (asyncio calls this)."""
         super().connection_made(transport)
+        if self.closed.done():  # a handshake of TLS that outlived our patience
+            self.close()
+            return
         self._server.sessions.add(self)
 
     def lost(self, error: CartritaError) -> None:
         """Stop what this client asked for: nobody is there to hear it."""
         self._hello_timer.cancel()
         self._server.sessions.discard(self)
-        for task in self._running.values():
+        for task, _ in self._running.values():
             task.cancel()
 
     def receive(self, frame: list[Any]) -> None:
@@ -86,14 +117,21 @@ class Session(Link):
             self._begin(ident, frame)
         elif kind == Kind.CANCEL:
             self._cancel(ident)
+        elif kind == Kind.CREDIT:
+            self._grant(ident, frame[2])
         elif kind == Kind.PING:
             self.send(Kind.PONG, ident)
 
     def _cancel(self, ident: int) -> None:
-        task = self._running.get(ident)
-        if task:  # one that had not begun never runs, not even what forgets it
-            task.add_done_callback(lambda _: self._running.pop(ident, None))
-            task.cancel()
+        running = self._running.get(ident)
+        if running:  # one that had not begun never runs, not even what forgets it
+            running[0].add_done_callback(lambda _: self._running.pop(ident, None))
+            running[0].cancel()
+
+    def _grant(self, ident: int, amount: int) -> None:
+        running = self._running.get(ident)
+        if running:
+            running[1].granted(amount)
 
     def _greet(self, frame: list[Any]) -> None:
         if self._transport is None or self._transport.is_closing():
@@ -124,7 +162,8 @@ class Session(Link):
             self.send(Kind.FAILURE, ident, error.to_wire())
             return
         call = Call(ident, frame[3] / 1000, frame[4], self._peer, self)
-        self._running[ident] = self._loop.create_task(self._serve(frame[2], frame[5], call))
+        task = self._loop.create_task(self._serve(frame[2], frame[5], call))
+        self._running[ident] = (task, call)
 
     async def _serve(self, method: str, payload: Any, call: Call) -> None:
         try:
@@ -180,38 +219,44 @@ class ChannelServer:
         self.name, self.service, self.token = name, service, token
         self.epoch, self.least_epoch, self.window = epoch, least_epoch, window
         self.sessions: set[Session] = set()
-        self._server: asyncio.Server | None = None
-        self._path: Path | None = None
+        self._servers: list[asyncio.Server] = []
+        self._paths: list[Path] = []
 
     async def start(
         self, address: Address, tls: ssl.SSLContext | None = None, *, plain_tcp: bool = False
     ) -> Address:
         """Begin to listen and return where, with the port that was given for port 0.
 
+        May be called once for each address to listen at.
+
         Raises:
             ConfigurationInvalid: TCP without TLS was not allowed by a setting.
         """
         loop = asyncio.get_running_loop()
         if address.path:
-            self._path = Path(address.path)
-            with suppress(FileNotFoundError):
-                self._path.unlink()
-            self._server = await loop.create_unix_server(
+            _unlink(path := Path(address.path))
+            local = await loop.create_unix_server(
                 lambda: Session(self), address.path, start_serving=False
             )
-            self._path.chmod(0o600)  # before anybody can connect
-            await self._listen(self._server)
+            self._paths.append(path)
+            _protect(path)  # before anybody can connect
+            await self._listen(local)
             return address
         if tls is None and not plain_tcp:
             raise ConfigurationInvalid(
                 "A channel over TCP needs TLS; plain TCP is for networks you trust and must be "
                 "allowed by name."
             )
-        self._server = await loop.create_server(
-            lambda: Session(self), address.host, address.port, ssl=tls, start_serving=False
+        remote = await loop.create_server(
+            lambda: Session(self),
+            address.host,
+            address.port,
+            ssl=tls,
+            ssl_handshake_timeout=HELLO_TIMEOUT if tls else None,
+            start_serving=False,
         )
-        await self._listen(self._server)
-        port = self._server.sockets[0].getsockname()[1]
+        await self._listen(remote)
+        port = remote.sockets[0].getsockname()[1]
         return Address(host=address.host, port=port)
 
     async def _listen(self, server: asyncio.Server) -> None:
@@ -220,6 +265,7 @@ class ChannelServer:
         except BaseException:
             server.close()
             raise
+        self._servers.append(server)
 
     def report(self, method: str, error: Exception) -> None:
         """Tell the loop's exception handler about a defect in the service."""
@@ -229,10 +275,18 @@ class ChannelServer:
 
     async def stop(self) -> None:
         """Stop listening and close every connection."""
-        if self._server:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for session in list(self.sessions):
             session.close()
-        if self._path:
-            with suppress(FileNotFoundError):
-                self._path.unlink()
+        for path in self._paths:
+            _unlink(path)
+
+
+def _unlink(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        path.unlink()
+
+
+def _protect(path: Path) -> None:
+    path.chmod(0o600)

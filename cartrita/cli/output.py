@@ -22,6 +22,14 @@ COLORS = {
     TaskStatus.TIMEOUT: "red",
 }
 
+STATES = {
+    "up": "green",
+    "starting": "blue",
+    "draining": "yellow",
+    "quarantined": "bold magenta",
+    "down": "bold red",
+}
+"""How the states of actors and services are shown; one that is not here is bad news, too."""
 
 WIDE = 240
 """Columns where no terminal sets the width: what is piped into `grep` must not be cut."""
@@ -36,6 +44,16 @@ def console() -> Console:
 def print_json(value: Any) -> None:
     """Print a value as JSON."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_line(value: Any) -> None:
+    """Print a value as one line of JSON, for what comes bit by bit."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+def state_style(state: str) -> str:
+    """Return how a state is shown."""
+    return STATES.get(state, STATES["down"])
 
 
 def print_outcome(outcome: TaskOutcome, *, as_json: bool) -> None:

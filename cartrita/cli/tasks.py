@@ -5,8 +5,11 @@ from typing import Annotated
 import typer
 
 from cartrita.cli.connection import connect
+from cartrita.cli.exits import Exit
+from cartrita.cli.narration import Narration
 from cartrita.cli.options import options_of
-from cartrita.cli.output import AsJson, print_json, print_outcome
+from cartrita.cli.output import AsJson, print_json, print_line, print_outcome
+from cartrita.cli.run import INTERRUPTED
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -15,7 +18,7 @@ TaskId = Annotated[str, typer.Argument(help="As `cartrita run` prints it.")]
 
 @app.callback()
 def tasks() -> None:
-    """Look at tasks and cancel them."""
+    """Look at tasks, watch them and cancel them."""
 
 
 @app.command()
@@ -41,3 +44,32 @@ def cancel(ctx: typer.Context, task_id: TaskId, *, as_json: AsJson = False) -> N
         print_json({"taskId": task_id, "cancelled": cancelled})
     else:
         typer.echo(f"Task {task_id} {'is being cancelled' if cancelled else 'had ended already'}.")
+
+
+@app.command()
+def watch(
+    ctx: typer.Context,
+    task_id: TaskId,
+    *,
+    after: Annotated[
+        str | None, typer.Option(help="Begin behind this cursor, as --json shows it.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a line of JSON per event.")
+    ] = False,
+) -> None:
+    """Print what a task says as it says it, to its end.
+
+    Exits as `cartrita run` does: with 1 when the task did not complete.
+    """
+    narration = Narration()
+    try:
+        with connect(options_of(ctx)) as client:
+            for event in client.events(task_id, after):
+                narration.tell(event, show=not as_json)
+                if as_json:
+                    print_line(event.to_wire())
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    if narration.failed:
+        raise typer.Exit(Exit.FAILED)

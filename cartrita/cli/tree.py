@@ -8,9 +8,7 @@ from rich.tree import Tree
 
 from cartrita.cli.connection import connect
 from cartrita.cli.options import options_of
-from cartrita.cli.output import AsJson, console, print_json
-
-_COLORS = {"up": "green", "starting": "blue", "draining": "yellow"}
+from cartrita.cli.output import AsJson, console, print_json, state_style
 
 
 def tree(ctx: typer.Context, *, as_json: AsJson = False) -> None:
@@ -37,10 +35,10 @@ def drawn(found: dict[str, Any]) -> Tree:
 
 
 def _label(name: str, node: dict[str, Any]) -> Text:
-    text = Text(name, style="bold")
+    text = Text.assemble((name, "bold"))
     state = node.get("state")
     if state:
-        text.append(f" {state}", style=f"not bold {_COLORS.get(state, 'red')}")
+        text.append(f" {state}", style=state_style(state))
     facts = {
         "{} of {} running": (node.get("inFlight"), node.get("capacity")),
         "{} waiting": (node.get("queueDepth"),),
@@ -51,7 +49,7 @@ def _label(name: str, node: dict[str, Any]) -> Text:
         "{}": (", ".join(map(str, node.get("agents") or ())),),
     }
     told = [fact.format(*values) for fact, values in facts.items() if all(_told(v) for v in values)]
-    return text.append(f"  {' · '.join(told)}", style="not bold dim") if told else text
+    return text.append(f"  {' · '.join(told)}", style="dim") if told else text
 
 
 def _told(value: Any) -> bool:

@@ -3,13 +3,14 @@
 from cartrita.client.asynchronous import AsyncClient, AsyncTaskHandle
 from cartrita.client.blocking import Client, TaskHandle
 from cartrita.client.calls import TaskOptions
-from cartrita.client.models import Account, TaskOutcome, TaskType
+from cartrita.client.models import Account, TaskEvent, TaskOutcome, TaskType
 
 __all__ = [
     "Account",
     "AsyncClient",
     "AsyncTaskHandle",
     "Client",
+    "TaskEvent",
     "TaskHandle",
     "TaskOptions",
     "TaskOutcome",

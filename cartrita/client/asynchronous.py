@@ -1,6 +1,7 @@
 """The client for programs with an event loop."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Self, Unpack
 from uuid import UUID
@@ -8,11 +9,18 @@ from uuid import UUID
 import httpx
 
 from cartrita.client import calls, transport
-from cartrita.client.blocking import DEFAULT_TIMEOUT, DEFAULT_URL, RETRIES, login_of, sessions_of
+from cartrita.client.blocking import (
+    DEFAULT_TIMEOUT,
+    DEFAULT_URL,
+    PAGE,
+    RETRIES,
+    login_of,
+    sessions_of,
+)
 from cartrita.client.calls import Parameters, TaskOptions
 from cartrita.client.conversation import Conversation
 from cartrita.client.exchange import Exchange
-from cartrita.client.models import Account, TaskOutcome, TaskType
+from cartrita.client.models import Account, TaskEvent, TaskOutcome, TaskType
 from cartrita.client.sessions import Sessions
 from cartrita.client.steps import Alone, Call, Flow, Lost, Pause, Reply, T
 from cartrita.protocol.task import TaskStatus
@@ -93,6 +101,53 @@ class AsyncClient:
         """Cancel a task; False when it had ended already."""
         return await self._play(self._talk.cancel(task_id))
 
+    async def events(
+        self, task_id: str | UUID, after: str | None = None
+    ) -> AsyncIterator[TaskEvent]:
+        """Yield what a task says, as it comes, to its end; as `Client.events` does."""
+        listener = self._talk.listener(task_id, after)
+        while not listener.ended:
+            source: httpx.Response = (await self._play(self._talk.listen(listener))).source
+            lost = transport.ENDED
+            try:
+                async for chunk in source.aiter_bytes():
+                    for event in listener.feed(chunk):
+                        yield event
+            except httpx.RequestError as error:
+                lost = transport.lost(error, self.base_url)
+            finally:
+                await source.aclose()
+            if not listener.ended:
+                await self._play(self._talk.resume(listener, lost))
+
+    async def quarantined(
+        self, limit: int = PAGE, before: str | UUID | None = None
+    ) -> list[dict[str, Any]]:
+        """Return quarantined tasks, newest first, older than `before`."""
+        return await self._play(self._talk.quarantined(limit, before))
+
+    async def inspect(self, task_id: str | UUID) -> dict[str, Any]:
+        """Return all that is known of a quarantined task; raises as `Client.inspect` does."""
+        return await self._play(self._talk.inspect(task_id))
+
+    async def retry(
+        self, task_id: str | UUID, parameters: Parameters | None = None
+    ) -> "AsyncTaskHandle":
+        """Run a quarantined task as a new one; as `Client.retry` does."""
+        return AsyncTaskHandle(self, await self._play(self._talk.retry(task_id, parameters)))
+
+    async def discard(self, task_id: str | UUID) -> bool:
+        """Give a quarantined task up for good; False when that was decided already."""
+        return await self._play(self._talk.discard(task_id))
+
+    async def command(self, command: str, target: str, /, **arguments: Any) -> dict[str, Any]:
+        """Have the tree carry out a command; as `Client.command` does."""
+        return await self._play(self._talk.command(command, target, arguments))
+
+    async def audit(self, limit: int = PAGE, before: int | None = None) -> list[dict[str, Any]]:
+        """Return what was commanded, newest first, older than the entry `before`."""
+        return await self._play(self._talk.audit(limit, before))
+
     async def catalog(self) -> list[TaskType]:
         """Return every task type."""
         return await self._play(self._talk.catalog())
@@ -140,7 +195,12 @@ class AsyncClient:
 
     async def _send(self, call: Call) -> Reply | Lost:
         try:
-            return transport.reply(await self._http.request(**transport.request(call)))
+            request = self._http.build_request(**transport.request(call))
+            response = await self._http.send(request, stream=call.streamed)
+            if transport.streams(call, response):
+                return transport.stream(response)
+            await response.aread()
+            return transport.reply(response)
         except httpx.RequestError as error:
             return transport.lost(error, self.base_url)
 
@@ -154,6 +214,10 @@ class AsyncTaskHandle:
     async def wait(self, timeout: float | None = None) -> TaskOutcome:
         """Wait for its end; raises `StillRunning` when that is not within `timeout` seconds."""
         return await self._client.wait(self.task_id, timeout)
+
+    def events(self, after: str | None = None) -> AsyncIterator[TaskEvent]:
+        """Yield what it says, as it comes, to its end; raises as `Client.events` does."""
+        return self._client.events(self.task_id, after)
 
     async def status(self) -> TaskStatus:
         """Return where it stands."""

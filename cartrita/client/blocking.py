@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self, Unpack
 from uuid import UUID
@@ -12,13 +13,14 @@ from cartrita.client import calls, transport
 from cartrita.client.calls import Parameters, TaskOptions
 from cartrita.client.conversation import Conversation
 from cartrita.client.exchange import Exchange, Login
-from cartrita.client.models import Account, Session, TaskOutcome, TaskType
+from cartrita.client.models import Account, Session, TaskEvent, TaskOutcome, TaskType
 from cartrita.client.sessions import MemorySessions, Sessions
 from cartrita.client.steps import Alone, Call, Flow, Lost, Pause, Reply, T
 from cartrita.protocol.task import TaskStatus
 
 DEFAULT_URL = "http://127.0.0.1:8002"
 DEFAULT_TIMEOUT = 300.0
+PAGE = 50
 RETRIES = 8
 """Failures in a row that are repeated: with the pauses between them, up to 16 seconds."""
 
@@ -130,6 +132,84 @@ class Client:
         """Cancel a task; False when it had ended already."""
         return self._play(self._talk.cancel(task_id))
 
+    def events(self, task_id: str | UUID, after: str | None = None) -> Iterator[TaskEvent]:
+        """Yield what a task says, as it comes, to its end; lost connections are taken up again.
+
+        Args:
+            task_id: The task.
+            after: The cursor of the last event that the caller knows; none begins at acceptance.
+
+        Raises:
+            NotFound: There is no such task, or it is somebody else's.
+            ChannelLost: The connection breaks again and again.
+        """
+        listener = self._talk.listener(task_id, after)
+        while not listener.ended:
+            source: httpx.Response = self._play(self._talk.listen(listener)).source
+            lost = transport.ENDED
+            try:
+                for chunk in source.iter_bytes():
+                    yield from listener.feed(chunk)
+            except httpx.RequestError as error:
+                lost = transport.lost(error, self.base_url)
+            finally:
+                source.close()
+            if not listener.ended:
+                self._play(self._talk.resume(listener, lost))
+
+    def quarantined(
+        self, limit: int = PAGE, before: str | UUID | None = None
+    ) -> list[dict[str, Any]]:
+        """Return tasks that wait for a decision: they kill whatever runs them.
+
+        Administrators see everybody's; newest first, older than the task `before`.
+        """
+        return self._play(self._talk.quarantined(limit, before))
+
+    def inspect(self, task_id: str | UUID) -> dict[str, Any]:
+        """Return all that is known of a quarantined task.
+
+        Raises:
+            NotFound: It is not quarantined, or somebody else's.
+        """
+        return self._play(self._talk.inspect(task_id))
+
+    def retry(self, task_id: str | UUID, parameters: Parameters | None = None) -> "TaskHandle":
+        """Run a quarantined task as a new one, perhaps with other parameters.
+
+        Raises:
+            NotFound: It is not quarantined, or somebody else's.
+            CartritaError: It was retried or discarded before, or is not accepted.
+        """
+        return TaskHandle(self, self._play(self._talk.retry(task_id, parameters)))
+
+    def discard(self, task_id: str | UUID) -> bool:
+        """Give a quarantined task up for good; False when that was decided already."""
+        return self._play(self._talk.discard(task_id))
+
+    def command(self, command: str, target: str, /, **arguments: Any) -> dict[str, Any]:
+        """Have the tree carry out a command; for administrators.
+
+        Args:
+            command: `SHUTDOWN`, `RESTART`, `SCALE_UP`, `SCALE_DOWN`, `HEALTH_CHECK`,
+                `CONFIG_UPDATE` or `EMERGENCY_STOP`.
+            target: `tree`, a team, a shard (`intelligence/0`), `agent:NAME`, or a host.
+            arguments: Under their names on the wire, such as `by=2` or `messageQueueSize=500`.
+
+        Returns:
+            `results` tells of each part its `id` and whether it is `ok`.
+
+        Raises:
+            AuthorizationFailed: The account is no administrator's.
+            NotFound: There is no such target.
+            InvalidParameters: The command does not take these arguments.
+        """
+        return self._play(self._talk.command(command, target, arguments))
+
+    def audit(self, limit: int = PAGE, before: int | None = None) -> list[dict[str, Any]]:
+        """Return what was commanded, newest first, older than the entry `before`."""
+        return self._play(self._talk.audit(limit, before))
+
     def catalog(self) -> list[TaskType]:
         """Return every task type."""
         return self._play(self._talk.catalog())
@@ -186,7 +266,12 @@ class Client:
 
     def _send(self, call: Call) -> Reply | Lost:
         try:
-            return transport.reply(self._http.request(**transport.request(call)))
+            request = self._http.build_request(**transport.request(call))
+            response = self._http.send(request, stream=call.streamed)
+            if transport.streams(call, response):
+                return transport.stream(response)
+            response.read()
+            return transport.reply(response)
         except httpx.RequestError as error:
             return transport.lost(error, self.base_url)
 
@@ -200,6 +285,10 @@ class TaskHandle:
     def wait(self, timeout: float | None = None) -> TaskOutcome:
         """Wait for its end; raises `StillRunning` when that is not within `timeout` seconds."""
         return self._client.wait(self.task_id, timeout)
+
+    def events(self, after: str | None = None) -> Iterator[TaskEvent]:
+        """Yield what it says, as it comes, to its end; raises as `Client.events` does."""
+        return self._client.events(self.task_id, after)
 
     def status(self) -> TaskStatus:
         """Return where it stands."""

@@ -25,6 +25,14 @@ SILENCE = 60.0
 ANSWER = 10.0
 """Seconds a server may take to answer what needs no waiting."""
 
+QUIET = 45.0
+"""Seconds a stream may be silent, in which the server would have sent three comments."""
+
+COMMAND = 120.0
+"""Seconds a command may take beside the grace that it gives."""
+
+_QUARANTINE = "/v3/quarantine"
+
 Parameters = Mapping[str, Any] | WireModel
 
 
@@ -132,14 +140,59 @@ def look(task_id: str | UUID, wait: float = 0.0) -> Call:
     return replace(_task("GET", task_id), query=query, timeout=seconds + ANSWER)
 
 
+def listening(task_id: str | UUID, after: str | None) -> Call:
+    """Open the stream of a task's events behind a cursor."""
+    headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
+    call = _task("GET", task_id, end="/events")
+    return replace(call, headers=headers, timeout=QUIET, streamed=True)
+
+
 def cancellation(task_id: str | UUID) -> Call:
     """Cancel a task."""
     return _task("DELETE", task_id)
 
 
-def _task(method: str, task_id: str | UUID) -> Call:
+def quarantined(limit: int, before: str | UUID | None) -> Call:
+    """List quarantined tasks."""
+    query = {"limit": str(limit)} | ({"before": str(before)} if before else {})
+    return Call("GET", _QUARANTINE, query=query)
+
+
+def inspection(task_id: str | UUID) -> Call:
+    """Look at a quarantined task."""
+    return _task("GET", task_id, _QUARANTINE)
+
+
+def retrial(task_id: str | UUID, parameters: Parameters | None) -> Call:
+    """Try a quarantined task again. A repeat would be told that this was done already."""
+    call = replace(_task("POST", task_id, _QUARANTINE, "/retry"), repeatable=False)
+    if parameters is None:
+        return call
+    return replace(call, body=_json({"parameters": _plain(parameters)}))
+
+
+def discarding(task_id: str | UUID) -> Call:
+    """Give a quarantined task up."""
+    return _task("DELETE", task_id, _QUARANTINE)
+
+
+def order(command: str, target: str, arguments: Mapping[str, Any]) -> Call:
+    """Give a command. A repeat of one that adds something would add it twice."""
+    body = _json({"command": command, "target": target, "arguments": dict(arguments)})
+    grace = arguments.get("grace")
+    patience = COMMAND + (grace if isinstance(grace, int | float) else 0)
+    return Call("POST", "/v3/admin/commands", body, timeout=patience, repeatable=False)
+
+
+def record(limit: int, before: int | None) -> Call:
+    """Read what was commanded."""
+    query = {"limit": str(limit)} | ({"before": str(before)} if before is not None else {})
+    return Call("GET", "/v3/admin/audit", query=query)
+
+
+def _task(method: str, task_id: str | UUID, folder: str = "/v3/tasks", end: str = "") -> Call:
     try:
-        return Call(method, f"/v3/tasks/{UUID(str(task_id))}")
+        return Call(method, f"{folder}/{UUID(str(task_id))}{end}")
     except ValueError:
         wrong = [("taskId", "is not a UUID")]
         raise InvalidParameters(f"{task_id!r} is no task id: it is a UUID.", None, wrong) from None

@@ -1,17 +1,29 @@
 """What is said to the API, and in which order."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
 from cartrita.client import calls
-from cartrita.client.calls import Submission
+from cartrita.client.calls import Parameters, Submission
 from cartrita.client.exchange import Exchange, Login
-from cartrita.client.models import Account, Cancelled, Catalogue, TaskOutcome, TaskType
+from cartrita.client.listening import Listener
+from cartrita.client.models import (
+    Account,
+    Cancelled,
+    Catalogue,
+    Discarded,
+    Retried,
+    TaskOutcome,
+    TaskType,
+)
 from cartrita.client.patience import Patience
-from cartrita.client.problems import checked, plain, read, read_object
-from cartrita.client.steps import Call, Flow, Pause, Reply
+from cartrita.client.problems import checked, plain, read, read_object, read_rows
+from cartrita.client.steps import Call, Flow, Lost, Pause, Reply
 from cartrita.errors import CartritaError, ChannelLost, ErrorCode, NotFound, StillRunning
+
+_NOTHING_MORE = 204
 
 
 class Conversation:
@@ -78,6 +90,61 @@ class Conversation:
         """Cancel a task."""
         reply = yield from self._exchange.ask(calls.cancellation(task_id))
         return read(Cancelled, reply).cancelled
+
+    def listener(self, task_id: str | UUID, after: str | None) -> Listener:
+        """Return a reader of a task's events, who waits for as long as the task runs."""
+        return Listener(task_id, after, self._exchange.patience(math.inf))
+
+    def listen(self, listener: Listener) -> Flow[Reply]:
+        """Open a stream of events; one that is empty tells that the task's end is known."""
+        reply = yield from self._exchange.ask(listener.call(), listener.patience)
+        listener.ended = reply.status == _NOTHING_MORE
+        return reply
+
+    def resume(self, listener: Listener, lost: Lost) -> Flow[None]:
+        """Wait before a stream that broke is opened again.
+
+        Raises:
+            ChannelLost: It broke too often without saying anything.
+        """
+        yield listener.patience.after(ChannelLost(lost.why), repeatable=True)
+
+    # --- quarantine
+
+    def quarantined(self, limit: int, before: str | UUID | None) -> Flow[list[dict[str, Any]]]:
+        """List quarantined tasks."""
+        reply = yield from self._exchange.ask(calls.quarantined(limit, before))
+        return read_rows("tasks", reply)
+
+    def inspect(self, task_id: str | UUID) -> Flow[dict[str, Any]]:
+        """Look at a quarantined task."""
+        reply = yield from self._exchange.ask(calls.inspection(task_id))
+        return read_object(reply)
+
+    def retry(self, task_id: str | UUID, parameters: Parameters | None) -> Flow[str]:
+        """Try a quarantined task again."""
+        reply = yield from self._exchange.ask(calls.retrial(task_id, parameters))
+        return read(Retried, reply).task_id
+
+    def discard(self, task_id: str | UUID) -> Flow[bool]:
+        """Give a quarantined task up."""
+        reply = yield from self._exchange.ask(calls.discarding(task_id))
+        return read(Discarded, reply).discarded
+
+    # --- operators
+
+    def command(
+        self, command: str, target: str, arguments: Mapping[str, Any]
+    ) -> Flow[dict[str, Any]]:
+        """Give a command."""
+        call = calls.order(command, target, arguments)
+        reply = yield from self._exchange.ask(call, self._exchange.patience(call.timeout))
+        return read_object(reply)
+
+    def audit(self, limit: int, before: int | None) -> Flow[list[dict[str, Any]]]:
+        """Read what was commanded."""
+        reply = yield from self._exchange.ask(calls.record(limit, before))
+        return read_rows("entries", reply)
 
     # --- the system
 

@@ -3,6 +3,7 @@
 The answers of a newer server may say more: what is unknown here is passed over.
 """
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import ConfigDict, Field
@@ -13,6 +14,7 @@ from cartrita.protocol.task import TaskMetrics, TaskResponse, TaskStatus
 from cartrita.protocol.wire import WireModel
 
 _LENIENT = ConfigDict(extra="ignore")
+_ENDS = {status.lower() for status in TaskStatus if status.terminal}
 
 
 class OutcomeMetrics(TaskMetrics):
@@ -46,6 +48,32 @@ class TaskOutcome(TaskResponse):
         )
 
 
+class TaskEvent(WireModel):
+    """One line of a task's log.
+
+    Attributes:
+        cursor: Its place: later events of the task have greater ones.
+        attempt: Which of its attempts said it; a `reset` takes back what earlier ones said.
+        type: `accepted`, `queued`, `started`, `progress`, `token`, `tool`, `approval`, `retry`,
+            `reset`, or how it ended: `completed`, `failed`, `cancelled`, `timeout`.
+        data: Of a token its `text`, of an end the task's response.
+    """
+
+    model_config = _LENIENT
+
+    cursor: str = Field(min_length=1)
+    task_id: str
+    attempt: int | None = None
+    type: str
+    at: datetime
+    data: Any = None
+
+    @property
+    def ends(self) -> bool:
+        """Whether it is the last one."""
+        return self.type in _ENDS
+
+
 class TaskType(WireModel):
     """A task type in the catalogue: what it takes, gives and costs."""
 
@@ -60,6 +88,8 @@ class TaskType(WireModel):
     max_tokens: int
     timeout_ms: int
     idempotent: bool
+    streams: bool = False
+    takes_stream: bool = False
     aliases: tuple[str, ...] = ()
     example: dict[str, Any] = Field(default_factory=dict)
     parameters: dict[str, Any] = Field(default_factory=dict, description="JSON Schema.")
@@ -98,6 +128,22 @@ class OpenedSession(Session):
     """A session as the server opens it."""
 
     user: Account
+
+
+class Discarded(WireModel):
+    """Whether a quarantined task was given up; it was not when that was decided already."""
+
+    model_config = _LENIENT
+
+    discarded: bool
+
+
+class Retried(WireModel):
+    """The task that tries a quarantined one again."""
+
+    model_config = _LENIENT
+
+    task_id: str
 
 
 class Cancelled(WireModel):

@@ -141,5 +141,17 @@ def read_object(reply: Reply) -> dict[str, Any]:
     return body
 
 
+def read_rows(name: str, reply: Reply) -> list[dict[str, Any]]:
+    """Read the list that an answer's body holds under a name.
+
+    Raises:
+        InternalFailure: It holds none.
+    """
+    rows = plain(reply).get(name)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise _stranger(f"list of {name}")
+    return rows
+
+
 def _stranger(expected: str) -> InternalFailure:
     return InternalFailure(f"The answer is no {expected}: check that the address is Cartrita's.")

@@ -6,7 +6,7 @@ blocking and the asynchronous client share every decision and differ in how they
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -19,6 +19,7 @@ class Call:
         timeout: Seconds the server may be silent.
         private: Whether it needs a token.
         repeatable: Whether sending it twice does what sending it once does.
+        streamed: Whether the body of a success is read as it comes.
     """
 
     method: str
@@ -29,6 +30,7 @@ class Call:
     timeout: float = 30.0
     private: bool = True
     repeatable: bool = True
+    streamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,16 @@ class Alone:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the server answered; header names are in lower case."""
+    """What the server answered; header names are in lower case.
+
+    Attributes:
+        source: What the body of a streamed call is read from, by the client that sent it.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    source: Any = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from cartrita.errors import ConfigurationInvalid
 CONNECT = 5.0
 """Seconds to connect."""
 
+ENDED = Lost("The stream ended before its task.", sent=True)
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
 
@@ -67,6 +68,17 @@ def reply(response: httpx.Response) -> Reply:
     """Return an answer without httpx."""
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Reply(response.status_code, headers, response.content)
+
+
+def streams(call: Call, response: httpx.Response) -> bool:
+    """Tell whether an answer's body is to be read as it comes; refusals are read at once."""
+    return call.streamed and response.is_success
+
+
+def stream(response: httpx.Response) -> Reply:
+    """Return an answer whose body is still to come, without httpx but for its source."""
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Reply(response.status_code, headers, b"", response)
 
 
 def lost(error: httpx.RequestError, base_url: str) -> Lost:

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from cartrita.config.kinds import Aliases, Section
+from cartrita.config.sections import RaysOwn
 from cartrita.config.settings import Settings
 
 PREFIX = "CARTRITA_"
@@ -32,6 +33,7 @@ class Setting:
     Attributes:
         path: Its section and field.
         aliases: The seed's names in the environment.
+        shared: Names of Ray's own; unlike aliases, they stay in the environment of children.
         secret: Whether its value must never be shown; such a one may come from a file.
         default: In Python; None where it is unset.
         accepts: Which values, in words.
@@ -39,6 +41,7 @@ class Setting:
 
     path: tuple[str, ...]
     aliases: tuple[str, ...]
+    shared: tuple[str, ...]
     secret: bool
     default: Any
     accepts: str
@@ -81,10 +84,11 @@ def _walk(
 
 
 def _leaf(path: tuple[str, ...], field: FieldInfo, shape: dict[str, Any]) -> Setting:
-    aliases = tuple(n for item in field.metadata if isinstance(item, Aliases) for n in item.names)
+    named = [item for item in field.metadata if isinstance(item, Aliases)]
     return Setting(
         path=path,
-        aliases=aliases,
+        aliases=tuple(n for item in named if not isinstance(item, RaysOwn) for n in item.names),
+        shared=tuple(n for item in named if isinstance(item, RaysOwn) for n in item.names),
         secret=shape.get("format") == "password",
         default=field.default,
         accepts=_words(shape),

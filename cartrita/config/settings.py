@@ -9,12 +9,14 @@ from cartrita.config.kinds import Location, Section
 from cartrita.config.sections import (
     Admin,
     Auth,
+    Channel,
     Limits,
     Models,
     Postgres,
     Ray,
     Redis,
     Server,
+    Supervision,
     Telemetry,
 )
 
@@ -39,11 +41,13 @@ class Settings(Section):
     )
     server: Server = Server()
     ray: Ray = Ray()
+    channel: Channel = Channel()
     postgres: Postgres = Postgres()
     redis: Redis = Redis()
     admin: Admin = Admin()
     auth: Auth = Auth()
     limits: Limits = Limits()
+    supervision: Supervision = Supervision()
     models: Models = Models()
     telemetry: Telemetry = Telemetry()
 

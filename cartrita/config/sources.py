@@ -52,7 +52,7 @@ def _first(setting: Setting, variables: Mapping[str, str], place: str, cwd: Path
     for name in setting.file_variables:
         if path := variables.get(name):
             return Found(_secret(cwd / path, f"{place} {name}"), f"{path} ({place} {name})")
-    for name in setting.aliases:
+    for name in (*setting.aliases, *setting.shared):
         if text := variables.get(name):
             return Found(text, f"{place} {name}")
     return None

@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 from cartrita.context import Context
 from cartrita.declare import Params, TaskSpec
@@ -27,15 +28,21 @@ class Policy(Protocol):
         """Do this policy's part around `proceed(job)`."""
 
 
+@runtime_checkable
+class Selective(Protocol):
+    """A policy that does nothing for some task types."""
+
+    def concerns(self, spec: TaskSpec) -> bool:
+        """Tell whether it could make a difference for a task type."""
+
+
+def concerning(spec: TaskSpec, policies: Sequence[Policy]) -> list[Policy]:
+    """Leave out the policies that make no difference for a task type: a layer costs time."""
+    return [p for p in policies if not isinstance(p, Selective) or p.concerns(spec)]
+
+
 def chain(policies: Sequence[Policy], work: Proceed) -> Proceed:
     """Fold policies around `work`; the first is the outermost."""
     for policy in reversed(policies):
-        work = _around(policy, work)
+        work = partial(policy, proceed=work)
     return work
-
-
-def _around(policy: Policy, inner: Proceed) -> Proceed:
-    async def proceed(job: Job) -> Any:
-        return await policy(job, inner)
-
-    return proceed

@@ -4,6 +4,7 @@ import asyncio
 import random
 from typing import Any
 
+from cartrita.declare import TaskSpec
 from cartrita.errors import NetworkFailed, TaskTimeout
 from cartrita.policy.chain import Job, Proceed
 
@@ -13,10 +14,18 @@ LONGEST_DELAY = 5.0
 
 
 class Retry:
-    """Repeats idempotent work that failed on the network: 0.2, 0.4 s apart, ± 50 %."""
+    """Repeats idempotent work that failed on the network: 0.2, 0.4 s apart, ± 50 %.
+
+    Not once it has said something or called another agent: readers would hear it twice, and a
+    sub-task that failed has been tried again already.
+    """
 
     def __init__(self, randomness: random.Random, first_delay: float = FIRST_DELAY) -> None:
         self._random, self._first = randomness, first_delay
+
+    def concerns(self, spec: TaskSpec) -> bool:
+        """Only idempotent work is repeated."""
+        return spec.idempotent
 
     async def __call__(self, job: Job, proceed: Proceed) -> Any:
         """Run the rest, up to `TRIES` times."""
@@ -26,7 +35,7 @@ class Retry:
             except NetworkFailed as error:
                 delay = error.retry_after or self._delay(attempt)
                 last = attempt + 1 == TRIES or not job.spec.idempotent
-                if last or job.context.remaining() < delay:
+                if last or job.context.used or job.context.remaining() < delay:
                     raise
             job.context.measure("retries", attempt + 1)
             await asyncio.sleep(delay)

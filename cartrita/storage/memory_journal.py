@@ -22,9 +22,11 @@ class JournalTables:
     epochs: dict[str, int] = field(default_factory=dict)
     keys: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
 
-    async def story(self, task_id: str) -> list[Event]:
-        """Return every event of a task in order."""
-        return sorted(self.stories.get(task_id, []), key=lambda event: event.step)
+    async def story(self, task_id: str, after: int = -1) -> list[Event]:
+        """Return the events of a task in order, but for those told wholly before a step."""
+        events = sorted(self.stories.get(task_id, []), key=lambda event: event.step)
+        first = max((event.step for event in events if event.step <= after), default=0)
+        return [event for event in events if event.step >= first]
 
 
 class InMemoryJournal:

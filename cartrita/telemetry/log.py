@@ -26,12 +26,19 @@ def configure(level: str = "info", style: Format = "auto") -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[level.upper()]
-        ),
+        wrapper_class=_from(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _from(level: str) -> Any:
+    return structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()])
+
+
+def set_level(level: str) -> None:
+    """Change from which level on this process logs."""
+    structlog.configure(wrapper_class=_from(level))
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:

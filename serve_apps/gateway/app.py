@@ -8,10 +8,19 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_apps.asgi.guard import Guard
-from serve_apps.gateway import accounts, docs, system, tasks
+from serve_apps.gateway import accounts, admin, docs, events, quarantine, system, tasks
 from serve_apps.gateway.gate import Desk, Gate
 
 Opener = Callable[[], AbstractAsyncContextManager[Gate]]
+
+ROUTES: list[BaseRoute] = [
+    *tasks.ROUTES,
+    *events.ROUTES,
+    *quarantine.ROUTES,
+    *accounts.ROUTES,
+    *system.ROUTES,
+    *admin.ROUTES,
+]
 
 READABLE = ["Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"]
 """Answers' headers that pages of other origins may read."""
@@ -58,9 +67,7 @@ def gateway(
         cors: Origins whose pages may call.
         show_docs: Whether `/docs`, `/redoc` and `/openapi.json` answer.
     """
-    routes: list[BaseRoute] = [*tasks.ROUTES, *accounts.ROUTES, *system.ROUTES]
-    if show_docs:
-        routes += docs.ROUTES
+    routes = [*ROUTES, *docs.ROUTES] if show_docs else ROUTES
     app: ASGIApp = Guard(Gateway(opener, routes), max_body, body_timeout)
     if cors:  # outside of the guard: pages may read why they were refused
         app = CORSMiddleware(

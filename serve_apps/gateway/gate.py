@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from cartrita.auth.claims import Claims
 from cartrita.auth.identity import Identity
 from cartrita.catalog import Catalog
 from cartrita.clock import Clock
+from cartrita.errors import AuthorizationFailed
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest
 from cartrita.providers.ports import ProbeReport, Probes
@@ -46,8 +47,58 @@ class Tasks(Protocol):
     async def cancel(self, task_id: str, who: Principal) -> bool:
         """Cancel a task; False when it had ended already."""
 
+    def events(
+        self, task_id: str, who: Principal, after: str | None = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield a task's events behind a cursor, as they come, to its end.
+
+        Raises:
+            NotFound: There is no such task, or it is somebody else's; before the first event.
+        """
+
     async def supervisors(self) -> list[dict[str, Any]]:
         """Return every shard's own account of itself."""
+
+
+class Quarantine(Protocol):
+    """Tasks that were given up because they kill whatever runs them.
+
+    Owners see theirs, administrators all; to others they are not found.
+    """
+
+    async def list(self, who: Principal, limit: int, before: str | None) -> list[dict[str, Any]]:
+        """Return tasks that wait for a decision, newest first, older than the task `before`."""
+
+    async def inspect(self, task_id: str, who: Principal) -> dict[str, Any]:
+        """Return all that is known of a task."""
+
+    async def retry(
+        self, task_id: str, who: Principal, parameters: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Run it as a new task, perhaps with other parameters; return that one's id and status."""
+
+    async def discard(self, task_id: str, who: Principal) -> bool:
+        """Give it up for good; False when that was decided already."""
+
+
+class Commands(Protocol):
+    """Has the orchestrator carry out a command, and keep a record of it."""
+
+    async def __call__(
+        self, command: str, target: str, arguments: dict[str, Any], who: Principal
+    ) -> dict[str, Any]:
+        """Return `command`, `target` and `results`: of each part its `id` and whether it is `ok`.
+
+        Raises:
+            CartritaError: It was not carried out; the class says why.
+        """
+
+
+class Audit(Protocol):
+    """Reads the record of commands."""
+
+    async def __call__(self, limit: int, before: int | None) -> list[dict[str, Any]]:
+        """Return entries, newest first, older than the entry `before`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +107,8 @@ class Gate:
 
     Attributes:
         above: Asks the orchestrator for the tree from above.
+        command: Carries out an operator's command.
+        audit: Reads what operators commanded.
         services_file: Where the owner of an embedded instance keeps its services' states.
         metrics_dir: What this node's processes share.
     """
@@ -68,6 +121,9 @@ class Gate:
     started_at: float
     version: str
     above: Callable[[], Awaitable[dict[str, Any]]]
+    quarantine: Quarantine
+    command: Commands
+    audit: Audit
     probes: Probes
     services_file: Path
     metrics_dir: Path | None
@@ -121,3 +177,15 @@ async def claims_of(request: Request) -> Claims:
 async def principal_of(request: Request) -> Principal:
     """Return who asks."""
     return (await claims_of(request)).principal()
+
+
+async def admin_of(request: Request) -> Principal:
+    """Return who asks, who must be an administrator.
+
+    Raises:
+        AuthorizationFailed: It is somebody else.
+    """
+    who = await principal_of(request)
+    if not who.admin:
+        raise AuthorizationFailed("Only administrators may do this: sign in as one.")
+    return who

@@ -11,7 +11,7 @@ from cartrita.journal import EventKind, TaskRecord, Verdict, fold
 from cartrita.protocol.task import TaskStatus
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
 from cartrita.storage.postgres import journal as module
-from cartrita.storage.postgres.journal import PostgresStories
+from cartrita.storage.postgres.stories import PostgresStories
 from tests.support.journals import Durable, admitted, left
 from tests.support.records import ADA, EVE, end, record, response, retried, started
 

@@ -4,9 +4,12 @@ import asyncio
 
 import pytest
 
+from cartrita.clock import new_id
 from cartrita.errors import StaleEpoch
+from cartrita.journal import Event, EventKind, fold
 from cartrita.protocol.task import TaskStatus
 from cartrita.storage.postgres import journal as module
+from cartrita.storage.postgres.journal import read_event
 from tests.support.journals import Durable, admitted, caught_up, tasks_and_fold
 from tests.support.processes import eventually
 from tests.support.records import end, record, retried, started
@@ -14,9 +17,11 @@ from tests.support.records import end, record, retried, started
 
 def lived(number):
     """Return a task and its later life, of every kind there is."""
-    task = record(str(number))
+    kin = {"parent": new_id(), "depth": 1} if number % 3 else {"retry_of": new_id()}
+    task = record(str(number), **(kin if number % 2 else {}))
     metrics = {"metrics": {"costUsd": number / 7e7, "tokensUsed": number}}
     failed = end(task, TaskStatus.FAILED, errorCode="AGENT_ERROR", **metrics)
+    killer = end(task, TaskStatus.FAILED, errorCode="AGENT_ERROR", reason="QUARANTINED")
     lives = [
         [],
         [started(task)],
@@ -24,8 +29,33 @@ def lived(number):
         [end(task, **metrics)],
         [started(task), end(task, TaskStatus.TIMEOUT, errorCode="TASK_TIMEOUT")],
         [started(task), retried(task), started(task, 2), failed],
+        [started(task), said(task), retried(task), killer],
     ]
     return task, lives[number % len(lives)]
+
+
+def said(task):
+    """Return words of a task's first attempt."""
+    step = (1 << 32) | 3
+    return Event(task.task_id, step, EventKind.STREAM, [[step, "token", 0.0, "hi"]])
+
+
+async def kin_and_reasons(sql):
+    """Return why each task in the table ended and whose kin it is, and the same as a fold."""
+    table = {
+        str(row["id"]): (row["reason"], row["parent"], row["retry_of"])
+        for row in await sql.fetch(
+            "SELECT id, reason, parent::text AS parent, retry_of::text AS retry_of FROM tasks"
+        )
+    }
+    stories = {}
+    for row in await sql.fetch("SELECT *, task_id::text AS id FROM task_events ORDER BY step"):
+        stories.setdefault(row["id"], []).append(read_event(row))
+    folded = {}
+    for task_id, state in ((key, fold(story)) for key, story in stories.items()):
+        reason = (state.response or {}).get("reason")
+        folded[task_id] = (reason, state.record.parent, state.record.retry_of)
+    return table, folded
 
 
 @pytest.mark.database
@@ -42,6 +72,51 @@ class TestFolding(Durable):
     async def test_the_table_follows_its_events(self, journal, sql):
         await self.live(journal)
         assert len(await caught_up(sql)) == 60
+
+    async def test_reasons_parents_and_retries_are_folded(self, journal, sql):
+        await self.live(journal)
+        await caught_up(sql)
+        table, folded = await kin_and_reasons(sql)
+        assert table == folded
+        for column in range(3):
+            assert {row[column] is None for row in table.values()} == {True, False}
+
+    async def test_reasons_parents_and_retries_outlive_a_crash(self, opened, sql, monkeypatch):
+        monkeypatch.setattr(module, "FOLD_EVERY", 1e9)
+        crashed = await opened()
+        await self.live(crashed)
+        crashed._writer.cancel()
+        await opened()
+        table, folded = await kin_and_reasons(sql)
+        assert (table, len(table)) == (folded, 60)
+
+    async def test_a_reason_that_comes_after_its_task_was_folded_is_written(self, journal, sql):
+        (task,) = await admitted(journal, record(parent=new_id()))
+        await caught_up(sql)
+        await journal.append(end(task, TaskStatus.FAILED, reason="QUARANTINED"))
+        await caught_up(sql)
+        table, _ = await kin_and_reasons(sql)
+        assert table == {task.task_id: ("QUARANTINED", task.parent, None)}
+
+    async def test_what_a_task_says_does_not_change_where_it_stands(self, journal, sql):
+        (task,) = await admitted(journal, record())
+        await journal.append(started(task))
+        await caught_up(sql)
+        await journal.append(said(task))
+        assert not journal._folder.behind
+        await admitted(journal, record())
+        assert (await caught_up(sql))[task.task_id][2] == "RUNNING"
+
+    async def test_what_a_crashed_task_said_does_not_change_where_it_stood(self, opened, sql):
+        crashed = await opened()
+        (task,) = await admitted(crashed, record())
+        await crashed.append(started(task))
+        await caught_up(sql)
+        await crashed.append(said(task))
+        crashed._writer.cancel()
+        await opened()
+        table, folded = await tasks_and_fold(sql)
+        assert (table, table[task.task_id][2]) == (folded, "RUNNING")
 
     async def test_closing_brings_the_table_up_to_date(self, opened, sql, monkeypatch):
         monkeypatch.setattr(module, "FOLD_EVERY", 1e9)

@@ -8,6 +8,7 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cartrita.protocol.command import CommandName, CommandRequest
 from tests.support.gateway import assert_headers, running_gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -51,6 +52,18 @@ requests = st.fixed_dictionaries(
         "taskType": st.sampled_from(["system.echo", "bench.shape", "bench.fail"]) | anything,
         "parameters": st.dictionaries(st.sampled_from(PARAMETERS), anything, max_size=4),
         "priority": st.integers(-1, 11) | anything,
+        "extra": anything,
+    },
+)
+commands = st.fixed_dictionaries(
+    {},
+    optional={
+        "command": st.sampled_from([*CommandName]) | text,
+        "target": st.sampled_from(["tree", "system/0", "nowhere"]) | text,
+        "arguments": anything
+        | st.dictionaries(
+            st.sampled_from(["by", "to", "grace", "cancel", "pool", "logLevel"]), anything
+        ),
         "extra": anything,
     },
 )
@@ -129,6 +142,42 @@ async def test_any_task_id_and_wait(api, alice, task_id, wait):
     path = f"/v3/tasks/{_sendable(task_id).replace('/', '')}x"
 
     check(await api.http.get(path, params={"wait": _sendable(wait)}, headers=alice))
+
+
+@fuzz
+@given(cursor=st.binary(max_size=40), query=text)
+async def test_any_cursor(api, alice, cursor, query):
+    lines = {**alice, "last-event-id": re.sub(rb"[\r\n\x00]", b"", cursor)}
+    path = "/v3/tasks/018bcfe5-6800-7000-8000-000000000001/events"
+
+    for told in (lines, alice):
+        answer = await api.http.get(path, params={"after": _sendable(query)}, headers=told)
+        assert answer.status_code >= 400
+        check(answer)
+
+
+@fuzz
+@given(limit=text, before=text)
+async def test_any_page(api, alice, limit, before):
+    asked = {"limit": _sendable(limit), "before": _sendable(before)}
+
+    check(await api.http.get("/v3/quarantine", params=asked, headers=alice))
+    check(await api.http.get("/v3/admin/audit", params=asked, headers=await api.admin()))
+
+
+@fuzz
+@given(body=commands)
+async def test_any_command(api, body):
+    told = {"content-type": "application/json", **await api.admin()}
+
+    answer = await api.http.post(
+        "/v3/admin/commands", content=json.dumps(body).encode(), headers=told
+    )
+
+    check(answer)
+    if answer.status_code == 200:
+        command, target, arguments, _ = api.stand.bridge.orders[-1]
+        CommandRequest(command=command, target=target, arguments=arguments).checked()
 
 
 @fuzz

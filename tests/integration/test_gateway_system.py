@@ -17,8 +17,8 @@ async def api():
 
 
 async def down(api, shard):
-    """Take a supervisor away without the orchestrator's knowing."""
-    await api.stand.tree.supervisors[shard].stop(0)
+    """Have a supervisor answer nobody, without the orchestrator's knowing."""
+    await api.stand.tree.supervisors[shard]._server.stop()
 
 
 async def test_health_tells_of_queues_and_services(api):
@@ -149,7 +149,7 @@ async def test_metrics_count_tasks(api):
 
 SUPERVISOR = {
     "id", "team", "shard", "state", "pid", "node", "epoch", "restarts", "queueDepth",
-    "inFlight", "capacity", "hosts",
+    "inFlight", "capacity", "suspended", "hosts",
 }  # fmt: skip
 HOST = {"id", "state", "pid", "node", "restarts", "inFlight", "agents"}
 
@@ -163,7 +163,7 @@ async def test_admins_see_the_whole_tree(api):
     assert tree.keys() == {"buildId", "owner", "orchestrator", "supervisors", "services"}
     assert tree["owner"] == {"pid": 5}
     orchestrator = {"state": "up", "pid": 11, "node": "local", "epoch": 1, "restarts": 0}
-    assert tree["orchestrator"] == orchestrator
+    assert tree["orchestrator"] == {**orchestrator, "troubles": []}
     assert tree["services"] == rows
     assert [shard["id"] for shard in tree["supervisors"]] == SHARDS
     for shard in tree["supervisors"]:

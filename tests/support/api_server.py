@@ -28,6 +28,7 @@ from cartrita.storage.memory import InMemoryUsers
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
 from tests.support.fakes import FixedProbes
+from tests.support.runtime import Bridge, Told, Ward
 
 ADMIN = ("admin@example.org", "correct horse battery")
 HEALTHY = FixedProbes(ProbeReport("postgres", True, True, 1.0, "fine"))
@@ -58,6 +59,8 @@ class Api:
     probes: FixedProbes = HEALTHY
     users: InMemoryUsers = field(default_factory=InMemoryUsers)
     trees: list[LocalTree] = field(default_factory=list)
+    wards: list[Ward] = field(default_factory=list)
+    bridge: Bridge = field(default_factory=Bridge)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Gate]:
@@ -70,12 +73,13 @@ class Api:
         services = Services({Probes: lambda _: self.probes})
         async with local_tree(catalog, services, self.folder) as tree:
             self.trees.append(tree)
+            self.wards.append(Ward(tree.door))
 
             async def above():
                 return tree.orchestrator.snapshot()
 
             yield Gate(
-                tasks=tree.door,
+                tasks=Told(tree.door),
                 identity=identity,
                 jwks=keys.jwks,
                 catalog=catalog,
@@ -83,6 +87,9 @@ class Api:
                 started_at=clock.now(),
                 version="test",
                 above=above,
+                quarantine=self.wards[-1],
+                command=self.bridge.command,
+                audit=self.bridge.audit,
                 probes=self.probes,
                 services_file=self.folder / "services.json",
                 metrics_dir=None,
@@ -125,8 +132,17 @@ def serving(app) -> Iterator[str]:
 @contextmanager
 def api_server(probes: FixedProbes = HEALTHY) -> Iterator[str]:
     """Serve the whole API and give its address."""
-    with short_folder() as folder, serving(Api(folder, probes).application()) as url:
+    with api_and_inside(probes) as (url, _):
         yield url
+
+
+@contextmanager
+def api_and_inside(probes: FixedProbes = HEALTHY) -> Iterator[tuple[str, Api]]:
+    """Serve the whole API and give its address and what tests may reach into."""
+    with short_folder() as folder:
+        inside = Api(folder, probes)
+        with serving(inside.application()) as url:
+            yield url, inside
 
 
 @asynccontextmanager

@@ -57,6 +57,11 @@ class Answers:
             call.emit(number)
         return "done"
 
+    async def on_pour(self, payload, call):
+        for number in range(payload):
+            await call.send(number)
+        return "done"
+
     async def on_refuse(self, payload, call):
         raise QueueFull("no room", fields=[("a", "b")], retry_after=2.5)
 

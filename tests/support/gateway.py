@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -13,8 +13,10 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import Field, JsonValue
+from starlette.types import ASGIApp
 
 from actors.agents.health import Health
+from actors.commands import Command
 from actors.hosting import Limits
 from actors.local import LocalTree, local_tree
 from cartrita.auth.identity import Identity, Rules
@@ -22,7 +24,7 @@ from cartrita.auth.keys import CURRENT, KeyRing, open_keys
 from cartrita.auth.passwords import Argon2Profile, Passwords
 from cartrita.auth.tokens import Tokens
 from cartrita.catalog import Catalog
-from cartrita.clock import ManualClock, SystemClock
+from cartrita.clock import ManualClock, SystemClock, iso
 from cartrita.context import Context
 from cartrita.declare import Agent, Params, Result, task
 from cartrita.errors import AgentFailed
@@ -34,6 +36,7 @@ from cartrita.storage.memory_journal import JournalTables
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
 from tests.support.api_server import lifespan_of, serving, short_folder
+from tests.support.runtime import Bridge, Told, Ward
 
 ADMIN = ("admin@example.org", "correct horse battery")
 PASSWORD = "a good long password"
@@ -142,12 +145,16 @@ class Stand:
     folder: Path
     limits: Limits = field(default_factory=Limits)
     registration: bool = True
+    genuine: bool = False
     clock: ManualClock = field(default_factory=ManualClock)
     users: InMemoryUsers = field(default_factory=InMemoryUsers)
     tables: JournalTables = field(default_factory=JournalTables)
     probes: SetProbes = field(default_factory=SetProbes)
+    bridge: Bridge = field(default_factory=Bridge)
     latch: Latch = field(init=False)
     tree: LocalTree = field(init=False)
+    told: Told = field(init=False)
+    ward: Ward = field(init=False)
     identity: Identity = field(init=False)
 
     def __post_init__(self) -> None:
@@ -172,8 +179,9 @@ class Stand:
         services = Services({Probes: lambda _: self.probes, Latch: lambda _: self.latch})
         opened = local_tree(catalog, services, self.folder, limits=self.limits, tables=self.tables)
         async with opened as self.tree:
+            self.told, self.ward = Told(self.tree.door), Ward(self.tree.door)
             yield Gate(
-                tasks=self.tree.door,
+                tasks=self.told,
                 identity=self.identity,
                 jwks=self.keys.jwks,
                 catalog=catalog,
@@ -181,6 +189,9 @@ class Stand:
                 started_at=self.clock.now(),
                 version="3.0.0-test",
                 above=self.above,
+                quarantine=self.tree.quarantine if self.genuine else self.ward,
+                command=self.command if self.genuine else self.bridge.command,
+                audit=self.audit if self.genuine else self.bridge.audit,
                 probes=self.probes,
                 services_file=self.services_file,
                 metrics_dir=None,
@@ -193,6 +204,15 @@ class Stand:
         me = {"pid": 11, "node": "local", "epoch": 1, "restarts": 0}
         return {**self.tree.orchestrator.snapshot(), **me, "buildId": "test"}
 
+    async def command(self, command, target, arguments, who):
+        """Do what the orchestrator's actor does on Ray."""
+        return await self.tree.operations.carry_out(Command(command, target, arguments, who.user))
+
+    async def audit(self, limit, before):
+        """Read the record as a replica does."""
+        entries = await self.tree.audit.entries(limit, before)
+        return [{**asdict(entry), "at": iso(entry.at)} for entry in entries]
+
     def application(self, **options):
         return gateway(self.opened, **{"max_body": MAX_BODY, **options})
 
@@ -203,6 +223,7 @@ class Api:
 
     stand: Stand
     http: httpx.AsyncClient
+    app: ASGIApp
 
     async def user(self, email: str) -> dict[str, str]:
         """Make an account and return the header that speaks for it."""
@@ -231,11 +252,14 @@ def as_header(token: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def running_gateway(
-    limits: Limits | None = None, *, registration: bool = True, **options
+    limits: Limits | None = None, *, registration: bool = True, genuine: bool = False, **options
 ) -> AsyncIterator[Api]:
-    """Run the application in this loop and give a client of it."""
+    """Run the application in this loop and give a client of it.
+
+    With `genuine` the tree itself quarantines and takes commands, else the test's stand-ins do.
+    """
     with short_folder() as folder:
-        stand = Stand(folder, limits or Limits(), registration)
+        stand = Stand(folder, limits or Limits(), registration, genuine)
         app = stand.application(**options)
         transport = httpx.ASGITransport(app)
         async with (
@@ -244,7 +268,7 @@ async def running_gateway(
                 transport=transport, base_url="http://cartrita.test", timeout=20
             ) as client,
         ):
-            yield Api(stand, client)
+            yield Api(stand, client, app)
 
 
 @contextmanager

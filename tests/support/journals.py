@@ -7,7 +7,8 @@ import asyncpg
 import pytest
 
 from cartrita.journal import Settlement, Verdict, fold
-from cartrita.storage.postgres.journal import PostgresJournal, PostgresStories, read_event
+from cartrita.storage.postgres.journal import PostgresJournal, read_event
+from cartrita.storage.postgres.stories import PostgresStories
 
 
 async def admitted(journal, *records):

@@ -25,7 +25,8 @@ class Stage:
     """Where the test meets the work: a port of the agents below.
 
     `entered` gets the text of each piece of work that began, `left` of each that was
-    cancelled; all of them wait for `release`.
+    cancelled; all of them wait for `release`, but those in `endless`, which never end. While it
+    is `broken`, no host can start.
     """
 
     def __init__(self) -> None:
@@ -33,13 +34,15 @@ class Stage:
         self.left: asyncio.Queue[str] = asyncio.Queue()
         self.release = asyncio.Event()
         self.played: list[str] = []
+        self.endless: set[str] = set()
+        self.broken = False
 
     async def play(self, text: str) -> None:
         """Begin, and wait for the test."""
         self.played.append(text)
         self.entered.put_nowait(text)
         try:
-            await self.release.wait()
+            await (asyncio.Event() if text in self.endless else self.release).wait()
         except asyncio.CancelledError:
             self.left.put_nowait(text)
             raise
@@ -89,6 +92,12 @@ class Echo(Agent, team="system", concurrency=8, intensity=3):
     @task("test.once", timeout=20)
     async def once(self, params: Say, ctx: Context) -> Said:
         """Wait for the test; may not run twice."""
+        await self._stage.play(params.text)
+        return Said(text=params.text, attempt=ctx.attempt)
+
+    @task("test.twice", idempotent=True, timeout=20, max_attempts=2)
+    async def twice(self, params: Say, ctx: Context) -> Said:
+        """Wait for the test; may run twice and no more."""
         await self._stage.play(params.text)
         return Said(text=params.text, attempt=ctx.attempt)
 
@@ -152,7 +161,13 @@ CATALOG = Catalog.of([Echo, Frail, Sleeper])
 
 def services(stage: Stage) -> Services:
     """Return what the agents are given."""
-    return Services({Stage: lambda _: stage})
+
+    def give(_):
+        if stage.broken:
+            raise RuntimeError("The stage is broken.")
+        return stage
+
+    return Services({Stage: give})
 
 
 def request(name="test.echo", text="hello", *, within=None, **fields):
@@ -164,24 +179,39 @@ def request(name="test.echo", text="hello", *, within=None, **fields):
 
 
 @asynccontextmanager
-async def stage_tree(stage, **options):
-    """Run the whole tree with the agents above."""
+async def stage_tree(stage, catalog=CATALOG, **options):
+    """Run the whole tree, with the agents above by default."""
     folder = Path(tempfile.mkdtemp(prefix="ctl-", dir="/tmp"))
     try:
-        async with local_tree(CATALOG, services(stage), folder, **options) as tree:
+        async with local_tree(catalog, services(stage), folder, **options) as tree:
             yield tree
     finally:
         stage.release.set()
         shutil.rmtree(folder)
 
 
+def crew_of(tree, agent):
+    """Return the crew that an agent belongs to."""
+    for local in tree.supervisors.values():
+        if agent in local.supervisor.fleet._crew_of:
+            return local.supervisor.fleet.crew(agent)
+    raise LookupError(agent)
+
+
 def host_of(tree, agent) -> LocalHost:
-    """Return the host that an agent lives on now."""
-    supervisor = next(
-        s for s in tree.supervisors.values() if agent in s.supervisor._fleet._slots_of
-    )
-    (slot,) = supervisor.supervisor._fleet._slots_of[agent]
-    return slot.host.handle
+    """Return the host that an agent lives on now, be it the ward."""
+    crew = crew_of(tree, agent)
+    hosts = [slot.host for slot in [*reversed(crew.all_slots())] if slot.host]
+    busy = [host for host in hosts if host.residents] or hosts
+    return busy[0].handle
+
+
+def host_with(tree, task_id) -> LocalHost:
+    """Return the host on which a task runs."""
+    for host in tree.hosts.started:
+        if task_id in host._host._attempts and not host.died.done():
+            return host
+    raise LookupError(task_id)
 
 
 def submit(door, *args, who=ADA, wait=True, key=None, **fields):

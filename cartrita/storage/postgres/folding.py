@@ -15,24 +15,31 @@ _CHUNK = 2000
 
 _UPSERT = """
 INSERT INTO tasks AS t (id, shard, user_id, tenant, task_type, status, priority, error_code,
-                        nano_usd, tokens, accepted_at, finished_at)
+                        reason, nano_usd, tokens, accepted_at, finished_at, parent, retry_of)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-    $7::smallint[], $8::text[], $9::bigint[], $10::bigint[], $11::timestamptz[], $12::timestamptz[])
+    $7::smallint[], $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::timestamptz[],
+    $13::timestamptz[], $14::uuid[], $15::uuid[])
 ON CONFLICT (id) DO UPDATE SET status = excluded.status, error_code = excluded.error_code,
-    nano_usd = excluded.nano_usd, tokens = excluded.tokens, finished_at = excluded.finished_at
+    reason = excluded.reason, nano_usd = excluded.nano_usd, tokens = excluded.tokens,
+    finished_at = excluded.finished_at
 WHERE t.finished_at IS NULL"""
 
 _FINISH = """
-UPDATE tasks t SET status = u.status, error_code = u.error_code, nano_usd = u.nano_usd,
-    tokens = u.tokens, finished_at = u.finished_at
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::timestamptz[])
-    AS u (id, status, error_code, nano_usd, tokens, finished_at)
+UPDATE tasks t SET status = u.status, error_code = u.error_code, reason = u.reason,
+    nano_usd = u.nano_usd, tokens = u.tokens, finished_at = u.finished_at
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[],
+    $7::timestamptz[])
+    AS u (id, status, error_code, reason, nano_usd, tokens, finished_at)
 WHERE t.id = u.id AND t.finished_at IS NULL"""
-
 
 # First of all, so that a zombie cannot write its older view over its successor's.
 _REACH = """
 UPDATE shards SET folded = greatest(folded, $3) WHERE id = $1 AND epoch = $2 RETURNING true"""
+
+# What an agent said is most of a story's bytes, and changes no row.
+_UNFOLDED = """
+SELECT *, task_id::text AS id FROM task_events
+WHERE shard = $1 AND position > $2 AND kind <> $4 ORDER BY position LIMIT $3"""
 
 _NOTHING = Settlement()
 
@@ -44,6 +51,7 @@ class _Row:
     record: TaskRecord | None = None
     status: TaskStatus = TaskStatus.PENDING
     error_code: str | None = None
+    reason: str | None = None
     used: Settlement = _NOTHING
     finished_at: datetime | None = None
 
@@ -72,14 +80,16 @@ class Folder:
 
     def happened(self, event: Event) -> None:
         """Note an event that is durable."""
+        if not event.kind.terminal and event.kind not in STATUS_IN:
+            return  # a row made for it would say PENDING
         row = self._rows.setdefault(event.task_id, _Row())
         if event.kind.terminal:
             row.status = STATUS_OF[event.kind]
-            row.error_code = event.data.get("errorCode")
+            row.error_code, row.reason = event.data.get("errorCode"), event.data.get("reason")
             row.finished_at = datetime.fromtimestamp(event.at, UTC) if event.at else _now()
             row.used = Settlement.of(event.data)
         elif row.finished_at is None:
-            row.status = STATUS_IN.get(event.kind, row.status)
+            row.status = STATUS_IN[event.kind]
 
     def reached(self, position: int) -> None:
         """Note how far the events have come."""
@@ -121,10 +131,13 @@ class Folder:
             [row.status.value for _, row in whole],
             [record.priority for record, _ in whole],
             [row.error_code for _, row in whole],
+            [row.reason for _, row in whole],
             [row.used.nano_usd for _, row in whole],
             [row.used.tokens for _, row in whole],
             [datetime.fromtimestamp(record.accepted_at, UTC) for record, _ in whole],
             [row.finished_at for _, row in whole],
+            [record.parent for record, _ in whole],
+            [record.retry_of for record, _ in whole],
         ]
 
     async def catch_up(self, connection: asyncpg.Connection, epoch: int) -> None:
@@ -134,11 +147,7 @@ class Folder:
         )
         while True:
             rows = await connection.fetch(
-                """SELECT *, task_id::text AS id FROM task_events
-                   WHERE shard = $1 AND position > $2 ORDER BY position LIMIT $3""",
-                self._shard,
-                position,
-                _CHUNK,
+                _UNFOLDED, self._shard, position, _CHUNK, int(EventKind.STREAM)
             )
             if not rows:
                 return
@@ -163,6 +172,7 @@ def _finishes(rows: dict[str, _Row]) -> list[list[Any]]:
         [key for key, _ in ended],
         [row.status.value for _, row in ended],
         [row.error_code for _, row in ended],
+        [row.reason for _, row in ended],
         [row.used.nano_usd for _, row in ended],
         [row.used.tokens for _, row in ended],
         [row.finished_at for _, row in ended],

@@ -299,11 +299,12 @@ class PostgresJournal:
                     """SELECT e.*, e.task_id::text AS id FROM task_events e
                        WHERE e.task_id IN (
                            SELECT id FROM tasks WHERE shard = $1 AND finished_at IS NULL AND id > $2
-                           ORDER BY id LIMIT $3)
+                           ORDER BY id LIMIT $3) AND e.kind <> $4
                        ORDER BY e.task_id, e.step""",
                     self._shard,
                     last,
                     _RECOVER,
+                    EventKind.STREAM,  # what its agent said is for readers
                 )
                 if not rows:
                     return
@@ -369,22 +370,3 @@ def _stories(rows: Sequence[asyncpg.Record]) -> list[list[Event]]:
             found.append([])
         found[-1].append(event)
     return found
-
-
-class PostgresStories:
-    """Reads tasks through a pool; any process may have one."""
-
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
-
-    async def story(self, task_id: str) -> list[Event]:
-        """Return every durable event of a task in order."""
-        try:
-            rows = await self._pool.fetch(
-                "SELECT *, task_id::text AS id FROM task_events WHERE task_id = $1 ORDER BY step",
-                task_id,
-                timeout=COMMAND_TIMEOUT,
-            )
-        except AWAY as error:
-            raise ServiceUnavailable("The journal's database is away.", retry_after=2) from error
-        return [read_event(row) for row in rows]

@@ -11,13 +11,24 @@ from cartrita.cli.connection import find
 from cartrita.cli.options import Options
 from cartrita.config.names import every_setting
 from cartrita.instance import InstanceState, paths_of, write_state
-from tests.support.api_server import ADMIN, api_server
+from tests.support.api_server import ADMIN, api_and_inside
 
 
 @pytest.fixture(scope="package")
-def api():
-    with api_server() as url:
-        yield url
+def served():
+    with api_and_inside() as opened:
+        yield opened
+
+
+@pytest.fixture
+def api(served):
+    return served[0]
+
+
+@pytest.fixture
+def inside(served):
+    """Give what stands behind the API."""
+    return served[1]
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def test_a_command_that_is_not_there_is_guessed(cartrita):
     assert "Did you mean 'status'" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["tasks", "config"])
+@pytest.mark.parametrize("name", ["tasks", "config", "quarantine", "admin"])
 def test_a_group_without_a_command_shows_its_help(cartrita, name):
     assert "Usage" in cartrita(name).output
 

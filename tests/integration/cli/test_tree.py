@@ -19,8 +19,8 @@ def test_json_is_the_tree_of_the_api(here):
     assert found["supervisors"][0]["id"] == "intelligence/0"
 
 
-def text_of(tree):
-    console = Console(width=200, color_system=None)
+def text_of(tree, **options):
+    console = Console(width=200, **{"color_system": None, **options})
     with console.capture() as captured:
         console.print(drawn(tree))
     return captured.get()
@@ -49,3 +49,15 @@ def test_services_and_what_is_down_are_shown():
         "3 restarts",
     ):
         assert part in shown
+
+
+def test_bad_states_stand_out():
+    shards = [
+        {"id": f"system/{number}", "state": state}
+        for number, state in enumerate(["up", "quarantined", "down", "lost"])
+    ]
+    shown = text_of({"supervisors": shards}, color_system="standard", force_terminal=True)
+    assert "\x1b[32m up" in shown
+    assert "\x1b[1;35m quarantined" in shown
+    assert "\x1b[1;31m down" in shown
+    assert "\x1b[1;31m lost" in shown  # what nobody foresaw is bad news

@@ -2,10 +2,21 @@
 
 import pytest
 
-from tests.support.api_server import api_server
+from tests.support.api_server import api_and_inside
 
 
 @pytest.fixture(scope="package")
-def api():
-    with api_server() as url:
-        yield url
+def served():
+    with api_and_inside() as opened:
+        yield opened
+
+
+@pytest.fixture
+def api(served):
+    return served[0]
+
+
+@pytest.fixture
+def inside(served):
+    """Give what stands behind the API."""
+    return served[1]

@@ -1,14 +1,17 @@
 """Tests of the asynchronous client over the real application, without a network."""
 
 import asyncio
+import json
 
 import httpx
 import pytest
 
 from cartrita import errors
 from cartrita.client import AsyncClient
+from cartrita.clock import new_id
 from cartrita.protocol.task import TaskStatus
 from tests.support.api_server import ADMIN, Api, lifespan_of, short_folder
+from tests.support.runtime import cursor, event
 
 
 @pytest.fixture
@@ -45,6 +48,60 @@ async def test_the_system_can_be_looked_at(client):
     assert len(await client.catalog()) == 3
     assert (await client.tree())["orchestrator"]["state"] == "up"
     assert (await client.me()).role == "admin"
+
+
+class Events(httpx.AsyncByteStream):
+    """A stream that says some events, and then breaks or ends."""
+
+    def __init__(self, *events, breaks=True):
+        self.events, self.breaks, self.closed = events, breaks, False
+
+    async def __aiter__(self):
+        yield b"retry: 1000\n\n"
+        for told in self.events:
+            yield b"data: " + json.dumps(told).encode() + b"\n\n"
+        if self.breaks:
+            raise httpx.ReadError("torn")
+
+    async def aclose(self):
+        self.closed = True
+
+
+async def test_events_are_taken_up_where_a_stream_broke():
+    told = [event(new_id(), place, kind) for place, kind in enumerate(["queued", "failed"])]
+    streams = [Events(told[0]), Events(), Events(told[1], breaks=False)]
+    left, seen = list(streams), []
+
+    def answer(request):
+        seen.append(request.headers.get("Last-Event-ID"))
+        return httpx.Response(200, stream=left.pop(0))
+
+    async with AsyncClient(token="t", http=httpx.MockTransport(answer)) as client:
+        found = [item.type async for item in client.events(told[0]["taskId"])]
+
+    assert found == ["queued", "failed"]
+    assert seen == [None, cursor(0), cursor(0)]
+    assert all(stream.closed for stream in streams)
+
+
+async def test_events_of_a_server_come_to_their_end(api):
+    async with AsyncClient(api, None, *ADMIN) as client:
+        handle = await client.submit("system.echo", {"payload": 1})
+        kinds = [told.type async for told in handle.events()]
+        with pytest.raises(errors.NotFound):
+            await anext(client.events(new_id()))
+    assert kinds == ["accepted", "queued", "started", "completed"]
+
+
+async def test_the_system_can_be_looked_after(api, inside):
+    task = inside.wards[0].admit("somebody")
+    async with AsyncClient(api, None, *ADMIN) as client:
+        assert task in [row["taskId"] for row in await client.quarantined()]
+        assert (await client.inspect(task))["taskId"] == task
+        assert (await (await client.retry(task)).wait(5)).unwrap() == {"payload": 1}
+        assert await client.discard(task) is False
+        assert (await client.command("RESTART", "tree", grace=0))["results"][0]["ok"]
+        assert (await client.audit(1))[0]["action"] == "RESTART"
 
 
 async def test_accounts_are_made_and_signed_in(client):

@@ -141,6 +141,107 @@ def test_a_flaky_server_is_asked_for_the_same_task_until_it_answers():
     assert len(set(flaky.ids)) == 1
 
 
+class Torn(httpx.BaseTransport):
+    """Passes every request on and tears each stream of events after some bytes of its own."""
+
+    def __init__(self, *lengths):
+        self.lengths, self.seen, self.real = list(lengths), [], httpx.HTTPTransport()
+
+    def handle_request(self, request):
+        response = self.real.handle_request(request)
+        if request.url.path.endswith("/events"):
+            self.seen.append(request.headers.get("Last-Event-ID"))
+            if self.lengths:
+                response.stream = TornStream(response.stream, self.lengths.pop(0))
+        return response
+
+    def close(self):
+        self.real.close()
+
+
+class TornStream(httpx.SyncByteStream):
+    def __init__(self, stream, length):
+        self.stream, self.length = stream, length
+
+    def __iter__(self):
+        for part in self.stream:
+            if len(part) >= self.length:
+                yield part[: self.length]
+                raise httpx.ReadError("torn")
+            self.length -= len(part)
+            yield part
+
+    def close(self):
+        self.stream.close()
+
+
+def test_events_come_to_the_end_of_the_task(client):
+    handle = client.submit("system.echo", {"payload": 7})
+    seen = list(handle.events())
+    assert [told.type for told in seen] == ["accepted", "queued", "started", "completed"]
+    assert seen[-1].data["result"] == {"payload": 7}
+    assert list(client.events(handle.task_id, after=seen[1].cursor)) == seen[2:]
+    assert list(client.events(handle.task_id, after=seen[-1].cursor)) == []
+
+
+def test_a_torn_stream_is_taken_up_without_a_gap_or_a_repeat(api, client):
+    handle = client.submit("system.echo", {"payload": 7})
+    whole = list(handle.events())
+    torn = Torn(5, 300, 300, 300)
+    with Client(api, None, *ADMIN, http=torn) as other:
+        assert list(other.events(handle.task_id)) == whole
+    assert torn.seen[0] is None
+    assert torn.seen[-1] == whole[-2].cursor
+
+
+def test_a_stream_may_be_left_at_any_time(client):
+    handle = client.submit("system.echo", {"payload": 1, "delayMs": 10_000})
+    for told in handle.events():
+        if told.type == "started":
+            break
+    assert handle.cancel() is True
+    assert handle.wait(5).status is TaskStatus.CANCELLED
+
+
+def test_events_of_nobody_are_not_found(client):
+    with pytest.raises(errors.NotFound):
+        next(client.events(new_id()))
+
+
+def test_quarantined_tasks_are_listed_inspected_retried_and_discarded(client, inside):
+    first, second = (inside.wards[0].admit("somebody") for _ in range(2))
+    assert [row["taskId"] for row in client.quarantined(1)] == [second]
+    assert first in [row["taskId"] for row in client.quarantined(before=second)]
+    assert client.inspect(first)["attempts"] == 3
+    assert client.retry(first, {"payload": 2}).wait(5).unwrap() == {"payload": 2}
+    assert client.discard(second) is True
+    assert client.discard(second) is False
+    with pytest.raises(errors.InvalidParameters, match="before"):
+        client.retry(first)
+    with pytest.raises(errors.NotFound):
+        client.inspect(new_id())
+
+
+def test_commands_are_carried_out_and_recorded(client, inside):
+    answer = client.command("SCALE_UP", "intelligence/0", by=2)
+    assert answer["results"] == [{"id": "intelligence/0", "ok": True, "state": "up"}]
+    entry = client.audit(limit=1)[0]
+    assert (entry["action"], entry["detail"]) == ("SCALE_UP", {"by": 2})
+    assert entry not in client.audit(before=entry["id"])
+    with pytest.raises(errors.NotFound):
+        client.command("RESTART", "nowhere")
+    with pytest.raises(errors.InvalidParameters) as told:
+        client.command("RESTART", "tree", by=2)
+    assert told.value.fields[0].field == "arguments.by"
+
+
+def test_only_administrators_command(api):
+    with Client(api) as client:
+        client.register("plain@example.org", "correct horse")
+        with pytest.raises(errors.AuthorizationFailed):
+            client.command("EMERGENCY_STOP", "tree")
+
+
 class Forgetful(httpx.BaseTransport):
     """Passes every request on and loses the first answers."""
 

@@ -1,11 +1,8 @@
-"""Who waits for a task, and how fast tasks end."""
+"""Who waits for a task, and whether it may run again."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from actors.cell import PRUNE, Cell, DrainRate, repeatable, same_task
-from cartrita.clock import ManualClock
+from actors.cell import PRUNE, Cell, same_task
 from cartrita.errors import IdempotencyMismatch, NotFound, QueueFull
 from cartrita.protocol.task import Delivery
 from tests.support.records import ADA, EVE, digest, record
@@ -82,40 +79,8 @@ class TestSameTask:
     ],
 )
 def test_only_what_may_run_twice_is_repeatable(delivery, again):
-    assert repeatable(record(delivery=delivery)) == again
+    assert Cell(record(delivery=delivery), "poet", 0.0).repeatable == again
 
 
-class TestDrainRate:
-    @pytest.fixture
-    def clock(self):
-        return ManualClock(1_000.0)
-
-    def test_without_a_measure_one_second_is_advised(self, clock):
-        assert DrainRate(clock).seconds_for(1_000) == 1.0
-
-    def test_the_wait_is_the_queue_over_the_rate(self, clock):
-        rate = DrainRate(clock)
-        for _ in range(10):
-            for _ in range(20):
-                rate.count()
-            clock.advance(1)
-        assert rate.seconds_for(100) == pytest.approx(5, rel=0.2)
-
-    def test_what_is_over_does_not_count(self, clock):
-        rate = DrainRate(clock)
-        for _ in range(1_000):
-            rate.count()
-        clock.advance(11)
-        assert rate.seconds_for(500) == 1.0
-        rate.count()
-        assert rate.seconds_for(3) == 30.0
-
-    @given(st.lists(st.floats(0, 3, allow_nan=False), max_size=60), st.integers(0, 10_000))
-    def test_the_advice_is_between_a_second_and_a_minute(self, pauses, tasks):
-        clock = ManualClock(5_000.0)
-        rate = DrainRate(clock)
-        for pause in pauses:
-            clock.advance(pause)
-            rate.count()
-            assert len(rate._ends) <= 11
-        assert 1.0 <= rate.seconds_for(tasks) <= 60.0
+def test_what_was_fed_a_stream_is_not_repeatable():
+    assert not Cell(record(delivery=Delivery.AT_LEAST_ONCE), "poet", 0.0, fed=True).repeatable

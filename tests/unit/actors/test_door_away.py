@@ -98,8 +98,9 @@ class TestTree:
                 return answer
 
         following = Door(tree.catalog, Moody(), tree.tables, tree.clock, "following")
-        follower = asyncio.create_task(following.follow(period=0))
-        assert await eventually(lambda: following._routes and following._routes.version == 7, 5)
+        follower = asyncio.create_task(following.routes.follow(period=0))
+        known = following.routes
+        assert await eventually(lambda: known._table and known._table.version == 7, 5)
         follower.cancel()
         with pytest.raises(asyncio.CancelledError):
             await follower
@@ -125,7 +126,7 @@ class TestAway:
                 await submit(door, wait=wait)
             assert refused.value.retry_after
         with pytest.raises(ServiceUnavailable):
-            await door._call("system/0", "status", None, 1)
+            await door.routes.call("system/0", "status", None, 1)
         (row,) = await door.supervisors()
         assert row["state"] == "down"
 

@@ -1,43 +1,16 @@
-"""The hosts of a supervisor: started, watched, restarted, given up, ended."""
+"""The hosts of a supervisor: started, watched, restarted, given up, ended together or alone."""
 
 import asyncio
-import random
-import shutil
-import tempfile
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
-from actors import fleet as fleet_module
-from actors.fleet import Fleet
-from actors.hosting import groups_of
-from cartrita.channel.address import Address
-from cartrita.channel.server import ChannelServer
-from cartrita.clock import SystemClock
-from cartrita.context import Context
-from cartrita.declare import Agent, Needs, Params, Result, task
+from actors import slot as slot_module
+from actors.fleet import Rules
+from cartrita.declare import Needs
 from cartrita.errors import ChannelLost, ConfigurationInvalid
 from cartrita.telemetry.metrics import REGISTRY
-from tests.support.processes import eventually
+from tests.support.yard import OWN, agent, open_yard
 
-
-class Nothing(Params):
-    """Takes nothing."""
-
-
-def agent(name, **options):
-    """Declare an agent."""
-
-    async def work(self, params: Nothing, ctx: Context) -> Result:
-        """Work."""
-        return Result()
-
-    body = {"__doc__": f"Is {name}.", "work": task(name)(work)}
-    return type(name, (Agent,), body, **{"team": "system", "intensity": 2, **options}).spec
-
-
-OWN = Needs(isolation="own")
 LIGHT = agent("Light", concurrency=2)
 FEATHER = agent("Feather", concurrency=1, needs=Needs(cpus=0.5, memory_mb=10))
 HEAVY = agent("Heavy", needs=OWN)
@@ -45,105 +18,10 @@ RESTING = agent("Resting", needs=OWN, pool=(0, 1))
 ONCE = agent("Once", needs=OWN, restart="temporary")
 
 
-@dataclass(eq=False)
-class FakeHost:
-    """A host that only answers on its channel."""
-
-    hosts: "FakeHosts"
-    spec: object
-    server: ChannelServer
-    address: str
-    pid: int = 1
-    node: str = "n"
-
-    def __post_init__(self):
-        self.died = asyncio.get_running_loop().create_future()
-
-    async def kill(self):
-        self.hosts.log.append(f"kill {self.spec.host_id}")
-        if self.hosts.undying:
-            raise OSError("it does not die")
-        await self.die()
-
-    async def die(self):
-        if not self.died.done():
-            self.died.set_result("died")
-        for _ in range(10):  # asyncio leaks a connection that is being accepted as it closes
-            await asyncio.sleep(0)
-        await self.server.stop()
-
-
-@dataclass
-class FakeHosts:
-    """Starts hosts as a test says: `troubles` are raised one by one."""
-
-    folder: Path
-    troubles: list = field(default_factory=list)
-    started: list = field(default_factory=list)
-    log: list = field(default_factory=list)
-    unreachable: bool = False
-    undying: bool = False
-
-    async def start(self, spec):
-        self.log.append(f"start {spec.host_id}")
-        if self.troubles:
-            trouble = self.troubles.pop(0)
-            if isinstance(trouble, Exception):
-                raise trouble
-            await trouble
-        server = ChannelServer(spec.host_id, None, token=spec.token, epoch=spec.epoch)
-        where = await server.start(Address.unix(self.folder / f"{len(self.started)}"))
-        host = FakeHost(self, spec, server, "unix:/none" if self.unreachable else str(where))
-        self.started.append(host)
-        return host
-
-
-class Yard:
-    """A fleet over fake hosts, and what it says."""
-
-    def __init__(self, folder):
-        self.hosts, self.downs, self.readies = FakeHosts(folder), [], 0
-
-    async def start(self, *agents):
-        self.fleet = Fleet(
-            "system/0",
-            groups_of(list(agents)),
-            self.hosts,
-            clock=SystemClock(),
-            randomness=random.Random(1),
-            on_ready=self.on_ready,
-            on_down=lambda group: self.downs.append(group.name),
-        )
-        await self.fleet.start("the token", 3)
-        return self.fleet
-
-    def on_ready(self):
-        self.readies += 1
-
-    async def until(self, condition):
-        assert await eventually(condition, 5)
-
-    async def ready(self, *names):
-        await self.until(lambda: set(names) <= set(self.fleet.ready()))
-
-    def host(self, name):
-        (slot,) = self.fleet._slots[name]
-        return slot.host
-
-    def row(self, name):
-        return next(row for row in self.fleet.snapshot() if row["id"] == f"system/0.{name}.0")
-
-
 @pytest.fixture
 async def yard():
-    folder = Path(tempfile.mkdtemp(prefix="ctf-", dir="/tmp"))
-    one = Yard(folder)
-    yield one
-    one.hosts.undying = False
-    await one.fleet.stop()
-    for host in one.hosts.started:
-        await host.die()
-    shutil.rmtree(folder)
+    async with open_yard() as one:
+        yield one
 
 
 def health(name):
@@ -163,12 +41,12 @@ class TestStart:
             "the token",
         )
         assert (shared.cpus, shared.memory_mb) == (0.5, 10)
-        assert yard.readies == 2
+        assert yard.offers == 2
         assert health("light") == 1.0
 
     async def test_an_agent_that_rests_is_started_when_it_is_first_wanted_and_once(self, yard):
         fleet = await yard.start(RESTING)
-        assert (fleet.ready(), yard.row("resting")["state"]) == ([], "down")
+        assert (fleet.ready(), yard.row("resting.0")["state"]) == ([], "down")
         assert not fleet.given_up("resting")
         for _ in range(3):
             fleet.wake("resting")
@@ -190,23 +68,23 @@ class TestStart:
         yard.hosts.troubles = [trouble]
         await yard.start(LIGHT)
         await yard.ready("light")
-        assert yard.row("shared")["restarts"] == 1
+        assert yard.row("shared.0")["restarts"] == 1
 
     async def test_a_host_that_never_starts_is_given_up(self, yard):
         yard.hosts.troubles = [RuntimeError("again")] * 10
         fleet = await yard.start(LIGHT, HEAVY)
         await yard.until(lambda: sorted(yard.downs) == ["heavy", "shared"])
         assert fleet.given_up("light")
-        assert yard.row("shared")["state"] == "down"
+        assert yard.row("shared.0")["state"] == "down"
         assert len(yard.hosts.log) == 6  # twice the first try and two restarts
         assert health("light") == 0.0
 
     async def test_a_host_that_takes_too_long_is_tried_again(self, yard, monkeypatch):
-        monkeypatch.setattr(fleet_module, "START_TIMEOUT", 0.02)
+        monkeypatch.setattr(slot_module, "START_TIMEOUT", 0.02)
         yard.hosts.troubles = [asyncio.get_running_loop().create_future()]
         await yard.start(LIGHT)
         await yard.until(lambda: len(yard.hosts.log) == 2)
-        monkeypatch.setattr(fleet_module, "START_TIMEOUT", 20)
+        monkeypatch.setattr(slot_module, "START_TIMEOUT", 20)
         await yard.ready("light")
 
     async def test_a_host_that_cannot_be_reached_is_ended(self, yard):
@@ -232,8 +110,8 @@ class TestDeath:
             "kill system/0.shared.0.1",
             "start system/0.shared.0.2",
         ]
-        assert yard.row("shared")["restarts"] == 1
-        assert yard.readies == 2
+        assert yard.row("shared.0")["restarts"] == 1
+        assert yard.offers == 2
 
     async def test_a_host_whose_channel_is_lost_is_not_ready_from_that_moment_on(self, yard):
         """Before the slot's keeper had a turn to find out."""
@@ -255,13 +133,13 @@ class TestDeath:
         for deaths in range(3):
             mine = f"system/0.shared.0.{deaths + 1}"
             await yard.until(lambda: (host := yard.host("shared")) and host.spec.host_id == mine)  # noqa: B023
-            assert yard.row("shared")["restarts"] == deaths
+            assert yard.row("shared.0")["restarts"] == deaths
             await yard.host("shared").handle.die()
         await yard.until(lambda: yard.downs == ["shared"])
         assert (fleet.given_up("light"), fleet.given_up("heavy")) == (True, False)
         assert fleet.ready() == ["heavy"]
         fleet.wake("light")
-        assert yard.row("shared")["state"] == "down"
+        assert yard.row("shared.0")["state"] == "down"
 
     async def test_a_temporary_host_is_not_started_again(self, yard):
         fleet = await yard.start(ONCE)
@@ -275,6 +153,12 @@ class TestDeath:
         fleet = await yard.start(LIGHT)
         assert fleet.given_up("stranger")
 
+    async def test_a_host_that_drains_is_not_ready_from_that_moment_on(self, yard):
+        fleet = await yard.start(LIGHT)
+        await yard.ready("light")
+        yard.host("shared").draining = True
+        assert fleet.ready() == []
+
 
 class TestPlaces:
     async def test_each_agent_has_its_own_number_of_places(self, yard):
@@ -285,7 +169,7 @@ class TestPlaces:
         fleet.acquire("light")
         fleet.acquire("light")
         assert fleet.ready() == []
-        assert (host.in_flight, yard.row("shared")["inFlight"]) == (3, 3)
+        assert (host.in_flight, yard.row("shared.0")["inFlight"]) == (3, 3)
         fleet.release(host, "light")
         assert fleet.ready() == ["light"]
         fleet.release(host, "feather")
@@ -328,4 +212,81 @@ class TestStop:
             await asyncio.sleep(0)
         await asyncio.wait_for(fleet.stop(), 5)
         assert all(host.died.done() for host in yard.hosts.started)
-        assert all(slot.keeper.done() for slots in fleet._slots.values() for slot in slots)
+        assert not any(slot.active for crew in fleet.crews.values() for slot in crew.slots)
+
+
+class TestStrategy:
+    NAMES = ("first", "second", "third")
+
+    async def died(self, yard, strategy, index=1):
+        """Return what the fleet did after one of three groups' hosts died."""
+        agents = [agent(name.title(), needs=OWN) for name in self.NAMES]
+        await yard.start(*agents, rules=Rules(strategy=strategy))
+        await yard.ready(*self.NAMES)
+        yard.hosts.log.clear()
+        victim = yard.host(self.NAMES[index])
+        await victim.handle.die()
+        starts = 1 + {"one_for_one": 0, "rest_for_one": 2 - index, "one_for_all": 2}[strategy]
+        await yard.until(lambda: len(yard.hosts.started) == 3 + starts)
+        await yard.ready(*self.NAMES)
+        done = [line.replace("system/0.", "").replace(".0.", ".") for line in yard.hosts.log]
+        return list(dict.fromkeys(done))
+
+    async def test_one_for_one_replaces_the_dead_alone(self, yard):
+        assert await self.died(yard, "one_for_one") == ["kill second.1", "start second.2"]
+
+    async def test_rest_for_one_replaces_those_started_after_it_too(self, yard):
+        done = await self.died(yard, "rest_for_one", index=0)
+        assert [line for line in done if "kill" in line] == [
+            "kill first.1",
+            "kill third.1",
+            "kill second.1",
+        ]
+        assert {line for line in done if "start" in line} == {
+            "start first.2",
+            "start second.2",
+            "start third.2",
+        }
+
+    async def test_rest_for_one_leaves_those_alone_that_were_started_before_it(self, yard):
+        assert await self.died(yard, "rest_for_one", index=2) == ["kill third.1", "start third.2"]
+
+    async def test_one_for_all_replaces_everybody_the_last_started_first(self, yard):
+        done = await self.died(yard, "one_for_all")
+        assert [line for line in done if "kill" in line] == [
+            "kill second.1",
+            "kill third.1",
+            "kill first.1",
+        ]
+        assert sum("start" in line for line in done) == 3
+
+    async def test_those_that_go_with_it_are_not_to_blame(self, yard):
+        agents = [agent("Guilty", needs=OWN), agent("Innocent", needs=OWN, intensity=1)]
+        await yard.start(*agents, rules=Rules(strategy="one_for_all"))
+        for deaths in range(2):
+            await yard.ready("guilty", "innocent")
+            innocent = yard.fleet.acquire("innocent")
+            await yard.host("guilty").handle.die()
+            await yard.until(innocent.gone.done)
+            assert innocent.planned
+            assert yard.row("guilty.0")["restarts"] == deaths + 1
+        assert yard.row("innocent.0")["restarts"] == 0
+
+    async def test_the_death_of_one_that_is_given_up_concerns_nobody_else(self, yard):
+        agents = [agent("Hopeless", needs=OWN, intensity=0), agent("Other", needs=OWN)]
+        await yard.start(*agents, rules=Rules(strategy="one_for_all"))
+        await yard.ready("hopeless", "other")
+        await yard.host("hopeless").handle.die()
+        await yard.until(lambda: yard.downs == ["hopeless"])
+        assert yard.alive == ["other.0.1"]
+
+    async def test_the_death_of_a_ward_concerns_nobody_else(self, yard):
+        agents = [agent("Suspected", needs=OWN), agent("Other", needs=OWN)]
+        fleet = await yard.start(*agents, rules=Rules(strategy="one_for_all"))
+        await yard.ready("suspected", "other")
+        fleet.add_suspect("guilty", "suspected")
+        crew = fleet.crew("suspected")
+        await yard.until(crew.free_ward)
+        await crew.free_ward().handle.die()
+        await yard.until(lambda: "suspected.ward.2" in yard.alive)
+        assert {"suspected.0.1", "other.0.1"} <= set(yard.alive)

@@ -299,3 +299,101 @@ class TestAgeing:
             rank = ranks.pop(box.pop(AGENTS).task_id, None)
             assert rank is None or pops <= ageing * (rank + 1)
         assert ranks == {}
+
+
+class TestShare:
+    def fill(self, box, tenant):
+        while box.room_for(tenant):
+            box.push(entry(tenant))
+        with pytest.raises(QueueFull):
+            box.push(entry(tenant))
+        return box.held(tenant)
+
+    @pytest.mark.parametrize(("bound", "share"), [(1, 1), (9, 9), (10, 9), (100, 90), (1000, 900)])
+    def test_a_flood_fills_nine_tenths_and_few_places_whole(self, bound, share):
+        assert self.fill(Mailbox(bound), "ada") == share
+
+    def test_those_who_come_after_a_flood_find_room(self):
+        box = Mailbox(bound=100)
+        assert [self.fill(box, tenant) for tenant in TENANTS] == [90, 9, 1]
+
+    def test_the_tenant_that_holds_its_share_is_named(self):
+        box = Mailbox(bound=10)
+        self.fill(box, "ada")
+        with pytest.raises(QueueFull, match="9 tasks of tenant 'ada'"):
+            box.push(entry("ada"))
+
+    @given(st.lists(st.sampled_from(TENANTS), max_size=60), st.integers(0, 70))
+    def test_room_says_how_many_more_fit(self, tenants, bound):
+        box = Mailbox()
+        push(box, *(entry(tenant) for tenant in tenants))
+        box.bound, held = bound, box.held("ada")
+        room = box.room("ada")
+        assert self.fill(box, "ada") == held + room
+
+    def test_a_lower_bound_leaves_those_who_wait(self):
+        box = Mailbox(bound=10)
+        push(box, *(entry() for _ in range(5)))
+        box.bound = 3
+        assert not box.room_for("bob")
+        assert len(pop_all(box)) == 5
+        assert box.room_for("bob")
+        assert box._tenants == {}
+
+
+class TestCharge:
+    def ran(self, cost, pops=300):
+        """Keep two of each waiting; return how often each ran."""
+        box, ran = Mailbox(ageing=NEVER), Counter()
+        push(box, *(entry(tenant) for tenant in ("ada", "bob") for _ in range(2)))
+        for _ in range(pops):
+            one = box.pop(AGENTS)
+            ran[one.tenant] += 1
+            box.charge(one.tenant, 5, cost[one.tenant] - 1.0)
+            push(box, entry(one.tenant))
+        return ran
+
+    @pytest.mark.parametrize("cost", [3.0, 1.0, 0.25])
+    def test_fairness_is_by_cost(self, cost):
+        ran = self.ran({"ada": cost, "bob": 1.0})
+        assert ran["bob"] == pytest.approx(cost * ran["ada"], rel=0.1)
+
+    def test_nobody_overtakes_itself(self):
+        box = Mailbox(ageing=NEVER)
+        came = push(box, *(entry(weight=10.0) for _ in range(5)))
+        box.charge("ada", 5, -45.0)
+        came += push(box, *(entry(weight=10.0) for _ in range(5)))
+        assert ids(pop_all(box)) == came
+
+    def test_what_cost_less_makes_no_credit(self):
+        box = Mailbox(ageing=NEVER)
+        push(box, *(entry("ada") for _ in range(20)))
+        box.charge("bob", 5, -1_000.0)
+        box.charge("bob", 5, 9.5)
+        (bob,) = push(box, entry("bob"))
+        assert ids(pop_all(box)).index(bob) == 10
+
+
+class TestAhead:
+    kinds = st.tuples(st.sampled_from(TENANTS), st.integers(0, 10))
+
+    @given(st.lists(kinds, max_size=30), kinds)
+    def test_it_is_the_weight_of_what_runs_before(self, waiting, kind):
+        box, one = Mailbox(ageing=NEVER), entry(*kind, weight=2.0)
+        push(box, *(entry(who, level, weight=level + 0.5) for who, level in waiting))
+        ahead, most = box.ahead(one), box.weight_of("poet")
+        box.push(one)
+        before = pop_all(box)
+        assert ahead == sum(other.weight for other in before[: before.index(one)]) <= most
+
+    def test_other_agents_do_not_count(self):
+        box = Mailbox()
+        push(box, entry(agent="clerk", weight=3.0), entry(agent="poet", weight=2.0))
+        assert box.ahead(entry(priority=0)) == box.weight_of("poet") == 2
+        assert (box.weight_of("nobody"), box.total_weight) == (0, 5)
+
+    def test_sums_do_not_drift(self):
+        box = Mailbox(bound=2_000)
+        push(box, *(entry(weight=0.1) for _ in range(1_000)))
+        pop_all(box)
+        assert (box.total_weight, box.weight_of("poet")) == (0, 0)

@@ -7,8 +7,9 @@ import pytest
 
 from actors import orchestrator as module
 from actors.hosting import SupervisorInfo
-from actors.orchestrator import Identity, Orchestrator
+from actors.orchestrator import Identity, Orchestrator, Plan
 from cartrita.clock import SystemClock
+from cartrita.declare import TEAMS
 from cartrita.errors import ServiceUnavailable
 from tests.support.processes import eventually
 
@@ -16,14 +17,35 @@ FIRST = ["intelligence/0", "multimodal/0", "system/0"]
 
 
 class FakeSupervisor:
-    """A supervisor that lives until the test ends it."""
+    """A supervisor that lives until the test ends it.
+
+    Attributes:
+        told: The commands it was given.
+        drained: Done when it has nothing left to do.
+        troubles: What it says is given up, when it says so.
+    """
 
     def __init__(self, info, log):
         self.info, self._log = info, log
-        self.died = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.died, self.drained = loop.create_future(), loop.create_future()
+        self.troubles, self.told = asyncio.Queue(), []
 
     async def stop(self, grace):
         self._log.append((self.info.shard, grace))
+        if not self.died.done():
+            self.died.set_result("stopped")
+        for _ in range(5):  # the process may be gone before this is answered
+            await asyncio.sleep(0)
+
+    async def command(self, verb, part, arguments):
+        self.told.append((verb, part))
+        if verb == "DRAIN":
+            await asyncio.shield(self.drained)
+        return {"ok": True}
+
+    async def trouble(self):
+        return await self.troubles.get()
 
 
 @dataclass
@@ -60,7 +82,7 @@ async def orchestrator(supervisors):
 
 
 async def test_every_team_has_its_shards(orchestrator, supervisors):
-    await orchestrator.start(shards=2)
+    await orchestrator.start(Plan(dict.fromkeys(TEAMS, 2)))
     table = orchestrator.routes()
     assert dict(table.teams) == {"intelligence": 2, "multimodal": 2, "system": 2}
     assert len(table.addresses) == 6
@@ -124,8 +146,7 @@ async def test_supervisors_are_stopped_in_reverse_and_not_replaced(orchestrator,
     running = dict(supervisors.running)
     await orchestrator.stop(grace=2.5)
     assert supervisors.stopped == [(shard, 2.5) for shard in reversed(FIRST)]
-    for handle in running.values():
-        handle.died.set_result("stopped")
+    assert all(handle.died.done() for handle in running.values())
     await asyncio.sleep(0)
     assert supervisors.running == running
     assert orchestrator.routes().addresses == {}
@@ -135,3 +156,172 @@ async def test_the_tree_from_above_says_where_things_run(orchestrator):
     await orchestrator.start()
     shown = orchestrator.snapshot()
     assert shown["supervisors"]["system/0"] == {"pid": 7, "node": "n", "team": "system"}
+
+
+class TestPlan:
+    async def test_shards_that_are_leaving_run_and_those_that_are_held_do_not(
+        self, orchestrator, supervisors
+    ):
+        plan = Plan({"system": 2, "intelligence": 1}, {"system/4"}, {"intelligence/0"})
+        await orchestrator.start(plan)
+        assert sorted(supervisors.running) == ["system/0", "system/1", "system/4"]
+        table = orchestrator.routes()
+        assert dict(table.teams) == {"system": 2, "intelligence": 0}
+        assert set(table.addresses) == set(supervisors.running)
+
+    async def test_a_team_with_one_shard_left_still_takes_tasks(self, orchestrator):
+        await orchestrator.start(Plan({"system": 2}, held={"system/1"}))
+        assert orchestrator.routes().teams["system"] == 2
+
+    async def test_what_is_added_to_the_plan_is_started_and_the_table_tells(
+        self, orchestrator, supervisors
+    ):
+        await orchestrator.start()
+        before = orchestrator.routes().version
+        orchestrator.plan.counts["system"] = 2
+        orchestrator.follow_plan()
+        await orchestrator.settled(5)
+        assert "system/1" in orchestrator.routes().addresses
+        assert orchestrator.routes().version > before
+        assert set(supervisors.running) == {*FIRST, "system/1"}
+
+    async def test_a_supervisor_that_is_ended_is_started_again_if_the_plan_has_it(
+        self, orchestrator, supervisors
+    ):
+        """Also when its keeper sees the end before whoever ordered it does."""
+        await orchestrator.start()
+        await orchestrator.end("system/0", 1.0)
+        await orchestrator.settled(5)
+        assert supervisors.stopped == [("system/0", 1.0)]
+        assert orchestrator.handle("system/0").info.epoch == 2
+
+    async def test_a_supervisor_that_is_not_in_the_plan_any_more_stays_ended(
+        self, orchestrator, supervisors
+    ):
+        await orchestrator.start()
+        orchestrator.plan.held.add("system/0")
+        orchestrator.follow_plan()
+        await orchestrator.end("system/0", 1.0)
+        await orchestrator.end("system/0", 1.0)  # once is enough
+        assert supervisors.stopped == [("system/0", 1.0)]
+        assert orchestrator.handle("system/0") is None
+        assert orchestrator.snapshot()["state"] == "up"  # as ordered
+
+
+class TestRetirement:
+    @pytest.fixture
+    async def leaving(self, orchestrator, supervisors):
+        """Give a supervisor that is told to finish what it has, and who tells it."""
+        await orchestrator.start(Plan({"system": 1}, leaving={"system/1"}))
+        retiring = asyncio.create_task(orchestrator.retire("system/1"))
+        one = supervisors.running["system/1"]
+        assert await eventually(lambda: one.told == [("DRAIN", None)], 5)
+        return one, retiring
+
+    async def test_it_ends_once_it_is_empty_and_not_before(
+        self, orchestrator, supervisors, leaving
+    ):
+        one, retiring = leaving
+        assert "system/1" in orchestrator.routes().addresses
+        one.drained.set_result(None)
+        await asyncio.wait_for(retiring, 5)
+        assert supervisors.stopped == [("system/1", 0.0)]
+        assert set(orchestrator.routes().addresses) == {"system/0"}
+        assert orchestrator.plan.leaving == set()
+
+    async def test_when_it_dies_its_successor_drains(self, orchestrator, supervisors, leaving):
+        one, retiring = leaving
+        one.died.set_result("kill -9")
+        assert await eventually(lambda: supervisors.running["system/1"] is not one, 5)
+        successor = supervisors.running["system/1"]
+        assert await eventually(lambda: successor.told, 5)
+        assert successor.told == [("DRAIN", None)]
+        successor.drained.set_result(None)
+        await asyncio.wait_for(retiring, 5)
+        assert orchestrator.handle("system/1") is None
+
+    async def test_when_it_cannot_be_told_it_is_told_again(
+        self, orchestrator, supervisors, leaving
+    ):
+        one, retiring = leaving
+        one.drained.set_exception(ServiceUnavailable("not now"))
+        assert await eventually(lambda: len(one.told) >= 3, 5)
+        one.drained = asyncio.get_running_loop().create_future()
+        one.drained.set_result(None)
+        await asyncio.wait_for(retiring, 5)
+        assert orchestrator.handle("system/1") is None
+
+    async def test_one_that_was_wanted_again_meanwhile_stays(
+        self, orchestrator, supervisors, leaving
+    ):
+        one, retiring = leaving
+        orchestrator.plan.counts["system"] = 2
+        orchestrator.plan.leaving.clear()
+        one.drained.set_result(None)
+        await asyncio.wait_for(retiring, 5)
+        assert supervisors.stopped == []
+        assert orchestrator.handle("system/1") is one
+
+
+class TestEscalation:
+    DOWN = ({"group": "frail", "state": "down"},)
+
+    @pytest.fixture
+    async def waits(self, monkeypatch):
+        """Give how long each revival waited; none waits in truth."""
+        waited = []
+        revive = Orchestrator._revive
+
+        async def at_once(self, shard, handle, group, wait):
+            waited.append(wait)
+            await revive(self, shard, handle, group, 0)
+
+        monkeypatch.setattr(Orchestrator, "_revive", at_once)
+        return waited
+
+    async def test_a_group_that_was_given_up_is_tried_again_after_ever_longer(
+        self, orchestrator, supervisors, waits
+    ):
+        await orchestrator.start()
+        one = supervisors.running["system/0"]
+        for times in range(1, 8):
+            one.troubles.put_nowait(self.DOWN)
+            assert await eventually(lambda: len(one.told) == times, 5)  # noqa: B023
+        assert set(one.told) == {("REVIVE", "frail")}
+        assert waits == [30, 60, 120, 240, 480, 600, 600]
+
+    async def test_it_waits_before_it_tries_again(self, orchestrator, supervisors, monkeypatch):
+        monkeypatch.setattr(module, "COOL_OFF", 60)
+        await orchestrator.start()
+        one = supervisors.running["system/0"]
+        one.troubles.put_nowait(self.DOWN)
+        assert await eventually(lambda: orchestrator.snapshot()["troubles"], 5)
+        assert one.told == []
+
+    async def test_a_quarantined_group_is_shown_and_looks_after_itself(
+        self, orchestrator, supervisors, waits
+    ):
+        await orchestrator.start()
+        one = supervisors.running["system/0"]
+        one.troubles.put_nowait([{"group": "echo", "state": "quarantined"}])
+        assert await eventually(
+            lambda: (
+                orchestrator.snapshot()["troubles"]
+                == [{"supervisor": "system/0", "group": "echo", "state": "quarantined"}]
+            ),
+            5,
+        )
+        assert (one.told, waits) == ([], [])
+
+    async def test_the_successor_of_a_supervisor_has_no_troubles_yet(
+        self, orchestrator, supervisors
+    ):
+        await orchestrator.start()
+        one = supervisors.running["system/0"]
+        one.troubles.put_nowait(self.DOWN)
+        assert await eventually(lambda: orchestrator.snapshot()["troubles"], 5)
+        one.died.set_result("kill -9")
+        assert await eventually(lambda: orchestrator.handle("system/0") not in (None, one), 5)
+        assert orchestrator.snapshot()["troubles"] == []
+        await orchestrator._revive("system/0", one, "frail", 0)
+        assert supervisors.running["system/0"].told == one.told == []

@@ -1,13 +1,23 @@
-"""When a child that died is started again."""
+"""When a child that died is started again, and who with it."""
 
 import random
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.restart import FIRST_DELAY, JITTER, LONGEST_DELAY, RestartPolicy, RestartWindow
+from actors.restart import (
+    FIRST_DELAY,
+    JITTER,
+    LONGEST_DELAY,
+    RestartPolicy,
+    RestartWindow,
+    Strategy,
+    affected,
+)
 
+TEAM = ("store", "reader", "writer", "judge")
 schedules = st.lists(st.floats(0, 5), max_size=40)
 policies = st.builds(
     RestartPolicy, intensity=st.integers(0, 6), period=st.floats(0.5, 20, allow_nan=False)
@@ -109,3 +119,67 @@ def test_pauses_differ_so_that_many_do_not_come_back_at_once():
 )
 def test_who_is_restarted_depends_on_how_it_ended(restart, crashed, again):
     assert (window(restart=restart).died(0.0, crashed=crashed) is not None) == again
+
+
+def test_a_child_that_dies_thousands_of_times_in_a_period_is_restarted_as_often():
+    watched = window(intensity=3_000, period=1e9)
+    delays = [watched.died(float(now)) for now in range(3_000)]
+    assert all(delay <= LONGEST_DELAY * (1 + JITTER) for delay in delays)
+    assert min(delays[10:]) >= LONGEST_DELAY * (1 - JITTER)
+
+
+def test_after_a_quiet_period_the_pauses_begin_again():
+    watched = window(intensity=9, period=10)
+    assert [watched.died(0.0) for _ in range(4)][-1] > 0
+    assert watched.died(10.0) == 0.0
+
+
+def test_a_death_that_was_one_too_many_counts():
+    watched = window(intensity=1, period=10)
+    watched.died(0.0)
+    assert watched.died(5.0) is None
+    assert watched.died(14.0) is None
+
+
+def test_an_operator_s_restart_clears_what_was_held_against_a_child():
+    watched = window(intensity=2, period=10)
+    assert [watched.died(0.0) is None for _ in range(3)] == [False, False, True]
+    watched.reset()
+    assert watched.died(0.0) == 0.0
+    assert watched.died(0.0) > 0
+    assert watched.died(0.0) is None
+    assert watched.restarts == 4
+
+
+def test_an_orderly_end_is_not_held_against_a_child():
+    watched = window(restart="transient", intensity=1)
+    for _ in range(10):
+        assert watched.died(0.0, crashed=False) is None
+    assert watched.died(0.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("strategy", "dead", "others"),
+    [
+        ("one_for_one", "reader", ()),
+        ("rest_for_one", "store", ("judge", "writer", "reader")),
+        ("rest_for_one", "reader", ("judge", "writer")),
+        ("rest_for_one", "judge", ()),
+        ("one_for_all", "store", ("judge", "writer", "reader")),
+        ("one_for_all", "reader", ("judge", "writer", "store")),
+        ("one_for_all", "judge", ("writer", "reader", "store")),
+    ],
+)
+def test_the_strategy_says_who_ends_with_a_child_the_last_started_first(strategy, dead, others):
+    assert affected(strategy, TEAM, dead) == others
+
+
+@pytest.mark.parametrize("strategy", get_args(Strategy))
+def test_a_child_alone_in_its_team_affects_nobody(strategy):
+    assert affected(strategy, ["store"], "store") == ()
+
+
+@pytest.mark.parametrize("strategy", get_args(Strategy))
+def test_only_children_of_the_team_can_die(strategy):
+    with pytest.raises(ValueError, match="stranger"):
+        affected(strategy, list(TEAM), "stranger")

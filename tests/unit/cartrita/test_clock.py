@@ -8,7 +8,15 @@ from uuid import RFC_4122, UUID
 import pytest
 
 from cartrita import clock
-from cartrita.clock import ManualClock, SystemClock, iso, new_id, new_random, new_uuid
+from cartrita.clock import (
+    ManualClock,
+    SystemClock,
+    derived_id,
+    iso,
+    new_id,
+    new_random,
+    new_uuid,
+)
 
 FORM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -65,6 +73,22 @@ def test_threads_do_not_get_the_same_id():
     with ThreadPoolExecutor(8) as threads:
         minted = list(threads.map(lambda _: [new_id() for _ in range(500)], range(8)))
     assert len({one for some in minted for one in some}) == 4_000
+
+
+class TestDerived:
+    def test_it_is_the_same_for_the_same_and_another_for_anything_else(self):
+        base = new_id()
+        assert derived_id(base, "0/a") == derived_id(base, "0/a")
+        made = {derived_id(base, salt) for salt in ("0/a", "1/a", "0/b", "")}
+        assert len(made | {base, derived_id(new_id(), "0/a")}) == 6
+
+    def test_it_is_a_uuid_of_version_7_with_the_time_of_its_base(self):
+        for _ in range(100):
+            base = new_id()
+            made = derived_id(base, "salt")
+            assert FORM.fullmatch(made)
+            assert (UUID(made).version, UUID(made).variant) == (7, RFC_4122)
+            assert minted_at(UUID(made)) == minted_at(UUID(base))
 
 
 def test_the_machine_s_clock_is_the_machine_s():

@@ -1,13 +1,21 @@
 """What an agent knows about its task."""
 
+import asyncio
 import threading
 from decimal import Decimal
 
 import pytest
 
 from cartrita.clock import ManualClock
-from cartrita.context import Context, Usage
-from cartrita.errors import TaskTimeout
+from cartrita.context import Context, Usage, result_of
+from cartrita.errors import (
+    AgentFailed,
+    CartritaError,
+    ErrorCode,
+    InternalFailure,
+    NetworkFailed,
+    TaskTimeout,
+)
 
 
 def context(**fields):
@@ -106,3 +114,86 @@ class TestThreads:
         with pytest.raises(TaskTimeout):
             await ctx.in_thread(begun.append, 1)
         assert begun == []
+
+    async def test_work_that_is_cancelled_sees_it(self):
+        ctx, begun, seen = context(), threading.Event(), []
+
+        def work():
+            try:
+                begun.set()
+                ctx.cancelled.wait(20)
+            finally:
+                seen.append(ctx.cancelled.is_set())
+
+        running = asyncio.create_task(ctx.in_thread(work))
+        await asyncio.to_thread(begun.wait, 10)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        async with asyncio.timeout(10):
+            while not seen:  # noqa: ASYNC110 - a thread has no asyncio.Event
+                await asyncio.sleep(0)
+        assert seen == [True]
+        assert not ctx.cancelled.is_set()
+
+    async def test_the_end_of_the_attempt_ends_what_it_left_running(self):
+        ctx, begun = context(), threading.Event()
+        over = ctx.cancelled
+
+        def work():
+            begun.set()
+            over.wait(20)
+
+        running = asyncio.create_task(ctx.in_thread(work))
+        await asyncio.to_thread(begun.wait, 10)
+        assert not over.is_set()
+        ctx.close()
+        assert over.is_set()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    def test_who_asks_after_the_end_whether_it_is_over_is_told(self):
+        ctx = context()
+        ctx.close()
+        assert ctx.cancelled.is_set()
+
+
+class TestWithoutHost:
+    async def test_what_it_says_is_heard_by_nobody(self):
+        ctx = context()
+        await ctx.progress(0.5)
+        await ctx.token("a")
+        await ctx.tool("t", {})
+        assert not ctx.used
+
+    async def test_it_can_neither_call_nor_listen(self):
+        with pytest.raises(InternalFailure, match="run_task"):
+            await context().call("other.task", {})
+        with pytest.raises(InternalFailure, match="run_task"):
+            context().incoming()
+
+
+class TestResponse:
+    def test_a_result_is_returned(self):
+        response = {"taskId": "c", "status": "COMPLETED", "result": {"a": 1}}
+        assert result_of(response, "other.task") == {"a": 1}
+
+    @pytest.mark.parametrize("code", ErrorCode)
+    def test_an_error_is_raised_as_it_was_and_names_its_task(self, code):
+        response = {"taskId": "c1", "status": "FAILED", "errorCode": code.value}
+        response |= {"errorMessage": "broke", "reason": "WHY"}
+        with pytest.raises(
+            CartritaError, match=r"'c1' \(other\.task\) ended FAILED: broke"
+        ) as told:
+            result_of(response, "other.task")
+        assert (told.value.code, told.value.reason) == (code, "WHY")
+        assert told.value.__class__.__mro__[1] is CartritaError
+
+    def test_a_code_of_another_version_is_a_failure_of_the_agent(self):
+        with pytest.raises(AgentFailed, match="does not say why"):
+            result_of({"taskId": "c", "status": "FAILED", "errorCode": "NEW"}, "other.task")
+
+    def test_what_may_be_tried_again_stays_so(self):
+        with pytest.raises(NetworkFailed) as told:
+            result_of({"taskId": "c", "status": "FAILED", "errorCode": "NETWORK_ERROR"}, "t")
+        assert told.value.retryable

@@ -1,12 +1,15 @@
 """What a declaration must say, and what becomes of it."""
 
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from decimal import Decimal
+from typing import Union
 
 import pytest
 
 from cartrita.context import Context
 from cartrita.cost.price import Price, metered, per_call
 from cartrita.declare import Agent, ModelResult, Needs, Params, Result, task
+from cartrita.stream import Progress, Token, ToolUse
 
 
 class Ask(Params):
@@ -99,6 +102,7 @@ def test_what_is_not_said_has_its_default():
     assert (spec.restart, spec.intensity, spec.period) == ("permanent", 5, 10.0)
     assert (work.cost, work.timeout, work.idempotent, work.max_attempts) == (Price(), 30, False, 3)
     assert (work.aliases, work.example) == ((), None)
+    assert (work.streams, work.takes_stream, work.idle_timeout) == (False, False, 30.0)
 
 
 def test_methods_that_are_no_tasks_are_left_alone():
@@ -193,7 +197,7 @@ async def params_for_result(self, params: Ask, ctx: Context) -> Ask:
     ("method", "why"),
     [
         (undocumented, "needs a docstring"),
-        (plain, "Wrong.work must be a coroutine function"),
+        (plain, "Wrong.work must be a coroutine function or an async generator"),
         (without_params, "annotate 'params' with a subclass of Params"),
         (foreign_params, "annotate 'params' with a subclass of Params"),
         (unhinted_params, "annotate 'params' with a subclass of Params"),
@@ -256,3 +260,81 @@ def test_what_tasks_take_and_answer_is_camel_case_closed_and_immutable():
 def test_a_model_s_result_says_which_model_and_what_it_cannot():
     told = ModelResult(model="local/x", provider="embedded", generative=False).to_wire()
     assert told == {"model": "local/x", "provider": "embedded", "generative": False}
+
+
+class TestStreams:
+    @pytest.mark.parametrize(
+        "hint",
+        [
+            AsyncIterator[Answer],
+            AsyncIterable[Answer],
+            AsyncIterator[Token | Answer],
+            AsyncIterator[Answer | Progress | ToolUse | Token],
+            AsyncIterator[Union[Token, Answer]],  # noqa: UP007 - as older code writes it
+            AsyncGenerator[Token | Answer, None],
+        ],
+        ids=str,
+    )
+    def test_an_async_generator_says_which_of_what_it_yields_is_its_result(self, hint):
+        async def work(self, params: Ask, ctx: Context) -> hint:
+            """Work."""
+            yield Answer(text=params.text)
+
+        body = {"__doc__": "Streams.", "work": task("w")(work)}
+        (spec,) = type("Streaming", (Agent,), body, team="system").spec.tasks
+        assert (spec.result, spec.streams) == (Answer, True)
+
+    @pytest.mark.parametrize(
+        "hint",
+        [
+            Answer,
+            AsyncIterator,
+            AsyncIterator[Token],
+            AsyncIterator[Token | Progress],
+            AsyncIterator[Token | str | Answer],
+            AsyncIterator[Token | Answer | None],
+            AsyncIterator[Answer | ModelResult],
+            AsyncIterator[Ask],
+            list[Answer],
+        ],
+        ids=str,
+    )
+    def test_one_that_does_not_say_so_is_refused(self, hint):
+        async def work(self, params: Ask, ctx: Context) -> hint:
+            """Work."""
+            yield Answer(text=params.text)
+
+        body = {"__doc__": "Streams.", "work": task("w")(work)}
+        with pytest.raises(TypeError, match=r"Wrong\.work: annotate 'return' with AsyncIterator"):
+            type("Wrong", (Agent,), body, team="system")
+
+    def test_a_coroutine_that_promises_a_stream_is_refused(self):
+        async def work(self, params: Ask, ctx: Context) -> AsyncIterator[Answer]:
+            """Work."""
+            raise AssertionError
+
+        body = {"__doc__": "Streams.", "work": task("w")(work)}
+        with pytest.raises(TypeError, match="annotate 'return' with a subclass of Result"):
+            type("Wrong", (Agent,), body, team="system")
+
+    @pytest.mark.parametrize(
+        ("options", "idle"), [({}, 30.0), ({"idle_timeout": 1.5}, 1.5)], ids=str
+    )
+    def test_a_task_may_take_a_stream(self, options, idle):
+        work = task("w", takes_stream=True, **options)(documented)
+        body = {"__doc__": "Listens.", "work": work}
+        (spec,) = type("Listening", (Agent,), body, team="system").spec.tasks
+        assert (spec.takes_stream, spec.idle_timeout, spec.streams) == (True, idle, False)
+
+    @pytest.mark.parametrize(
+        ("options", "why"),
+        [
+            ({"takes_stream": True, "idempotent": True}, "cannot be read twice"),
+            ({"takes_stream": True, "idle_timeout": 0}, "idle_timeout > 0"),
+            ({"takes_stream": True, "idle_timeout": -1.0}, "idle_timeout > 0"),
+            ({"idle_timeout": 5.0}, "for a task that takes a stream"),
+        ],
+    )
+    def test_a_stream_that_cannot_be_is_refused(self, options, why):
+        with pytest.raises(TypeError, match=why):
+            task("w", **options)

@@ -29,6 +29,9 @@ FULL = record(
     reserve_tokens=6,
     max_usd=0.5,
     max_tokens=7,
+    parent="0192a000-0000-7000-8000-000000000001",
+    depth=2,
+    retry_of="0192a000-0000-7000-8000-000000000002",
 )
 ENDS = st.sampled_from(sorted(END_OF))
 
@@ -43,7 +46,8 @@ def test_a_record_reads_back_as_it_was_written(task):
 
 
 def test_a_record_of_an_older_version_gets_the_defaults_of_what_it_lacks():
-    assert TaskRecord.from_wire(FULL.to_wire()[:-2]) == replace(FULL, max_usd=None, max_tokens=None)
+    older = replace(FULL, parent=None, depth=0, retry_of=None)
+    assert TaskRecord.from_wire(FULL.to_wire()[:-3]) == older
 
 
 class TestOrder:
@@ -94,6 +98,22 @@ class TestFold:
         task = record()
         state = fold([accepted(task), retried(task, 1), retried(task, 2)])
         assert (state.status, state.attempts) == (TaskStatus.PENDING, 2)
+
+    def test_each_death_of_a_host_is_told_and_whether_the_task_was_alone(self):
+        task = record()
+        losses = [
+            Event.within(task.task_id, attempt, 2, EventKind.RETRY, data)
+            for attempt, data in enumerate([{"solo": False}, {"solo": True}, None, {}], 1)
+        ]
+        state = fold([accepted(task), *losses])
+        assert state.deaths == (False, True, False, False)
+        assert state.attempts == 4
+
+    def test_what_an_agent_said_proves_its_attempt_and_changes_no_status(self):
+        task = record()
+        said = Event.within(task.task_id, 2, 7, EventKind.STREAM, [[1, "token", 0.0, {}]])
+        state = fold([accepted(task), retried(task), said])
+        assert (state.status, state.attempts, state.deaths) == (TaskStatus.PENDING, 2, (False,))
 
     @given(ENDS, st.integers(0, 5))
     def test_an_ended_task_has_its_response_and_its_attempts(self, status, attempts):

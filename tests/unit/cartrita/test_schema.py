@@ -140,6 +140,27 @@ def test_a_tasks_body_is_documented_as_it_is_checked(document, change, good):
     assert checker.is_valid(body) is good
 
 
+@pytest.mark.parametrize(
+    ("change", "good"),
+    [
+        ({}, True),
+        ({"arguments": {"by": 2}}, True),
+        ({"command": "CONFIG_UPDATE", "arguments": {"pool": {"least": 0, "most": 2}}}, True),
+        ({"command": "EMERGENCY_STOP", "arguments": {"cancel": True}}, True),
+        ({"arguments": {"by": 0}}, False),
+        ({"arguments": {"grace": 1}}, False),
+        ({"command": "EXPLODE"}, False),
+        ({"target": "a b"}, False),
+        ({"more": 1}, False),
+    ],
+)
+def test_a_command_is_documented_as_it_is_checked(document, change, good):
+    schema = whole(document, {"$ref": "#/components/schemas/Command"})
+    body = {"command": "SCALE_UP", "target": "intelligence/0", **change}
+
+    assert jsonschema.Draft202012Validator(schema).is_valid(body) is good
+
+
 def test_an_example_is_a_whole_request(catalog):
     assert example_request(catalog.task("search.old")) == {
         "taskType": "search.web.pages",
@@ -161,6 +182,7 @@ def test_the_catalogue_tells_all_of_a_task(catalog):
     assert Decimal(str(entry["costUsd"])) == Decimal("0.01")
     assert entry["aliases"] == ["search.old"]
     assert entry["idempotent"] is True
+    assert (entry["streams"], entry["takesStream"]) == (False, False)
     assert entry["example"] == example_request(catalog.task("search.web.pages"))
     assert list(entry["parameters"]["properties"]) == ["query", "firstPage"]
     assert "pageTitle" in json.dumps(entry["result"])

@@ -1,6 +1,7 @@
 """Tests of cartrita/testing.py."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 import pytest
@@ -9,11 +10,14 @@ from pydantic import Field
 from cartrita.context import Context
 from cartrita.declare import Agent, Params, Result, task
 from cartrita.errors import (
+    AgentFailed,
     ConfigurationInvalid,
+    InvalidMessage,
     InvalidParameters,
     InvalidTaskType,
     TaskTimeout,
 )
+from cartrita.stream import Progress, Token, ToolUse
 from cartrita.testing import run_task
 
 
@@ -108,3 +112,97 @@ async def test_a_result_that_is_not_what_was_declared_is_a_type_error(name):
 async def test_a_task_that_overruns_its_timeout_fails():
     with pytest.raises(TaskTimeout, match=r"crier\.wait"):
         await run_task(Crier, "crier.wait", {"someText": "hi"}, PROVIDERS)
+
+
+class Choir(Agent, team="system"):
+    """Sings with others."""
+
+    @task("choir.sing")
+    async def sing(self, params: SayParams, ctx: Context) -> AsyncIterator[Token | SayResult]:
+        """Sing it word by word."""
+        for word in params.some_text.split():
+            yield Token(word)
+        yield SayResult(said=params.some_text)
+
+    @task("choir.hum")
+    async def hum(self, params: SayParams, ctx: Context) -> SayResult:
+        """Hum it with a pipe."""
+        await ctx.progress(0.5)
+        await ctx.tool("pipe", params.some_text)
+        return SayResult(said=await ctx.in_thread(params.some_text.lower))
+
+    @task("choir.echo")
+    async def echo(self, params: SayParams, ctx: Context) -> SayResult:
+        """Let somebody else say it."""
+        return await ctx.call("crier.say", params, into=SayResult)
+
+    @task("choir.repeat", takes_stream=True)
+    async def repeat(self, params: SayParams, ctx: Context) -> SayResult:
+        """Repeat what comes in."""
+        return SayResult(said=" ".join([piece async for piece in ctx.incoming()]))
+
+    @task("choir.doze")
+    async def doze(self, params: SayParams, ctx: Context) -> SayResult:
+        """Listen without having said so."""
+        ctx.incoming()
+        raise AssertionError
+
+
+def sing(name, **options):
+    return run_task(Choir, name, {"someText": "La la"}, **options)
+
+
+async def later(params):
+    await asyncio.sleep(0)
+    return {"said": params["someText"] + "!"}
+
+
+class TestOutside:
+    async def test_what_a_task_says_is_collected_one_by_one(self):
+        emitted = []
+        assert await sing("choir.sing", emitted=emitted) == SayResult(said="La la")
+        assert emitted == [Token("La"), Token("la")]
+
+    async def test_a_coroutine_says_things_too(self):
+        emitted = []
+        assert (await sing("choir.hum", emitted=emitted)).said == "la la"
+        assert emitted == [Progress(0.5), ToolUse("pipe", "La la")]
+
+    async def test_whoever_does_not_collect_hears_nothing(self):
+        assert (await sing("choir.sing")).said == "La la"
+
+    @pytest.mark.parametrize(
+        ("answer", "said"),
+        [
+            ({"said": "given"}, "given"),
+            (SayResult(said="model"), "model"),
+            (lambda params: {"said": params["someText"] * 2}, "La laLa la"),
+            (lambda params: SayResult(said="made"), "made"),
+            (later, "La la!"),
+        ],
+    )
+    async def test_other_agents_answer_what_the_test_gives(self, answer, said):
+        assert (await sing("choir.echo", calls={"crier.say": answer})).said == said
+
+    async def test_other_agents_may_fail(self):
+        def fail(params):
+            raise AgentFailed("hoarse")
+
+        with pytest.raises(AgentFailed, match="hoarse"):
+            await sing("choir.echo", calls={"crier.say": fail})
+
+    async def test_an_answer_of_another_shape_is_told(self):
+        with pytest.raises(AgentFailed, match=r"'crier\.say' did not answer a SayResult"):
+            await sing("choir.echo", calls={"crier.say": {"sung": "x"}})
+
+    async def test_a_call_that_the_test_did_not_expect_is_told(self):
+        with pytest.raises(InvalidTaskType, match=r"'crier\.say'"):
+            await sing("choir.echo")
+
+    async def test_chunks_are_fed_into_a_task_that_takes_a_stream(self):
+        assert (await sing("choir.repeat", chunks=["do", "re"])).said == "do re"
+        assert (await sing("choir.repeat")).said == ""
+
+    async def test_a_task_that_does_not_take_one_reads_none(self):
+        with pytest.raises(InvalidMessage, match="takes_stream"):
+            await sing("choir.doze", chunks=["do"])

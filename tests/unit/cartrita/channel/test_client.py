@@ -8,8 +8,8 @@ import pytest
 
 from cartrita.channel import client
 from cartrita.channel.address import Address
-from cartrita.channel.client import connect
-from cartrita.channel.frames import MAX_FRAME, VERSION, Kind
+from cartrita.channel.client import Exchange, connect
+from cartrita.channel.frames import CREDIT, MAX_FRAME, VERSION, Kind
 from cartrita.channel.link import Link
 from cartrita.errors import (
     AuthenticationFailed,
@@ -193,17 +193,44 @@ class TestFlow:
             assert service.handled == 1
             channel.close()
 
-    async def test_events_come_in_order_before_the_reply_and_by_request(self, service):
-        seen = []
-        async with serving(service) as (_, address):
-            channel = await connect(
-                address, token=TOKEN, peer="me", on_event=lambda ident, n: seen.append((ident, n))
-            )
-            for ident, count in [(1, 3), (2, 2)]:
-                assert await channel.request("emit", count, 5) == "done"
-                assert seen == [(ident, n) for n in range(count)]
-                seen.clear()
-            channel.close()
+    async def test_events_come_in_order_before_the_reply_and_by_request(self, channel):
+        heard = {1: [], 2: []}
+        counts = {1: 3, 2: 2}
+        replies = [
+            channel.request("emit", count, 5, exchange=Exchange(heard[which].append))
+            for which, count in counts.items()
+        ]
+        assert await asyncio.gather(*replies) == ["done", "done"]
+        assert heard == {which: list(range(count)) for which, count in counts.items()}
+
+    async def test_a_writer_waits_for_credit_and_goes_on_with_it(self, channel):
+        heard = []
+        exchange = Exchange(heard.append)
+        reply = asyncio.create_task(channel.request("pour", CREDIT + 5, 5, exchange=exchange))
+        assert await eventually(lambda: len(heard) == CREDIT, 5)
+        assert await channel.request("echo", "meanwhile", 5) == "meanwhile"
+        assert len(heard) == CREDIT
+        exchange.grant(2)
+        assert await eventually(lambda: len(heard) == CREDIT + 2, 5)
+        exchange.grant(3)
+        assert await reply == "done"
+        assert heard == list(range(CREDIT + 5))
+
+    async def test_credit_for_what_is_over_is_nobody_s(self, channel):
+        exchange = Exchange([].append)
+        exchange.grant(1)
+        assert await channel.request("emit", 1, 5, exchange=exchange) == "done"
+        exchange.grant(1)
+        assert await channel.request("echo", "still here", 5) == "still here"
+
+    @pytest.mark.parametrize("amount", [0, -1, 1 << 21])
+    async def test_a_reader_that_miscounts_is_cut_off(self, channel, service, amount):
+        exchange = Exchange([].append)
+        reply = asyncio.create_task(channel.request("hold", 1, 5, exchange=exchange))
+        await asyncio.wait_for(service.entered.get(), 5)
+        exchange.grant(amount)
+        with pytest.raises(ChannelLost):
+            await reply
 
     async def test_events_nobody_asked_for_are_dropped(self, channel):
         assert await channel.request("emit", 3, 5) == "done"

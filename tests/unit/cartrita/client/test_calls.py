@@ -109,3 +109,22 @@ def test_an_id_that_is_none_is_refused_before_anything_is_sent():
 def test_no_secret_is_shown():
     shown = repr([calls.sign_in("a@b.example", "hunter22"), calls.refreshment("hunter22")])
     assert "hunter22" not in shown
+
+
+def test_lists_are_asked_for_in_pages():
+    before = new_uuid()
+    assert calls.quarantined(5, None).query == {"limit": "5"}
+    assert calls.quarantined(5, before).query == {"limit": "5", "before": str(before)}
+    assert calls.record(5, None).query == {"limit": "5"}
+    assert calls.record(5, 0).query == {"limit": "5", "before": "0"}
+
+
+def test_a_retry_says_only_what_is_different():
+    assert calls.retrial(new_uuid(), None).body is None
+    assert json.loads(calls.retrial(new_uuid(), {"a": 1}).body) == {"parameters": {"a": 1}}
+
+
+@pytest.mark.parametrize("build", [calls.inspection, calls.discarding])
+def test_quarantined_tasks_are_named_by_their_ids(build):
+    with pytest.raises(InvalidParameters, match=r"'\.\.'"):
+        build("..")

@@ -185,3 +185,35 @@ def test_cancelling_says_whether_there_was_anything_to_cancel():
     script = Script(BROKEN, reply(200, done))
     assert script.play(script.talk.cancel(TASK)) is False
     assert script.said == [f"DELETE /v3/tasks/{TASK}"] * 2
+
+
+def test_a_quarantined_task_is_not_retried_twice():
+    script = Script(BROKEN)
+    with pytest.raises(errors.ChannelLost):
+        script.play(script.talk.retry(TASK, None))
+    assert script.said == [f"POST /v3/quarantine/{TASK}/retry"]
+    assert script.calls[0].body is None
+
+
+def test_a_command_is_not_given_twice_but_waits_for_its_turn():
+    script = Script(BROKEN)
+    with pytest.raises(errors.ChannelLost):
+        script.play(script.talk.command("SCALE_UP", "tree", {"by": 1}))
+    assert len(script.calls) == 1
+    script = Script(UNSENT, reply(200, {"results": []}))
+    script.play(script.talk.command("SHUTDOWN", "tree", {"grace": 600}))
+    assert len(script.calls) == 2
+    assert script.calls[0].timeout > 600
+
+
+def test_lists_are_read_from_their_place():
+    rows = [{"id": 1}]
+    assert entries_of(reply(200, {"entries": rows})) == rows
+    for answer in ({"entries": {}}, {"entries": [1]}, {}):
+        with pytest.raises(errors.InternalFailure, match="list of entries"):
+            entries_of(reply(200, answer))
+
+
+def entries_of(answer):
+    script = Script(answer)
+    return script.play(script.talk.audit(5, None))

@@ -206,6 +206,29 @@ def test_a_child_inherits_what_it_needs_and_no_more(tmp_path):
     assert not {"RAY_ADDRESS", "AWS_SECRET_ACCESS_KEY", "OPENAI_API_KEY"} & environ.keys()
 
 
+def test_one_set_of_certificates_serves_the_channels_and_ray_in_every_child(tmp_path):
+    rays = {
+        "RAY_USE_TLS": "1",
+        "RAY_TLS_CA_CERT": "/tls/ca.pem",
+        "RAY_TLS_SERVER_CERT": "/tls/cert.pem",
+        "RAY_TLS_SERVER_KEY": "/tls/key.pem",
+    }
+    parent = read(rays, tmp_path)
+    assert (parent.channel.tcp, parent.channel.key) == (True, Path("/tls/key.pem"))
+    environ = child_environment(parent, environ=rays)
+    assert rays.items() <= environ.items()
+    assert load_settings(environ=environ, cwd=tmp_path) == parent
+
+
+def test_tcp_without_certificates_says_where_they_come_from(tmp_path):
+    with pytest.raises(ConfigurationInvalid) as caught:
+        read({"RAY_USE_TLS": "true", "RAY_TLS_CA_CERT": "/tls/ca.pem"}, tmp_path)
+    told = caught.value.message
+    assert "environment RAY_USE_TLS" in told
+    assert "needs channel.cert, channel.key, which `cartrita certs` makes" in told
+    assert "channel.plain_tcp" in told
+
+
 def test_the_process_environment_is_the_default(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("CARTRITA_SERVER__PORT", "4321")

@@ -12,7 +12,12 @@ def test_no_two_settings_share_a_name_in_the_environment():
     names = Counter(
         name
         for setting in every_setting().values()
-        for name in (setting.variable, *setting.aliases, *setting.file_variables)
+        for name in (
+            setting.variable,
+            *setting.aliases,
+            *setting.shared,
+            *setting.file_variables,
+        )
     )
     assert [name for name, count in names.items() if count > 1] == []
 
@@ -27,6 +32,16 @@ def test_every_name_of_the_seed_still_works():
         *("HF_TOKEN", "DEEPGRAM_API_KEY", "TAVILY_API_KEY", "OTEL_SERVICE_NAME"),
         *("OTEL_EXPORTER_OTLP_ENDPOINT", "maxConcurrentTasks", "connectionPoolSize"),
         *("redisPoolSize", "messageQueueSize", "cacheTimeout"),
+    }
+
+
+def test_the_names_that_ray_reads_too_are_those_of_its_tls():
+    shared = {name: setting.shared for name, setting in every_setting().items() if setting.shared}
+    assert shared == {
+        "channel.tcp": ("RAY_USE_TLS",),
+        "channel.ca": ("RAY_TLS_CA_CERT",),
+        "channel.cert": ("RAY_TLS_SERVER_CERT",),
+        "channel.key": ("RAY_TLS_SERVER_KEY",),
     }
 
 

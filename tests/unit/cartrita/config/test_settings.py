@@ -100,6 +100,9 @@ def test_the_embedded_servers_have_no_address_yet():
     "sections",
     [
         {"server": {"tls_key": "/k.pem"}},
+        {"channel": {"tcp": True}},
+        {"channel": {"tcp": True, "ca": "/ca", "cert": "/cert"}},
+        {"channel": {"tcp": True, "plain_tcp": True, "ca": "/ca"}},
         {"server": {"port": 9000}},
         {"server": {"port": 0}},
         {"server": {"request_timeout_s": float("nan")}},
@@ -115,6 +118,23 @@ def test_the_embedded_servers_have_no_address_yet():
 def test_what_cannot_work_is_refused(sections):
     with pytest.raises(ValidationError):
         settings(**sections)
+
+
+@pytest.mark.parametrize(
+    "channel",
+    [
+        {"tcp": True, "ca": "/ca", "cert": "/cert", "key": "/key"},
+        {"tcp": True, "plain_tcp": True},
+        {"plain_tcp": True},
+        {"ca": "/ca"},
+    ],
+)
+def test_frames_leave_the_node_encrypted_or_by_name(channel):
+    assert settings(channel=channel).channel.tcp is channel.get("tcp", False)
+
+
+def test_nothing_leaves_the_node_unless_said_so():
+    assert not settings().channel.tcp
 
 
 def test_secrets_do_not_show_in_a_repr():

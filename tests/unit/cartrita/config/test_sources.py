@@ -68,6 +68,16 @@ def test_the_first_of_two_aliases_wins(tmp_path):
     assert found == {"models.huggingface_api_key": "first"}
 
 
+def test_our_own_name_wins_over_one_that_ray_reads_too(tmp_path):
+    rays = {"RAY_USE_TLS": "1", "RAY_TLS_CA_CERT": "/ray/ca", "RAY_TLS_SERVER_KEY": "/ray/key"}
+    found = environment(tmp_path, **rays, CARTRITA_CHANNEL__CA="/ours/ca")
+    assert found == {
+        "channel.tcp": "1",
+        "channel.ca": "/ours/ca",
+        "channel.key": "/ray/key",
+    }
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe", b"x" * ((1 << 20) + 1)])
 def test_a_secret_file_that_cannot_be_used_is_named(tmp_path, content):
     if content is not None:

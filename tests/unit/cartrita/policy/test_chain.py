@@ -2,7 +2,7 @@
 
 import pytest
 
-from cartrita.policy.chain import Job, chain
+from cartrita.policy.chain import Job, chain, concerning
 
 
 class Note:
@@ -83,3 +83,13 @@ async def test_one_chain_serves_many_jobs(job):
     first, second = job(), job()
     second.context.task_id = "other"
     assert [await proceed(first), await proceed(second)] == ["t", "other"]
+
+
+async def test_a_policy_that_makes_no_difference_for_a_task_type_is_left_out(job):
+    class Picky(Note):
+        def concerns(self, spec):
+            return spec.idempotent
+
+    always, picky = Note("always", []), Picky("picky", [])
+    assert concerning(job("work.once").spec, [always, picky]) == [always]
+    assert concerning(job("work.again").spec, [picky, always]) == [picky, always]

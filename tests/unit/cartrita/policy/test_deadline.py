@@ -75,3 +75,56 @@ async def test_without_a_deadline_there_is_all_the_time(job):
         return "done"
 
     assert await Deadline()(job(), work) == "done"
+
+
+async def test_one_deadline_serves_many_attempts_each_at_its_own_time(due):
+    deadline, ended = Deadline(), []
+
+    async def work(job):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(job.context.task_id)
+
+    def begin(name, seconds):
+        job = due(seconds)
+        job.context.task_id = name
+        return asyncio.create_task(deadline(job, work))
+
+    late, soon, never = begin("late", 0.06), begin("soon", 0.02), begin("never", 60)
+    for running in (soon, late):
+        with pytest.raises(TaskTimeout):
+            await running
+    assert ended == ["soon", "late"]
+    assert not never.done()
+    never.cancel()
+    await asyncio.wait([never])
+    with pytest.raises(TaskTimeout):
+        await begin("again", 0.01)
+
+
+async def test_whoever_cancels_it_as_well_sees_a_cancellation(due):
+    async def work(job):
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            running.cancel()  # by somebody else, just now
+            raise
+
+    running = asyncio.create_task(Deadline()(due(0.01), work))
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert running.cancelled()
+
+
+async def test_the_task_is_as_it_was_after_a_deadline(due):
+    async def work(job):
+        await asyncio.Event().wait()
+
+    async def attempt():
+        with pytest.raises(TaskTimeout):
+            await Deadline()(due(0.01), work)
+        await asyncio.sleep(0)
+        return asyncio.current_task().cancelling()
+
+    assert await asyncio.create_task(attempt()) == 0

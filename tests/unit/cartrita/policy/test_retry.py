@@ -55,6 +55,24 @@ async def test_work_that_may_not_run_twice_is_not_tried_again(job):
     assert work.tries == 1
 
 
+class Heard:
+    """A reach that was used."""
+
+    used = True
+
+
+async def test_work_that_has_said_something_is_not_tried_again(job):
+    work = Failing(NetworkFailed())
+    with pytest.raises(NetworkFailed):
+        await HASTY(job("work.again", reach=Heard()), work)
+    assert work.tries == 1
+
+
+def test_it_makes_no_difference_for_what_may_not_run_twice(job):
+    assert HASTY.concerns(job("work.again").spec)
+    assert not HASTY.concerns(job("work.once").spec)
+
+
 @pytest.mark.parametrize("error", [AgentFailed(), RateLimitExceeded(), ValueError(), OSError()])
 async def test_other_errors_are_not_tried_again(job, error):
     work = Failing(error)

@@ -1,0 +1,224 @@
+"""The attempts that are under way in a shard: dispatched, watched, taken back."""
+
+import asyncio
+from typing import Any, Protocol
+
+from actors.cell import Cell
+from actors.family import Calls, Family
+from actors.fleet import Fleet
+from actors.response import attempt_lost, failure, quarantined
+from actors.slot import Host
+from actors.tasklog import TaskLog
+from cartrita.channel.client import Exchange
+from cartrita.clock import Clock
+from cartrita.errors import CartritaError, ChannelLost, NotFound, TaskCancelled, TaskTimeout
+from cartrita.journal import ATTEMPT_SHIFT, Event, EventKind, Journal
+from cartrita.story import STARTED
+from cartrita.telemetry.metrics import MESSAGES_SENT
+
+GRACE = 1.0
+"""Seconds a host has, past a task's deadline, to report the time-out itself."""
+
+KILLS = 3
+"""A task that kills its host so often while alone with it is quarantined."""
+
+_END_OF_ATTEMPT = (1 << ATTEMPT_SHIFT) - 1
+
+
+class Tasks(Protocol):
+    """What the attempts ask of their supervisor."""
+
+    @property
+    def fleet(self) -> Fleet:
+        """The hosts."""
+
+    def attempted(self, cell: Cell, outcome: dict[str, Any] | None) -> None:
+        """An attempt is over; without an outcome the task runs again."""
+
+    def dispatch(self) -> None:
+        """A place is free."""
+
+    def ended(self, cell: Cell, took: float) -> None:
+        """Learn from an attempt that ran to its end in so many seconds."""
+
+    def check_fence(self, error: BaseException | None) -> None:
+        """Look at what a write failed with."""
+
+
+class Attempts:
+    """Runs cells on hosts.
+
+    Args:
+        shard: Whose they are.
+        tasks: The supervisor.
+        calls: The Door for sub-tasks.
+    """
+
+    def __init__(
+        self, shard: str, journal: Journal, clock: Clock, tasks: Tasks, calls: Calls | None
+    ) -> None:
+        self._journal, self._clock, self._tasks = journal, clock, tasks
+        self._family = Family(calls, self._suspend, self._resume)
+        self._sent = MESSAGES_SENT.labels("TASK_REQUEST", shard, "worker")
+        self.running = self.suspended = 0
+
+    def begin(self, cell: Cell, host: Host) -> None:
+        """Start an attempt on a host that was acquired for it."""
+        if cell.timer:
+            cell.timer.cancel()
+        self.running += 1
+        cell.attempts += 1
+        cell.began = self._clock.monotonic()
+        cell.started, cell.host = None, host
+        if cell.log:
+            cell.log.begin(cell.attempts, self._start(cell))
+        cell.work = asyncio.create_task(self._attempt(cell, host))
+
+    async def _attempt(self, cell: Cell, host: Host) -> None:
+        """Run one attempt on a host, to its end or to the host's."""
+        outcome: dict[str, Any] | None
+        cell.begun = True
+        try:
+            try:
+                outcome = await self._run(cell, host)
+                self._tasks.ended(cell, self._clock.monotonic() - cell.began)
+            except ChannelLost:
+                host.lose()
+                await asyncio.shield(host.gone)
+                outcome = self._host_lost(cell, host)
+        except asyncio.CancelledError:
+            if not cell.cancelled:
+                raise  # the supervisor itself is being stopped: the journal keeps the task
+            outcome = failure(TaskCancelled("Cancelled while it ran."))
+        except CartritaError as error:
+            outcome = failure(error)
+            self._tasks.check_fence(error)
+        finally:
+            self._leave(cell, host)
+        self._tasks.attempted(cell, outcome)
+
+    async def _run(self, cell: Cell, host: Host) -> dict[str, Any]:
+        record = cell.record
+        if cell.cancelled:
+            raise TaskCancelled("Cancelled before it ran.")
+        if not cell.repeatable:  # "had not started" is otherwise unknowable after a crash
+            await self._start(cell)
+        left = record.deadline - self._clock.now()
+        if left <= 0:
+            raise TaskTimeout("The deadline passed before it could run.")
+        self._sent.inc()
+        payload = [record.pack(), cell.attempts, left]
+        exchange = Exchange(lambda event: self._heard(cell, host, exchange, event))
+        cell.sent = True  # whoever is woken by this writes after the request below
+        if cell.placed:
+            cell.placed.set()
+        reply: dict[str, Any] = await host.channel.request(
+            "run", payload, left + GRACE, record.trace, exchange
+        )
+        return reply
+
+    def _start(self, cell: Cell) -> asyncio.Future[bool]:
+        """Make it durable that an attempt started; once per attempt."""
+        if cell.started is None:
+            started = Event.within(cell.record.task_id, cell.attempts, STARTED, EventKind.STARTED)
+            cell.started = self._journal.append(started)
+        return cell.started
+
+    def _heard(self, cell: Cell, host: Host, exchange: Exchange, event: list[Any]) -> None:
+        """Act on what an agent says in the course of its work."""
+        kind, data = event
+        if kind == "call":
+            self._family.ask(cell, host, data)
+        elif not cell.ending:
+            self.log_of(cell).say(kind, data, exchange.grant)
+
+    def log_of(self, cell: Cell) -> TaskLog:
+        """Return a task's log, beginning one where the journal's story ends."""
+        if cell.log is None:
+            past = cell.attempts - 1 if cell.running else cell.attempts
+            base = past << ATTEMPT_SHIFT | _END_OF_ATTEMPT if past else STARTED
+            append = self._journal.append
+            cell.log = TaskLog(cell.record.task_id, base, append, self._clock.now)
+            if cell.running:
+                cell.log.begin(cell.attempts, self._start(cell))
+        return cell.log
+
+    def _host_lost(self, cell: Cell, host: Host) -> dict[str, Any] | None:
+        """Decide what becomes of a task whose host died; None to run it again."""
+        suspected = not host.planned and not (cell.calls and host.in_flight)
+        if suspected:
+            cell.deaths.append(host.crowd == 1)
+        outcome = fate(cell)
+        if outcome is None and suspected:
+            data = {"solo": cell.deaths[-1]}
+            step = cell.log.retry_step() if cell.log else (cell.attempts << ATTEMPT_SHIFT) | 2
+            cell.written = self._journal.append(
+                Event(cell.record.task_id, step, EventKind.RETRY, data)
+            )
+            if cell.log:
+                cell.log.spill()
+                cell.log.lost(step, data)
+        return outcome
+
+    def _leave(self, cell: Cell, host: Host) -> None:
+        """Give back what an attempt held."""
+        working = not cell.calls
+        if working:
+            self.running -= 1
+        else:
+            self.suspended -= 1
+        self._tasks.fleet.release(host, cell.agent, working=working)
+        cell.work, cell.host, cell.begun, cell.sent = None, None, False, False
+
+    def part(self, cell: Cell) -> None:
+        """Let go of the sub-tasks of an attempt that is over."""
+        if cell.called:
+            self._family.part(cell)
+
+    def _suspend(self, cell: Cell) -> None:
+        """Give a place back while its task waits for sub-tasks."""
+        assert cell.host
+        self.running -= 1
+        self.suspended += 1
+        self._tasks.fleet.suspend(cell.host, cell.agent)
+        self._tasks.dispatch()
+
+    def _resume(self, cell: Cell) -> None:
+        if cell.host is None:  # its attempt is over
+            return
+        self.suspended -= 1
+        self.running += 1
+        self._tasks.fleet.resume(cell.host, cell.agent)
+
+    async def feed(self, cell: Cell | None, payload: list[Any], timeout: float) -> None:
+        """Pass a piece of a stream on to the attempt that reads it.
+
+        Raises:
+            NotFound: The task is not live here.
+        """
+        if cell is None:
+            raise NotFound(f"Task {payload[0]!r} is not running here.")
+        try:
+            async with asyncio.timeout(timeout):
+                while not cell.sent and not cell.ending:
+                    cell.placed = cell.placed or asyncio.Event()
+                    cell.placed.clear()
+                    await cell.placed.wait()
+        except TimeoutError:
+            raise TaskTimeout(f"Task {payload[0]!r} does not run yet.") from None
+        if cell.host is None:
+            raise NotFound(f"Task {payload[0]!r} has ended.")
+        cell.fed = True
+        await cell.host.channel.request("feed", payload, timeout)
+
+
+def fate(cell: Cell) -> dict[str, Any] | None:
+    """Return the end of a task whose host died; None to run it again."""
+    record, alone = cell.record, sum(cell.deaths)
+    if not cell.repeatable:
+        return attempt_lost(record, repeatable=False)
+    if alone >= KILLS:
+        return quarantined(record, alone)
+    if alone >= record.max_attempts or (cell.deaths and record.max_attempts == 1):
+        return attempt_lost(record, repeatable=True)
+    return None

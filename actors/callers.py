@@ -1,0 +1,72 @@
+"""What those who ask for a task are told, be it new, at work, or long ended."""
+
+from collections.abc import Callable
+from typing import Any
+
+from actors.cell import Cell, same_task
+from cartrita.clock import Clock
+from cartrita.errors import (
+    IdempotencyMismatch,
+    InsufficientBudget,
+    InternalFailure,
+    StillRunning,
+)
+from cartrita.journal import Stories, TaskRecord, Verdict, fold
+from cartrita.protocol.task import TaskStatus
+
+
+class Callers:
+    """Answers for one shard.
+
+    Args:
+        stories: Tells of tasks that have ended.
+        live: Returns the cell of an accepted task that has not.
+    """
+
+    def __init__(self, stories: Stories, clock: Clock, live: Callable[[str], Cell | None]) -> None:
+        self._stories, self._clock, self._live = stories, clock, live
+
+    async def ended(self, task_id: str) -> dict[str, Any] | None:
+        """Wait for a task's end and return its response; None when it is not live here."""
+        cell = self._live(task_id)
+        if cell is None:
+            return None
+        answer: dict[str, Any] | Verdict | None = await cell.wait(end=True)
+        if isinstance(answer, Verdict):  # somebody else wrote the end
+            answer = await self._told(task_id, cell.record)
+        return answer
+
+    async def refused(self, verdict: Verdict, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
+        """Answer a submission that was not admitted as a new task."""
+        if verdict.kind == "mismatch":
+            raise IdempotencyMismatch(
+                f"The key belongs to task {verdict.task_id!r}, which asked for something else."
+            )
+        if verdict.kind == "budget":
+            wait_s = verdict.resets_at - self._clock.now() if verdict.resets_at else None
+            raise InsufficientBudget(
+                f"The budget {verdict.budget!r} has no room for this task.", retry_after=wait_s
+            )
+        return await self._known(verdict.task_id, record, wait=wait)
+
+    async def _known(self, task_id: str, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
+        """Answer for the task that an earlier submission of `record` became."""
+        other = task_id != record.task_id
+        live = self._live(task_id)  # looked at first: a cell goes when its end is in the story
+        if live is not None:
+            same_task(live.record, record, known=other)
+        if live is None or (wait and not other):
+            ended = await (self.ended(task_id) if live else self._told(task_id, record))
+            if ended is not None:
+                return ended
+        if other:
+            raise StillRunning(f"The first request with this key is task {task_id!r}.")
+        return {"taskId": task_id, "status": TaskStatus.PENDING.value}
+
+    async def _told(self, task_id: str, record: TaskRecord) -> dict[str, Any] | None:
+        """Return the response that a task's story ends with; None when it has no end yet."""
+        state = fold(await self._stories.story(task_id))
+        if state is None:
+            raise InternalFailure(f"Task {task_id!r} is known and has no story.")
+        same_task(state.record, record, known=task_id != record.task_id)
+        return state.response

@@ -1,0 +1,228 @@
+"""The hosts of one group of agents: as many as its load asks for, and one for suspects.
+
+A host that dies with several tasks at work says nothing of which one killed it. So all of
+them become *suspects* and run again one at a time, on a host of their own (the *ward*): the
+innocent end there, and the guilty one is known. When the ordinary hosts die too often under
+work, the group is *quarantined*: for a while everything runs in the ward.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from actors.hosting import Group, Hosts, HostSpec
+from actors.pool import Load, PoolBounds, PoolSize
+from actors.restart import RestartPolicy, RestartWindow
+from actors.slot import Connect, Host, Pulse, Slot, SlotOwner
+from cartrita.clock import Clock
+
+WARD = "ward"
+QUARANTINE = 30.0
+"""Seconds for which a group whose hosts die under work runs one task at a time."""
+
+WARD_IDLE = 10.0
+"""Seconds after which a ward without work is ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outfit:
+    """What every slot of a shard is made with."""
+
+    shard: str
+    hosts: Hosts
+    connect: Connect
+    clock: Clock
+    randomness: random.Random
+    pulse: Pulse
+    owner: SlotOwner
+    identity: Callable[[], tuple[str, int]]
+    """Returns the channel token and the epoch."""
+
+
+class Crew:
+    """All hosts of a group.
+
+    Attributes:
+        given_up: Nothing of it is started any more.
+        held: That is so because an operator ordered it.
+    """
+
+    def __init__(self, group: Group, outfit: Outfit) -> None:
+        self.group, self._outfit = group, outfit
+        least = max(agent.pool[0] for agent in group.agents)
+        most = max(agent.pool[1] for agent in group.agents)
+        self.size = PoolSize(PoolBounds(least, most))
+        self.places = {agent.name: agent.concurrency for agent in group.agents}
+        self.slots: list[Slot] = []
+        self.ward: Slot | None = None
+        self.suspects: deque[str] = deque()
+        self.given_up = self.held = False
+        self.quarantined_until = 0.0
+        self._ward_used = 0.0
+        self._leaving: list[Slot] = []
+
+    def start(self) -> None:
+        """Open the hosts that are there without any load."""
+        self.grow(self.size.bounds.least)
+
+    def _slot(self, name: str, *, solo: bool = False) -> Slot:
+        outfit, first = self._outfit, self.group.agents[0]
+        policy = RestartPolicy(first.restart, first.intensity, first.period)
+        return Slot(
+            f"{outfit.shard}.{self.group.name}.{name}",
+            self.group,
+            self._spec,
+            outfit.hosts,
+            window=RestartWindow(policy, outfit.randomness),
+            owner=outfit.owner,
+            connect=outfit.connect,
+            clock=outfit.clock,
+            pulse=outfit.pulse,
+            solo=solo,
+        )
+
+    def _spec(self, host_id: str) -> HostSpec:
+        token, epoch = self._outfit.identity()
+        agents = self.group.agents
+        return HostSpec(
+            host_id,
+            self.group.names,
+            epoch,
+            token,
+            cpus=sum(agent.needs.cpus for agent in agents),
+            memory_mb=sum(agent.needs.memory_mb for agent in agents),
+        )
+
+    def grow(self, hosts: int) -> None:
+        """Open slots until there are `hosts`."""
+        taken = {slot.name.rpartition(".")[2] for slot in [*self.slots, *self._leaving]}
+        free = (str(number) for number in range(len(taken) + hosts) if str(number) not in taken)
+        while len(self.slots) < hosts:
+            slot = self._slot(next(free))
+            self.slots.append(slot)
+            slot.open()
+
+    def surplus(self, hosts: int) -> list[Slot]:
+        """Take out the least busy slots over `hosts`; the caller closes them."""
+        by_load = sorted(self.slots, key=lambda slot: slot.host.residents if slot.host else -1)
+        leaving = by_load[: max(len(self.slots) - hosts, 0)]
+        for slot in leaving:
+            self.slots.remove(slot)
+        self._leaving += leaving
+        return leaving
+
+    def left(self, slot: Slot) -> None:
+        """Forget a slot that is closed."""
+        self._leaving.remove(slot)
+
+    def free(self, agent: str) -> Host | None:
+        """Return the least busy host with a place for an agent."""
+        limit, best = self.places[agent], None
+        for slot in self.slots:
+            host = slot.host
+            # A lost channel is known here before the slot's keeper wakes up and says so.
+            if host is None or not host.open or host.busy.get(agent, 0) >= limit:
+                continue
+            if best is None or host.in_flight < best.in_flight:
+                best = host
+        if best is None and self.quarantined and not self.suspects:
+            return self.free_ward()
+        return best
+
+    def named(self, name: str, agent: str) -> Host | None:
+        """Return the host of a slot by its name, when it has a place for an agent."""
+        for slot in self.slots:
+            host = slot.host if slot.name == name else None
+            if host and host.open and host.busy.get(agent, 0) < self.places[agent]:
+                return host
+        return None
+
+    def free_ward(self) -> Host | None:
+        """Return the ward's host when nothing runs on it."""
+        host = self.ward.host if self.ward else None
+        return host if host and host.open and not host.residents else None
+
+    @property
+    def quarantined(self) -> bool:
+        """Whether everything runs in the ward for now."""
+        return self.quarantined_until > 0
+
+    def open_ward(self) -> None:
+        """Have a host for suspects."""
+        self._ward_used = self._outfit.clock.monotonic()
+        if self.ward is None:
+            self.ward = self._slot(WARD, solo=True)
+        self.ward.open()
+
+    def quarantine(self) -> None:
+        """Run everything in the ward for a while."""
+        self.quarantined_until = self._outfit.clock.monotonic() + QUARANTINE
+        self.open_ward()
+
+    def reopen(self, now: float) -> None:
+        """Try again with single hosts that were given up a while ago."""
+        for slot in self.slots:
+            if not (slot.active or self.quarantined) and now > slot.down_since + QUARANTINE:
+                slot.window.reset()
+                slot.open()
+
+    def ward_surplus(self, *, wanted: bool) -> Slot | None:
+        """Take the ward out when it has been of no use for a while."""
+        now = self._outfit.clock.monotonic()
+        if wanted or self.suspects or self.quarantined or (self.ward and self.ward.host is None):
+            self._ward_used = now
+        elif self.ward and self.free_ward() and now > self._ward_used + WARD_IDLE:
+            slot, self.ward = self.ward, None
+            self._leaving.append(slot)
+            return slot
+        return None
+
+    def absolve(self) -> None:
+        """Forget that it was given up, held or quarantined."""
+        self.given_up = self.held = False
+        self.quarantined_until = 0.0
+
+    def revive(self) -> None:
+        """Try again with a group that was given up or quarantined."""
+        self.absolve()
+        for slot in self.all_slots():
+            slot.window.reset()
+            slot.open()
+        self.grow(self.size.bounds.least)
+
+    def wanted(self, now: float, load: Load) -> int:
+        """Return how many hosts there should be."""
+        return self.size.decide(now, load, len(self.slots))
+
+    def all_slots(self) -> list[Slot]:
+        """Return every slot in start order, the ward last."""
+        return [*self.slots, *([self.ward] if self.ward else [])]
+
+    def slots_named(self, name: str | None) -> list[Slot]:
+        """Return the slot of that name, or all slots."""
+        slots = self.all_slots()
+        return [slot for slot in slots if slot.name == name] or slots
+
+    def answers_to(self, name: str | None) -> bool:
+        """Tell whether that is its name, an agent's, or a slot's; None means all not held."""
+        if name is None:
+            return not self.held
+        names = (self.group.name, *self.group.names, *(slot.name for slot in self.all_slots()))
+        return name in names
+
+    def every_slot(self) -> list[Slot]:
+        """Return every slot, those that are being closed last."""
+        return [*self.all_slots(), *self._leaving]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return each slot as `GET /v3/tree` shows it; an empty group has one row, too."""
+        rows = [slot.row() for slot in self.every_slot()]
+        if not rows:
+            rows = [self._slot("0").row()]
+        if self.quarantined:
+            for row in rows:
+                if row["state"] == "down":
+                    row["state"] = "quarantined"
+        return rows

@@ -1,0 +1,75 @@
+"""The tree from outside: found by its actors' names, entered by a door."""
+
+from typing import Any
+
+from actors import spawn
+from actors.commands import Command
+from actors.door import Door
+from actors.hosting import RouteTable
+from actors.setup import Network, TreeConfig, catalog
+from cartrita.clock import SystemClock
+from cartrita.journal import Stories
+from cartrita.protocol.principal import Principal
+
+ORCHESTRATOR = "orchestrator"
+COMMAND_TIMEOUT = 4000.0
+"""Seconds: a grace may be an hour."""
+
+
+def supervisor_name(shard: str) -> str:
+    """Return the name of a shard's actor."""
+    return f"supervisor:{shard}"
+
+
+class RayDirectory:
+    """Finds the tree's actors by their names."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+
+    async def _ask(self, method: str, *args: Any, timeout: float) -> Any:
+        orchestrator = spawn.find(ORCHESTRATOR, self._namespace)
+        return await spawn.call(orchestrator, method, *args, timeout=timeout)
+
+    async def routes(self) -> RouteTable:
+        """Ask the orchestrator."""
+        return RouteTable(**await self._ask("routes", timeout=30))
+
+    async def snapshot(self) -> dict[str, Any]:
+        """Ask the orchestrator for the tree from above."""
+        found: dict[str, Any] = await self._ask("snapshot", timeout=5)
+        return found
+
+    async def command(
+        self, command: str, target: str, arguments: dict[str, Any], who: Principal
+    ) -> dict[str, Any]:
+        """Have the orchestrator carry out an operator's command.
+
+        Raises:
+            CartritaError: It cannot be done; the class says why.
+        """
+        order = Command(command, target, arguments, who.user)
+        found: dict[str, Any] = await self._ask("command", order, timeout=COMMAND_TIMEOUT)
+        return found
+
+    async def locate(self, shard: str) -> str:
+        """Ask a supervisor, which Ray may just be restarting."""
+        supervisor = spawn.find(supervisor_name(shard), self._namespace)
+        info = await spawn.call(supervisor, "start", timeout=30)
+        return str(info["address"])
+
+
+def open_door(
+    config: TreeConfig, directory: RayDirectory, stories: Stories, name: str, network: Network
+) -> Door:
+    """Return a door for a process that belongs to the tree's Ray."""
+    limit = config.settings.limits.max_parameters_bytes
+    return Door(
+        catalog(),
+        directory,
+        stories,
+        SystemClock(),
+        name,
+        max_parameters=limit,
+        connect=network.connect,
+    )

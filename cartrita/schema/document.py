@@ -1,0 +1,201 @@
+"""The whole API as OpenAPI 3.1."""
+
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from cartrita.catalog import Catalog
+from cartrita.declare import TaskSpec
+from cartrita.protocol.command import ARGUMENTS, SUMMARY, CommandRequest
+from cartrita.protocol.task import TaskRequest, TaskResponse
+from cartrita.schema.routes import ROUTES, operation
+from cartrita.schema.shapes import (
+    JSON,
+    REF,
+    TASK_ID,
+    TEXT,
+    answers,
+    content,
+    plain_schemas,
+    ref,
+    shape,
+)
+
+
+def example_request(spec: TaskSpec) -> dict[str, Any]:
+    """Return a request body that works."""
+    return {"taskType": spec.name, "parameters": spec.example or {}}
+
+
+def catalog_entry(spec: TaskSpec) -> dict[str, Any]:
+    """Return a task type as `GET /v3/catalog` shows it."""
+    return {
+        "taskType": spec.name,
+        "agent": spec.agent,
+        "team": spec.team,
+        "summary": spec.summary,
+        "costUsd": float(spec.cost.usd),
+        "maxCostUsd": float(spec.cost.max_usd),
+        "maxTokens": spec.cost.max_tokens,
+        "timeoutMs": int(spec.timeout * 1000),
+        "idempotent": spec.idempotent,
+        "streams": spec.streams,
+        "takesStream": spec.takes_stream,
+        "aliases": list(spec.aliases),
+        "example": example_request(spec),
+        "parameters": spec.params.model_json_schema(by_alias=True),
+        "result": spec.result.model_json_schema(by_alias=True, mode="serialization"),
+    }
+
+
+def openapi(catalog: Catalog, version: str) -> dict[str, Any]:
+    """Return the whole document."""
+    paths: dict[str, Any] = {"/v3/tasks": {"post": _create(catalog)}}
+    paths["/v3/tasks/{taskId}"] = {"get": _show(), "delete": _cancel()}
+    paths["/v3/tasks/{taskId}/events"] = {"get": _events()}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method] = operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Cartrita",
+            "version": version,
+            "description": "An actor-model runtime for AI agents.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(catalog),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+            },
+        },
+    }
+
+
+def _name(spec: TaskSpec) -> str:
+    return "".join(part.title() for part in spec.name.replace("_", ".").split("."))
+
+
+def _schemas(catalog: Catalog) -> dict[str, Any]:
+    models: list[Any] = [(TaskRequest, "validation"), (TaskResponse, "serialization")]
+    models += [(model, "validation") for model in (CommandRequest, *ARGUMENTS.values())]
+    for spec in catalog.tasks.values():
+        models += [(spec.params, "validation"), (spec.result, "serialization")]
+    refs, definitions = models_json_schema(models, by_alias=True, ref_template=REF)
+    schemas: dict[str, Any] = definitions["$defs"]
+    request = schemas["TaskRequest"]
+    for spec in catalog.tasks.values():
+        schemas[_name(spec)] = {
+            **request,
+            "title": spec.name,
+            "description": spec.summary,
+            "properties": {
+                **request["properties"],
+                "taskType": {"const": spec.name, "type": "string"},
+                "parameters": refs[spec.params, "validation"],
+            },
+            "examples": [example_request(spec)],
+        }
+    commands = _command_schemas(schemas.pop("CommandRequest"), refs)
+    return {**schemas, **commands, **plain_schemas()}
+
+
+def _command_schemas(request: dict[str, Any], refs: Any) -> dict[str, Any]:
+    """Return the schema of a command: one of several, each with arguments of its own."""
+    found = {}
+    for command, model in ARGUMENTS.items():
+        own = {"command": {"const": command.value}, "arguments": refs[model, "validation"]}
+        found[f"Command.{command}"] = {
+            **request,
+            "title": command.value,
+            "description": SUMMARY[command],
+            "properties": {**request["properties"], **own},
+        }
+    mapping = {name.partition(".")[2]: REF.format(model=name) for name in found}
+    found["Command"] = {
+        "oneOf": [{"$ref": target} for target in mapping.values()],
+        "discriminator": {"propertyName": "command", "mapping": mapping},
+    }
+    return found
+
+
+def _create(catalog: Catalog) -> dict[str, Any]:
+    names = {spec.name: REF.format(model=_name(spec)) for spec in catalog.tasks.values()}
+    done = {"description": "Accepted and ended; see `status`.", **content(ref("TaskResponse"))}
+    return {
+        "operationId": "createTask",
+        "summary": "Run a task",
+        "tags": ["tasks"],
+        "security": [{"bearer": []}],
+        "parameters": [
+            _header("Idempotency-Key", "Repeats are the same task. Up to 255 ASCII characters."),
+            _header("Prefer", "`respond-async` answers 202 once the task is accepted."),
+            _header("traceparent", "W3C trace context."),
+        ],
+        "requestBody": {
+            "required": True,
+            "description": "JSON on which all readers agree (RFC 7493): no name twice in one "
+            "object, whole numbers within 64 bits, at most 200 levels. snake_case is taken, too.",
+            "content": {
+                JSON: {
+                    "schema": {
+                        "oneOf": [{"$ref": ref} for ref in names.values()],
+                        "discriminator": {"propertyName": "taskType", "mapping": names},
+                    },
+                    "examples": {
+                        spec.name: {"summary": spec.summary, "value": example_request(spec)}
+                        for spec in catalog.tasks.values()
+                    },
+                }
+            },
+        },
+        "responses": answers(
+            {"200": done, "202": {"description": "Accepted.", **content(ref("TaskResponse"))}}
+        ),
+    }
+
+
+def _show() -> dict[str, Any]:
+    seconds = {"type": "number", "minimum": 0, "maximum": 60, "default": 0}
+    wait = {"name": "wait", "in": "query", "description": "Seconds to wait.", "schema": seconds}
+    done = {"description": "Where it stands.", **content(ref("TaskResponse"))}
+    return _about_task("getTask", "Look at a task", [wait], {"200": done})
+
+
+def _cancel() -> dict[str, Any]:
+    body = content(shape({"taskId": TEXT, "cancelled": {"type": "boolean"}}))
+    answers = {
+        "200": {"description": "It had ended already.", **body},
+        "202": {"description": "It is being cancelled.", **body},
+    }
+    return _about_task("cancelTask", "Cancel a task", [], answers)
+
+
+def _events() -> dict[str, Any]:
+    stream = {
+        "description": "Server-sent events: `id` is the cursor, `event` the type, `data` the "
+        "whole event. Silence is broken by comments.",
+        **content({"type": "string", "contentSchema": ref("TaskEvent")}, "text/event-stream"),
+    }
+    after = {"name": "after", "in": "query", "description": "A cursor.", "schema": TEXT}
+    asked = [_header("Last-Event-ID", "Go on behind this cursor; goes before `after`."), after]
+    answers = {"200": stream, "204": {"description": "There is nothing more behind that cursor."}}
+    return _about_task("readTaskEvents", "Follow a task's events to its end", asked, answers)
+
+
+def _about_task(
+    operation: str, summary: str, parameters: list[Any], successes: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "operationId": operation,
+        "summary": summary,
+        "tags": ["tasks"],
+        "security": [{"bearer": []}],
+        "parameters": [TASK_ID, *parameters],
+        "responses": answers(successes),
+    }
+
+
+def _header(name: str, text: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}

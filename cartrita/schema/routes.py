@@ -1,0 +1,111 @@
+"""The routes that are not about tasks, as the API's document tells of them."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from cartrita.schema.shapes import (
+    JSON,
+    OBJECT,
+    TASK_ID,
+    TEXT,
+    UUID,
+    answers,
+    content,
+    ref,
+    shape,
+)
+
+_EMAIL = {"type": "string", "format": "email", "maxLength": 320}
+_PASSWORD = {"type": "string", "format": "password", "minLength": 8, "maxLength": 256}
+_REFRESH = {"type": "string", "minLength": 1, "maxLength": 256}
+_SESSION, _ACCOUNT, _HEALTH = ref("AuthSession"), ref("AuthAccount"), ref("HealthReport")
+_LIMIT = {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
+_NUMBER = {"type": "integer", "minimum": 0}
+_LOGIN = {"email": _EMAIL, "password": _PASSWORD}
+_NAMED = {**_LOGIN, "name?": {"type": "string", "maxLength": 200}}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route that is not about tasks.
+
+    Attributes:
+        fields: Of the request's body; a name that ends in `?` may be left out.
+        body: The schema of the request's body, where fields do not tell all.
+        query: What may be asked for, each with its schema.
+        answer: The schema of a success; None for one without a body.
+        private: Whether a token is needed.
+    """
+
+    method: str
+    path: str
+    summary: str
+    tag: str
+    answer: dict[str, Any] | None
+    status: int = 200
+    fields: dict[str, Any] | None = None
+    private: bool = False
+    kind: str = JSON
+    body: dict[str, Any] | None = None
+    query: dict[str, Any] | None = None
+
+
+ROUTES = (
+    Route("post", "/auth/register", "Make an account and sign it in", "accounts", _SESSION, 201,
+           _NAMED),
+    Route("post", "/auth/login", "Sign in", "accounts", _SESSION, fields=_LOGIN),
+    Route("post", "/auth/refresh", "Get a new session; the refresh token is spent", "accounts",
+           _SESSION, fields={"refreshToken": _REFRESH}),
+    Route("post", "/auth/logout", "End this session", "accounts", None, 204,
+           {"refreshToken?": _REFRESH}, private=True),
+    Route("get", "/auth/me", "The account of the token", "accounts", _ACCOUNT, private=True),
+    Route("get", "/.well-known/jwks.json", "The public keys of our tokens", "accounts", OBJECT),
+    Route("get", "/v3/catalog", "Every task type, with its schemas and price", "catalogue",
+           OBJECT, private=True),
+    Route("get", "/v3/quarantine", "Tasks that kill whatever runs them, newest first",
+           "quarantine", ref("QuarantineList"), private=True,
+           query={"limit": _LIMIT, "before": UUID}),
+    Route("get", "/v3/quarantine/{taskId}", "All that is known of a quarantined task",
+           "quarantine", ref("QuarantinedStory"), private=True),
+    Route("post", "/v3/quarantine/{taskId}/retry", "Run it as a new task", "quarantine",
+           ref("QuarantineRetry"), 202, {"parameters?": OBJECT}, private=True),
+    Route("delete", "/v3/quarantine/{taskId}", "Give it up for good", "quarantine",
+           ref("QuarantineDiscard"), private=True),
+    Route("post", "/v3/admin/commands", "Carry out a command; for administrators", "operations",
+           ref("CommandResponse"), private=True, body=ref("Command")),
+    Route("get", "/v3/admin/audit", "What was commanded, newest first; for administrators",
+           "operations", ref("AuditList"), private=True,
+           query={"limit": _LIMIT, "before": _NUMBER}),
+    Route("get", "/v3/tree", "The live tree of actors", "operations", OBJECT, private=True),
+    Route("get", "/health", "Health of queues and services", "operations", _HEALTH),
+    Route("get", "/livez", "Whether the process runs", "operations", OBJECT),
+    Route("get", "/startupz", "Whether the process has started", "operations", OBJECT),
+    Route("get", "/readyz", "Whether tasks can be accepted", "operations", OBJECT),
+    Route("get", "/metrics", "Prometheus metrics of this node", "operations", TEXT,
+           kind="text/plain"),
+)  # fmt: skip
+
+
+def operation(route: Route) -> dict[str, Any]:
+    """Return what the document tells of a route."""
+    words = re.split(r"[/.{}-]+", route.path.strip("/.}"))
+    body = content(route.answer, route.kind) if route.answer else {}
+    told: dict[str, Any] = {
+        "operationId": route.method + "".join(word.title() for word in words),
+        "summary": route.summary,
+        "tags": [route.tag],
+        "responses": answers({str(route.status): {"description": route.summary, **body}}),
+    }
+    named = [TASK_ID] if "{taskId}" in route.path else []
+    asks = [{"name": name, "in": "query", "schema": s} for name, s in (route.query or {}).items()]
+    if named or asks:
+        told["parameters"] = [*named, *asks]
+    if route.body is not None:
+        told["requestBody"] = {"required": True, **content(route.body)}
+    if route.fields is not None:
+        asked = {**shape(route.fields), "additionalProperties": False}
+        told["requestBody"] = {"required": bool(asked["required"]), **content(asked)}
+    if route.private:
+        told["security"] = [{"bearer": []}]
+    return told

@@ -1,0 +1,149 @@
+"""The shapes that the API's document is made of."""
+
+from typing import Any
+
+from cartrita.errors import ErrorCode
+from cartrita.protocol.task import TaskStatus
+
+REF = "#/components/schemas/{model}"
+JSON = "application/json"
+PROBLEM = "application/problem+json"
+
+EVENT_TYPES = (
+    "accepted", "queued", "started", "progress", "token", "tool", "approval", "retry", "reset",
+    *(status.lower() for status in TaskStatus if status.terminal),
+)  # fmt: skip
+
+TEXT = {"type": "string"}
+TIME = {"type": "string", "format": "date-time"}
+UUID = {"type": "string", "format": "uuid"}
+OBJECT: dict[str, Any] = {"type": "object"}
+_WHOLE = {"type": "integer"}
+_YES = {"type": "boolean"}
+TASK_ID = {"name": "taskId", "in": "path", "required": True, "schema": UUID}
+
+
+def ref(name: str) -> dict[str, Any]:
+    """Return a reference to one of the document's schemas."""
+    return {"$ref": REF.format(model=name)}
+
+
+def shape(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an object; a name that ends in `?` may be missing."""
+    return {
+        "type": "object",
+        "required": [name for name in fields if not name.endswith("?")],
+        "properties": {name.rstrip("?"): schema for name, schema in fields.items()},
+    }
+
+
+def rows(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a list."""
+    return {"type": "array", "items": schema}
+
+
+def content(schema: dict[str, Any], kind: str = JSON) -> dict[str, Any]:
+    """Return what tells of a body."""
+    return {"content": {kind: {"schema": schema}}}
+
+
+def answers(success: dict[str, Any]) -> dict[str, Any]:
+    """Return an operation's answers: its own, and the refusals of all."""
+    refused = {"description": "Refused; `code` says why.", **content(ref("Problem"), PROBLEM)}
+    return {**success, "4XX": refused, "5XX": refused}
+
+
+def plain_schemas() -> dict[str, Any]:
+    """Return the schemas of what is no pydantic model."""
+    real = {"type": "number"}
+    account = shape({"id": TEXT, "email": TEXT, "name": TEXT, "role": TEXT})
+    queue = shape({"depth": _WHOLE, "inFlight": _WHOLE, "capacity": _WHOLE, "utilization": real})
+    problem = shape(
+        {
+            "type": {"type": "string", "format": "uri"},
+            "title": TEXT,
+            "status": _WHOLE,
+            "detail": TEXT,
+            "code": {"type": "string", "enum": [code.value for code in ErrorCode]},
+            "retryable": _YES,
+            "traceId": TEXT,
+            "instance?": TEXT,
+            "reason?": TEXT,
+            "errors?": {"type": "array", "items": shape({"field": TEXT, "message": TEXT})},
+        }
+    )
+    return {
+        **_runtime_schemas(),
+        "AuthAccount": account,
+        "AuthSession": shape(
+            {"token": TEXT, "refreshToken": TEXT, "expiresIn": _WHOLE, "user": account}
+        ),
+        "HealthReport": shape(
+            {
+                "status": {"type": "string", "enum": ["healthy", "degraded", "unhealthy"]},
+                "timestamp": TIME,
+                "version": TEXT,
+                "uptime": real,
+                "queues": {"type": "object", "additionalProperties": queue},
+                "services": {"type": "object", "additionalProperties": shape({"ok": _YES})},
+            }
+        ),
+        "Problem": {**problem, "description": "RFC 9457 problem details."},
+    }
+
+
+def _runtime_schemas() -> dict[str, Any]:
+    result = {**shape({"id": TEXT, "ok": _YES}), "additionalProperties": True}
+    some_id = {"type": ["string", "null"], "description": "Of the next page; null at the end."}
+    some_number = {**some_id, "type": ["integer", "null"]}
+    quarantined = {
+        "taskId": UUID,
+        "taskType": TEXT,
+        "user": TEXT,
+        "tenant": TEXT,
+        "shard": TEXT,
+        "acceptedAt": TIME,
+        "endedAt": TIME,
+        "settled": {"enum": ["retried", "discarded", None]},
+        "retriedAs": {"type": ["string", "null"], "format": "uuid"},
+    }
+    entry = shape(
+        {
+            "id": _WHOLE,
+            "at": TIME,
+            "actor": TEXT,
+            "action": TEXT,
+            "target": TEXT,
+            "detail": OBJECT,
+            "outcome": TEXT,
+        }
+    )
+    return {
+        "TaskEvent": shape(
+            {
+                "cursor": {**TEXT, "description": "Sorts within its task."},
+                "taskId": UUID,
+                "attempt": {"type": ["integer", "null"]},
+                "type": {"type": "string", "enum": list(EVENT_TYPES)},
+                "at": TIME,
+                "data": {},
+            }
+        ),
+        "QuarantinedTask": shape(quarantined),
+        "QuarantinedStory": shape(
+            {
+                **quarantined,
+                "parameters": OBJECT,
+                "delivery": TEXT,
+                "attempts": _WHOLE,
+                "response": ref("TaskResponse"),
+                "story": rows(ref("TaskEvent")),
+            }
+        ),
+        "QuarantineList": shape({"tasks": rows(ref("QuarantinedTask")), "next": some_id}),
+        "QuarantineRetry": shape({"taskId": UUID, "status": TEXT, "retryOf": UUID}),
+        "QuarantineDiscard": shape({"taskId": UUID, "discarded": _YES}),
+        "CommandResponse": shape({"command": TEXT, "target": TEXT, "results": rows(result)}),
+        "AuditEntry": entry,
+        "AuditList": shape({"entries": rows(ref("AuditEntry")), "next": some_number}),
+    }

@@ -1,0 +1,103 @@
+"""Keeps orders, audit and quarantine in this process, beside the journal in memory."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from cartrita.storage.memory_journal import JournalTables
+from cartrita.storage.runtime import AuditEntry, QuarantinedTask, Settled, read_quarantined
+
+
+class InMemoryOrders:
+    """Orders in a dictionary."""
+
+    def __init__(self, tables: JournalTables) -> None:
+        self._tables = tables
+        self._kept: dict[str, str] = {}
+
+    async def all(self) -> dict[str, Any]:
+        """Return every order in force, by its key."""
+        return {key: json.loads(value) for key, value in self._kept.items()}
+
+    async def put(self, key: str, value: Any, by: str) -> None:
+        """Give an order, in place of the one with this key."""
+        self._kept[key] = json.dumps(value)
+
+    async def remove(self, key: str) -> None:
+        """Take an order back, if there is one."""
+        self._kept.pop(key, None)
+
+    async def busy_shards(self) -> list[str]:
+        """Return the shards that own accepted tasks without an end."""
+        stories = self._tables.stories.values()
+        return sorted(
+            {story[0].shard for story in stories if not any(e.kind.terminal for e in story)}
+        )
+
+
+class InMemoryAudit:
+    """The log of commands in a list."""
+
+    def __init__(self) -> None:
+        self._entries: list[AuditEntry] = []
+
+    async def note(self, entry: AuditEntry) -> None:
+        """Add an entry, whose id is ignored."""
+        self._entries.append(replace(entry, id=len(self._entries) + 1))
+
+    async def entries(self, limit: int, before: int | None) -> list[AuditEntry]:
+        """Return entries, newest first."""
+        found = (e for e in reversed(self._entries) if before is None or e.id < before)
+        return [entry for entry, _ in zip(found, range(limit), strict=False)]
+
+
+class InMemoryQuarantine:
+    """Quarantined tasks, read from their stories."""
+
+    def __init__(self, tables: JournalTables) -> None:
+        self._tables = tables
+        self._settled: dict[str, tuple[Settled, str | None]] = {}
+
+    async def waiting(
+        self, user: str | None, limit: int, before: str | None
+    ) -> list[QuarantinedTask]:
+        """Return tasks about which nobody decided yet, newest first."""
+        below = str(UUID(before)) if before else None
+        found = [
+            task
+            for task in self._all()
+            if task.settled is None
+            and user in (None, task.user)
+            and (below is None or task.task_id < below)
+        ]
+        return sorted(found, key=lambda task: task.task_id, reverse=True)[:limit]
+
+    def _all(self) -> Iterator[QuarantinedTask]:
+        for task_id in self._tables.stories:
+            task = self._find(task_id)
+            if task:
+                yield task
+
+    def _find(self, task_id: str) -> QuarantinedTask | None:
+        events = self._tables.stories.get(task_id, ())
+        task = read_quarantined(sorted(events, key=lambda event: event.step))
+        if task is None or task_id not in self._settled:
+            return task
+        how, retried_as = self._settled[task_id]
+        return replace(task, settled=how, retried_as=retried_as)
+
+    async def find(self, task_id: str) -> QuarantinedTask | None:
+        """Return a quarantined task, settled or not."""
+        return self._find(task_id)
+
+    async def settle(
+        self, task_id: str, how: Settled, by: str, retried_as: str | None = None
+    ) -> bool:
+        """Decide about a task, once and for all."""
+        task = self._find(task_id)
+        if task is None or task.settled:
+            return False
+        self._settled[task_id] = how, retried_as
+        return True

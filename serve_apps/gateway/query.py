@@ -1,0 +1,65 @@
+"""What a request's path and query say, checked."""
+
+import re
+
+from starlette.requests import Request
+
+from cartrita.errors import InvalidParameters
+
+LONGEST_WAIT = 60.0
+"""Seconds a look at a task may wait for its end."""
+
+USUAL_PAGE, LONGEST_PAGE = 50, 200
+"""Rows of one page of a list."""
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,9})?")
+_ROWS = re.compile(r"[0-9]{1,3}")
+_NUMBER = re.compile(r"[0-9]{1,18}")
+
+
+def task_id_of(request: Request) -> str:
+    """Return the task that the path names."""
+    return _task_id("taskId", request.path_params["task_id"])
+
+
+def _task_id(field: str, text: str) -> str:
+    if not _UUID.fullmatch(text):
+        raise InvalidParameters("A task id is a UUID.", fields=[(field, "is not a UUID")])
+    return text.lower()
+
+
+def wait_of(request: Request) -> float:
+    """Return how many seconds the client would wait."""
+    text = request.query_params.get("wait", "0")
+    if not _SECONDS.fullmatch(text) or float(text) > LONGEST_WAIT:
+        raise _refusal("wait", f"takes 0 to {LONGEST_WAIT:g} seconds")
+    return float(text)
+
+
+def limit_of(request: Request) -> int:
+    """Return how many rows the client wants."""
+    text = request.query_params.get("limit", str(USUAL_PAGE))
+    if not _ROWS.fullmatch(text) or not 1 <= int(text) <= LONGEST_PAGE:
+        raise _refusal("limit", f"takes 1 to {LONGEST_PAGE}")
+    return int(text)
+
+
+def task_before(request: Request) -> str | None:
+    """Return the task behind which a list goes on."""
+    text = request.query_params.get("before")
+    return None if text is None else _task_id("before", text)
+
+
+def number_before(request: Request) -> int | None:
+    """Return the entry behind which a list goes on."""
+    text = request.query_params.get("before")
+    if text is None:
+        return None
+    if not _NUMBER.fullmatch(text):
+        raise _refusal("before", "is the id of an entry, a whole number")
+    return int(text)
+
+
+def _refusal(field: str, limit: str) -> InvalidParameters:
+    return InvalidParameters(f"{field!r} {limit}.", fields=[(field, limit)])

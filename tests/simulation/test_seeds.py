@@ -1,0 +1,17 @@
+"""Two thousand seeds of kills, cuts, outages and poison, and the promises that must survive."""
+
+import pytest
+
+from tests.simulator.simulation import simulate
+
+SEEDS = 2000
+AT_ONCE = 500
+SHOWN = 5
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
+def test_every_promise_holds_whatever_breaks(first):
+    outcomes = (simulate(seed) for seed in range(first, first + AT_ONCE))
+    wrong = [outcome for outcome in outcomes if outcome.wrong]
+    told = "\n".join(map(str, wrong[:SHOWN]))
+    assert not wrong, f"{len(wrong)} of {AT_ONCE} seeds\n{told}"
