@@ -124,8 +124,9 @@ class PostgresUsers:
         """Spend one refresh token and put another in its place, in one transaction."""
         moment = _moment(now)
         async with self._connection() as connection, connection.transaction():
-            await connection.execute(_LOCK_OF, spent)
-            row = await connection.fetchrow(_PRESENTED, spent, moment)
+            # A token that appears just now has no lock yet: nobody was given it so far.
+            locked = await connection.fetch(_LOCK_OF, spent)
+            row = await connection.fetchrow(_PRESENTED, spent, moment) if locked else None
             if row is None:
                 return Renewal()
             if row["used_at"] is not None:

@@ -46,7 +46,7 @@ class TestChild:
         assert answer["result"]["text"] == "heard hi"
 
     async def test_it_is_its_parent_s_principal_s_and_session_s(self, tree):
-        who = Principal("ada", "tenant", scopes=("tasks:call.*",))  # not the child's type
+        who = Principal("ada", "tenant")
         fields = {"session_id": "s", "metadata": {"k": "v"}, "budget": {"maxUsd": 2}}
         fields["preferences"] = {"qualityLevel": "best"}
         answer = await submit(tree.door, "call.seen", who=who, **fields)
@@ -85,6 +85,11 @@ class TestChild:
     )
     async def test_its_failure_is_an_error_to_its_parent(self, door, name, told):
         assert (await submit(door, "call.task", name))["result"]["text"] == told
+
+    async def test_it_may_do_no_more_than_its_parent_s_principal_may(self, door):
+        who = Principal("ada", "ada", scopes=("tasks:call.*",))
+        answer = await submit(door, "call.task", "test.echo", who=who)
+        assert answer["result"]["text"] == "AuthorizationFailed: AUTHORIZATION_FAILED"
 
     async def test_they_go_only_so_deep(self, tree):
         answer = await submit(tree.door, "call.deep")
