@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SAMPLE := docs/sample.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev model run stop test unit lint format types imports check bench lock clean
+.PHONY: help setup dev model run stop test unit lint format types imports check bench simulate chaos lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-9s\033[0m %s\n", $$1, $$2}'
@@ -70,6 +70,14 @@ check: lint types imports ## Everything CI checks beside the tests
 bench: $(VENV)/.dev ## Measure the HTTP path against bare servers, and the memory
 	$(BIN)/python -m benchmarks.http_path
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.tree
+
+simulate: $(VENV)/.dev ## Simulate the whole tree: make simulate SEEDS=100000 FIRST=1
+	$(BIN)/python -m tests.simulator --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),1)
+
+chaos: $(VENV)/.dev ## Kill processes of a running instance under load and count what it cost
+	$(BIN)/python -m benchmarks.kills all
+	$(BIN)/python -m benchmarks.overload
 
 lock: $(VENV)/.dev ## Resolve the dependencies anew (needs uv on the PATH)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes -q -o requirements/base.lock

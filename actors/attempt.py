@@ -157,7 +157,7 @@ class Attempts:
             )
             if cell.log:
                 cell.log.spill()
-                cell.log.lost(step, data)
+                cell.log.lost(step, data, cell.written)
         return outcome
 
     def _leave(self, cell: Cell, host: Host) -> None:
@@ -206,10 +206,13 @@ class Attempts:
                     await cell.placed.wait()
         except TimeoutError:
             raise TaskTimeout(f"Task {payload[0]!r} does not run yet.") from None
-        if cell.host is None:
+        host = cell.host
+        if host is None:
             raise NotFound(f"Task {payload[0]!r} has ended.")
         cell.fed = True
-        await cell.host.channel.request("feed", payload, timeout)
+        # What it reads is gone then: a successor of ours must know that it had started.
+        await asyncio.shield(self._start(cell))
+        await host.channel.request("feed", payload, timeout)
 
 
 def fate(cell: Cell) -> dict[str, Any] | None:

@@ -161,10 +161,18 @@ class Crew:
         self.quarantined_until = self._outfit.clock.monotonic() + QUARANTINE
         self.open_ward()
 
+    def wake(self) -> None:
+        """Have a host, where there is none because none was needed."""
+        if not self.slots:
+            self.grow(1)
+        elif all(slot.resting for slot in self.slots):
+            self.slots[0].open()
+
     def reopen(self, now: float) -> None:
         """Try again with single hosts that were given up a while ago."""
         for slot in self.slots:
-            if not (slot.active or self.quarantined) and now > slot.down_since + QUARANTINE:
+            fine = slot.active or slot.resting or self.quarantined
+            if not fine and now > slot.down_since + QUARANTINE:
                 slot.window.reset()
                 slot.open()
 

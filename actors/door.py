@@ -140,25 +140,22 @@ class Door:
         end = now + record.deadline - self._clock.now() + LATE
         until, asked = min(end, now + ACCEPT_TIMEOUT), False
         while True:
-            why: CartritaError
-            shard = await self.routes.shard_of(team, user)
+            shard, channel = await self.routes.shard_of(team, user), None
             try:
                 channel = await self.routes.channel(shard)
-            except ChannelLost as error:
-                why = error
-            else:
                 until = end if wait else until  # it may be at work already
-                try:
-                    left = until - self._clock.monotonic()
-                    answer: dict[str, Any] = await channel.request(
-                        "submit", payload, left, record.trace
-                    )
-                except (ChannelLost, TaskTimeout, ServiceUnavailable) as error:
-                    if await self._refused(shard, error, asked=asked):
-                        raise
-                    why, asked = error, True
-                else:
-                    return answer
+                left = until - self._clock.monotonic()
+                answer: dict[str, Any] = await channel.request(
+                    "submit", payload, left, record.trace
+                )
+            except CartritaError as error:
+                if asked and await self._known(record.task_id):
+                    return {"taskId": record.task_id, "status": TaskStatus.PENDING.value}
+                if channel and await self._refused(shard, error, asked=asked):
+                    raise
+                why, asked = error, asked or channel is not None
+            else:
+                return answer
             if self._clock.monotonic() >= until:
                 raise ServiceUnavailable(
                     f"{shard!r} does not answer. Ask again with taskId {record.task_id!r}: "
@@ -166,6 +163,13 @@ class Door:
                     retry_after=2,
                 ) from why
             await asyncio.sleep(PAUSE)
+
+    async def _known(self, task_id: str) -> bool:
+        """Tell whether a task was accepted after all when it was asked for before."""
+        try:
+            return bool(await self._stories.story(task_id))
+        except ServiceUnavailable:
+            return False
 
     async def _refused(self, shard: str, error: CartritaError, *, asked: bool) -> bool:
         """Tell whether the task was certainly not accepted, now or when it was asked before."""
@@ -175,11 +179,10 @@ class Door:
         if error.reason == Reason.DRAINING:  # the table has changed: another shard takes it
             await self.routes.refresh()
             return False
-        if error.reason == Reason.DEADLINE_IMPOSSIBLE:
-            return True
         if isinstance(error, ServiceUnavailable):
             return isinstance(error, StillRunning) or not asked
-        return False
+        lost = isinstance(error, (ChannelLost, TaskTimeout))
+        return not lost or error.reason == Reason.DEADLINE_IMPOSSIBLE
 
     async def get(self, task_id: str, who: Principal, wait: float = 0.0) -> dict[str, Any]:
         """Return a task's response, or its status so far; waits up to `wait` seconds for the end.

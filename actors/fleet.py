@@ -31,6 +31,9 @@ class Demand(Protocol):
     def give_up(self, group: Group, *, quarantined: bool) -> None:
         """A group's hosts die too often: it is down, or runs one task at a time."""
 
+    def relieved(self) -> None:
+        """A group that was given up or quarantined is tried again."""
+
     def waiting(self, agent: str) -> int:
         """Return how many tasks wait for an agent."""
 
@@ -106,6 +109,7 @@ class Fleet:
         if crew.quarantined and now >= crew.quarantined_until:
             log.info("group_released", shard=self._shard, group=crew.group.name)
             crew.revive()
+            self._demand.relieved()
         crew.reopen(now)
         ward = crew.ward_surplus(wanted=bool(waiting) and crew.quarantined)
         if ward:
@@ -160,13 +164,6 @@ class Fleet:
         for name in affected(self._rules.strategy, order, slot.group.name):
             for other in self.crews[name].slots:
                 self._spawn(other.replace())
-
-    def slot_ended(self, slot: Slot) -> None:
-        """Forget a slot until there is work again (the slot calls this)."""
-        crew = self.crews[slot.group.name]
-        if slot in crew.slots:
-            crew.slots.remove(slot)
-        self.changed()
 
     def slot_given_up(self, slot: Slot, host: Host | None) -> None:
         """Decide what becomes of a group with a slot that died too often (the slot calls this)."""
@@ -276,8 +273,8 @@ class Fleet:
     def wake(self, agent: str) -> None:
         """Start a host for an agent that rests with none."""
         crew = self._crew_of[agent]
-        if not (crew.slots or crew.given_up or crew.quarantined or self._stopping):
-            crew.grow(1)
+        if not (crew.given_up or crew.quarantined or self._stopping):
+            crew.wake()
 
     def given_up(self, agent: str) -> bool:
         """Tell whether an agent's hosts were given up, or it has none here."""
@@ -313,6 +310,7 @@ class Fleet:
         crew = self.crew(name)
         if not crew.held:
             crew.revive()
+            self._demand.relieved()
 
     async def hold(self, crew: Crew, grace: float) -> None:
         """End a group's hosts until somebody restarts it."""

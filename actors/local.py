@@ -108,9 +108,9 @@ class LocalSupervisor:
         """Have it carry out a command."""
         return await self.controls.command(verb, part, arguments)
 
-    async def trouble(self) -> list[dict[str, Any]]:
-        """Wait until a group dies too often."""
-        return await self.supervisor.trouble()
+    async def trouble(self, known: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Wait until other groups than `known` are in trouble."""
+        return await self.supervisor.trouble(known)
 
 
 class LocalTree:

@@ -36,8 +36,8 @@ class SupervisorHandle(Protocol):
     ) -> dict[str, Any]:
         """Have it carry out a command."""
 
-    async def trouble(self) -> list[dict[str, Any]]:
-        """Wait until a group dies too often; return all groups that are down or quarantined."""
+    async def trouble(self, known: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Wait until other groups than `known` are down or quarantined; return all that are."""
 
 
 class Supervisors(Protocol):
@@ -147,14 +147,16 @@ class Orchestrator:
     async def _listen(self, shard: str, handle: SupervisorHandle) -> None:
         """Hear of groups that a supervisor gave up, and have them tried again after a while."""
         cool_off: dict[str, float] = {}
+        known: list[dict[str, Any]] = []
         while True:
             try:
-                troubles = await handle.trouble()
+                troubles = await handle.trouble(known)
             except Exception as error:  # noqa: BLE001 - it died, which its keeper sees
                 log.debug("supervisor_silent", shard=shard, error=repr(error))
                 return
             self._troubles[shard] = troubles
-            for trouble in troubles:
+            fresh, known = [trouble for trouble in troubles if trouble not in known], troubles
+            for trouble in fresh:
                 group = trouble["group"]
                 log.error("escalated", shard=shard, group=group, state=trouble["state"])
                 if trouble["state"] == "down":
@@ -195,7 +197,10 @@ class Orchestrator:
         """Drain and end a supervisor. Its keeper starts another, if the plan still has it."""
         handle = self._handles.get(shard)
         if handle is not None:
-            await handle.stop(grace)
+            try:
+                await handle.stop(grace)
+            except Exception as error:  # noqa: BLE001 - it died first, which ends it as well
+                log.warning("supervisor_did_not_stop", shard=shard, error=repr(error))
             if self._handles.get(shard) is handle:  # else its keeper was quicker
                 self._put(shard, None)
 

@@ -28,7 +28,7 @@ class Reading:
             Whether the end was sent; if not, the task is not live here (any more), and the
             journal tells the rest.
         """
-        if cell is None:
+        if cell is None or (cell.ending and cell.log is None):  # soon the journal tells it all
             return False
         tasklog, step = self._log_of(cell), after
         while step < END_STEP:

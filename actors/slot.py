@@ -113,9 +113,6 @@ class SlotOwner(Protocol):
     def slot_restarts(self, slot: "Slot") -> None:
         """A slot is filled again after a death that nobody planned."""
 
-    def slot_ended(self, slot: "Slot") -> None:
-        """A host ended in order, and its slot is not to be filled again for that."""
-
     def slot_given_up(self, slot: "Slot", host: Host | None) -> None:
         """A slot will not be filled again; `host` is the last that died in it, if it started."""
 
@@ -152,6 +149,7 @@ class Slot:
         self.state = "down"
         self.host: Host | None = None
         self.starts, self.down_since = 0, 0.0
+        self.resting = False
         self._killers: set[str] = set()
         self._closing = self._ending = False
         self._keeper: asyncio.Task[None] | None = None
@@ -164,7 +162,7 @@ class Slot:
     def open(self) -> None:
         """Begin to keep it filled."""
         if not self.active:
-            self.state, self._closing = "starting", False
+            self.state, self._closing, self.resting = "starting", False, False
             self._keeper = asyncio.create_task(self._run(), name=self.name)
 
     async def _run(self) -> None:
@@ -183,7 +181,8 @@ class Slot:
                 if crashed:
                     self._owner.slot_given_up(self, host)
                 else:
-                    self._owner.slot_ended(self)
+                    self.resting = True
+                    self._owner.host_lost(self)
                 return
             if not planned:
                 self._owner.slot_restarts(self)
@@ -289,8 +288,12 @@ class Slot:
         host = self.host
         if host is None:
             return
-        host.draining = True
-        self.state = "draining"
+        await self._drain(host, grace)
+
+    async def _drain(self, host: Host, grace: float | None) -> None:
+        """Give a host nothing new, wait for its tasks, and end it on purpose."""
+        host.draining, self.state = True, "draining"
+        self._owner.host_lost(self)
         await host.emptied(grace)
         host.planned = True
         await self._end(host.spec, host.handle)
@@ -300,11 +303,7 @@ class Slot:
         self._closing = True
         host = self.host
         if host is not None:
-            host.draining = True
-            self.state = "draining"
-            await host.emptied(grace)
-            host.planned = True
-            await self._end(host.spec, host.handle)
+            await self._drain(host, grace)
         if self._keeper:
             if host is None and not self._ending:
                 self._keeper.cancel()

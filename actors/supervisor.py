@@ -326,6 +326,10 @@ class Supervisor:
         self.admission.ended(cell.record, cell.agent, cell.weight, took)
         self.fleet.worked(cell.agent)
 
+    def relieved(self) -> None:
+        """A group is tried again."""
+        self.troubled.set()
+
     def give_up(self, group: Group, *, quarantined: bool) -> None:
         """Fail the waiting tasks of agents whose hosts will not be started again."""
         self.troubled.set()
@@ -333,10 +337,11 @@ class Supervisor:
             if cell.agent in group.names and self._unqueue(cell):
                 self.finish(cell, failure(agent_down(cell.agent)))
 
-    async def trouble(self) -> list[dict[str, Any]]:
-        """Wait until a group dies too often; return all that are down or quarantined."""
-        await self.troubled.wait()
-        self.troubled.clear()
+    async def trouble(self, known: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Wait until other groups than `known` are in trouble, and return all that are."""
+        while self.fleet.troubles() == known:
+            self.troubled.clear()
+            await self.troubled.wait()
         return self.fleet.troubles()
 
     def waiting(self, agent: str) -> int:

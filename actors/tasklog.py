@@ -45,7 +45,7 @@ class TaskLog:
         self._entries: deque[Entry] = deque()
         self._unspilled: list[Entry] = []
         self._fresh = self._writing = 0  # bytes not yet given to the journal; bytes on their way
-        self._next = 0
+        self._next = self._said = 0
         self._shown = base
         self._owed: list[Callable[[int], None]] = []
         self._changed: asyncio.Future[None] | None = None
@@ -55,17 +55,23 @@ class TaskLog:
 
     def begin(self, attempt: int, durable: asyncio.Future[bool]) -> None:
         """Begin an attempt; what it says is shown once its start is `durable`."""
-        self._next = (attempt << ATTEMPT_SHIFT) | (STARTED + 1)
+        start = self._said = (attempt << ATTEMPT_SHIFT) | STARTED
+        self._next = start + 1
         for entry in beginning(attempt, self._now()):
             self._put(entry)
-        durable.add_done_callback(lambda _: self._show((attempt << ATTEMPT_SHIFT) | STARTED))
+        durable.add_done_callback(lambda _: self._show_from(start))
+
+    def _show_from(self, start: int) -> None:
+        """Let readers see an attempt from its start to what it said last."""
+        present = self._said >> ATTEMPT_SHIFT == start >> ATTEMPT_SHIFT
+        self._show(self._said if present else start)
 
     def _put(self, entry: Entry) -> None:
         self._entries.append(entry)
         self.last = entry.step
 
     def _show(self, step: int) -> None:
-        """Let readers see up to `step`; an attempt's own words follow its start at once."""
+        """Let readers see up to `step`."""
         self._shown = max(self._shown, step)
         self._wake()
         self._forget()
@@ -81,6 +87,7 @@ class TaskLog:
         if self.ended:
             return
         entry = Entry(self._next, kind, self._now(), data)
+        self._said = self._next
         self._next += 1
         self._put(entry)
         self._unspilled.append(entry)
@@ -107,10 +114,10 @@ class TaskLog:
         self._next += 1
         return self._next - 1
 
-    def lost(self, step: int, data: Any) -> None:
-        """Tell of the loss of an attempt."""
+    def lost(self, step: int, data: Any, durable: asyncio.Future[bool]) -> None:
+        """Tell of the loss of an attempt, once that is `durable`."""
         self._put(Entry(step, "retry", self._now(), data))
-        self._show(step)
+        durable.add_done_callback(lambda _: self._show(step))
 
     def spill(self) -> None:
         """Give to the journal what it has not yet."""

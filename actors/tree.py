@@ -108,12 +108,20 @@ class SupervisorActor(_Actor):
         self._controls: Controls | None = None
         self._server: ChannelServer | None = None
         self._info: dict[str, Any] = {}
+        self._stopped = False
 
     async def start(self) -> dict[str, Any]:
         """Take the shard, start the hosts, listen; or say where it listens already."""
+        if self._stopped:  # whoever stopped us died before ending us
+            spawn.die()
         async with self._starting:
             if not self._info:
-                self._info = await self._begin()
+                try:
+                    self._info = await self._begin()
+                except BaseException:
+                    if self._supervisor:  # its hosts may run: a fresh process starts over
+                        spawn.die()
+                    raise
             return self._info
 
     async def _begin(self) -> dict[str, Any]:
@@ -174,14 +182,15 @@ class SupervisorActor(_Actor):
         assert self._controls
         return await self._controls.command(verb, part, arguments)
 
-    async def trouble(self) -> list[dict[str, Any]]:
-        """Wait until a group dies too often; return all that are down or quarantined."""
+    async def trouble(self, known: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Wait until other groups than `known` are in trouble, and return all that are."""
         await self.start()
         assert self._supervisor
-        return await self._supervisor.trouble()
+        return await self._supervisor.trouble(known)
 
     async def stop(self, grace: float) -> None:
         """Drain."""
+        self._stopped = True
         if self._supervisor:
             await self._supervisor.stop(grace)
         if self._server:
@@ -196,8 +205,10 @@ class RaySupervisor:
 
     async def stop(self, grace: float) -> None:
         """Drain it and end it for good."""
-        await self._actor.call("stop", grace, timeout=grace + 30)
-        await self._actor.kill()
+        try:
+            await self._actor.call("stop", grace, timeout=grace + 30)
+        finally:
+            await self._actor.kill()
 
     async def command(
         self, verb: str, part: str | None, arguments: dict[str, Any]
@@ -209,9 +220,11 @@ class RaySupervisor:
         )
         return found
 
-    async def trouble(self) -> list[dict[str, Any]]:
-        """Wait until a group dies too often; return all that are down or quarantined."""
-        found: list[dict[str, Any]] = await self._actor.call("trouble", timeout=DRAIN_TIMEOUT)
+    async def trouble(self, known: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Wait until other groups than `known` are in trouble, and return all that are."""
+        found: list[dict[str, Any]] = await self._actor.call(
+            "trouble", known, timeout=DRAIN_TIMEOUT
+        )
         return found
 
 

@@ -28,7 +28,7 @@ from cartrita.errors import (
 )
 from cartrita.journal import TaskRecord
 from cartrita.policy.chain import Job, Proceed, chain, concerning
-from cartrita.protocol.task import Budget, Preferences, TaskStatus
+from cartrita.protocol.task import Budget, Delivery, Preferences, TaskStatus
 from cartrita.protocol.wire import field_errors
 from cartrita.services import Services
 from cartrita.stream import last_of
@@ -186,6 +186,7 @@ class WorkerHost:
             principal=record.principal,
             session_id=record.session_id,
             deadline=deadline,
+            repeatable=record.delivery is Delivery.AT_LEAST_ONCE,
             attempt=attempt,
             trace=record.trace,
             budget=_budget(record),

@@ -15,6 +15,7 @@ import signal
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +25,9 @@ from cartrita.clock import new_id
 from cartrita.errors import CartritaError
 
 WORK_MS = 40
-CLIENTS = 32
+RATE = 100.0
+"""Tasks that arrive in a second, at random."""
+
 MOST_WAIT = 60.0
 
 
@@ -87,36 +90,39 @@ async def kills(
 ) -> Toll:
     """Load the instance, kill a process every so many seconds, and count."""
     toll, chance = Toll(tasks), random.Random(seed)
-    left = iter(range(tasks))
     async with AsyncClient(url, token=token, timeout=MOST_WAIT, retries=100) as client:
         killer = asyncio.create_task(_kill(client, toll, pick, every, chance))
-        await asyncio.gather(*(_load(client, toll, left) for _ in range(CLIENTS)))
+        loads = []
+        for number in range(tasks):
+            loads.append(asyncio.create_task(_load(client, toll, number)))
+            await asyncio.sleep(chance.expovariate(RATE))
+        await asyncio.gather(*loads)
         killer.cancel()
         await asyncio.gather(killer, return_exceptions=True)
     return toll
 
 
-async def _load(client: AsyncClient, toll: Toll, left: Any) -> None:
-    for number in left:
-        task_id, began = new_id(), time.monotonic()
-        try:
-            outcome = await client.run(
-                "system.echo", {"payload": number, "delayMs": WORK_MS}, task_id=task_id
-            )
-        except CartritaError as error:
-            toll.lost.append(f"{task_id}: {error!r}")
-            continue
-        took = time.monotonic() - began
-        toll.latencies.append(took)
-        if outcome.status != "COMPLETED" or outcome.result["payload"] != number:
-            toll.failed.append(f"{task_id}: {outcome.error_code} {outcome.reason}")
-        elif outcome.metrics.retry_count or took > 0.5:
-            toll.interrupted.append(took - WORK_MS / 1000)
+async def _load(client: AsyncClient, toll: Toll, number: int) -> None:
+    task_id, began = new_id(), time.monotonic()
+    try:
+        outcome = await client.run(
+            "system.echo", {"payload": number, "delayMs": WORK_MS}, task_id=task_id
+        )
+    except CartritaError as error:
+        toll.lost.append(f"{task_id}: {error!r}")
+        return
+    took = time.monotonic() - began
+    toll.latencies.append(took)
+    if outcome.status != "COMPLETED" or (outcome.result or {}).get("payload") != number:
+        toll.failed.append(f"{task_id}: {outcome.error_code} {outcome.reason}")
+    elif outcome.metrics.retry_count or took > 0.5:
+        toll.interrupted.append(took - WORK_MS / 1000)
 
 
 async def _kill(
     client: AsyncClient, toll: Toll, pick: Pick, every: float, chance: random.Random
 ) -> None:
+    watching: list[asyncio.Task[None]] = []
     while True:
         await asyncio.sleep(every)
         try:
@@ -124,24 +130,25 @@ async def _kill(
         except CartritaError:
             continue
         if pid is not None:
-            os.kill(pid, signal.SIGKILL)
-            toll.kills += 1
-            toll.repairs.append(await _repaired(client, pid))
+            with suppress(ProcessLookupError):  # it died of an earlier kill
+                os.kill(pid, signal.SIGKILL)
+                toll.kills += 1
+                watching.append(asyncio.create_task(_repaired(client, pid, toll)))
 
 
-async def _repaired(client: AsyncClient, pid: int) -> float:
-    """Wait until everything is up again without the process that was killed."""
+async def _repaired(client: AsyncClient, pid: int, toll: Toll) -> None:
+    """Note how long it takes until everything is up without the process that was killed."""
     began = time.monotonic()
     while time.monotonic() - began < MOST_WAIT:
         tree = await client.tree()
         rows = [tree["orchestrator"], *tree["supervisors"]]
-        rows += [host for shard in tree["supervisors"] for host in shard["hosts"]]
-        away = [r for r in rows if r.get("state") == "starting" or r.get("pid") == pid]
-        shards_up = all(shard["state"] == "up" for shard in tree["supervisors"])
-        if not away and shards_up and tree["orchestrator"].get("state") == "up":
-            return time.monotonic() - began
+        hosts = [host for shard in tree["supervisors"] for host in shard["hosts"]]
+        up = all(row.get("state") == "up" for row in rows)
+        if up and pid not in [row.get("pid") for row in [*rows, *hosts]]:
+            toll.repairs.append(time.monotonic() - began)
+            return
         await asyncio.sleep(0.05)
-    return MOST_WAIT
+    toll.repairs.append(MOST_WAIT)
 
 
 async def cancel_races(url: str, token: str, *, tasks: int, seed: int = 1) -> dict[str, Any]:
@@ -203,7 +210,7 @@ def main() -> None:
                     print(*(toll.lost + toll.failed)[:5], sep="\n")
                 print(name, found)
                 results.setdefault(name, []).append({"seed": seed, **found})
-    save("kills", {"work_ms": WORK_MS, "clients": CLIENTS, "results": results})
+    save("kills", {"work_ms": WORK_MS, "tasks_per_s": RATE, "results": results})
 
 
 if __name__ == "__main__":

@@ -85,6 +85,7 @@ class Context:
     """One attempt of one task. Lives in the worker, for as long as the attempt.
 
     Attributes:
+        repeatable: Whether work that had begun may begin again.
         deadline: In the clock's monotonic seconds.
         attempt: 1 for the first.
         trace: The W3C `traceparent` this attempt belongs to.
@@ -96,6 +97,7 @@ class Context:
     principal: Principal = SYSTEM
     session_id: str | None = None
     deadline: float = float("inf")
+    repeatable: bool = True
     attempt: int = 1
     trace: str | None = None
     budget: Budget | None = None

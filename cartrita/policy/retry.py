@@ -14,7 +14,7 @@ LONGEST_DELAY = 5.0
 
 
 class Retry:
-    """Repeats idempotent work that failed on the network: 0.2, 0.4 s apart, ± 50 %.
+    """Repeats work that may run twice and failed on the network: 0.2, 0.4 s apart, ± 50 %.
 
     Not once it has said something or called another agent: readers would hear it twice, and a
     sub-task that failed has been tried again already.
@@ -34,7 +34,7 @@ class Retry:
                 return await proceed(job)
             except NetworkFailed as error:
                 delay = error.retry_after or self._delay(attempt)
-                last = attempt + 1 == TRIES or not job.spec.idempotent
+                last = attempt + 1 == TRIES or not (job.spec.idempotent and job.context.repeatable)
                 if last or job.context.used or job.context.remaining() < delay:
                     raise
             job.context.measure("retries", attempt + 1)

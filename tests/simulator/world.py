@@ -168,10 +168,10 @@ class Held:
         )
         return answer
 
-    async def trouble(self) -> list[dict[str, Any]]:
+    async def trouble(self, known: list[dict[str, Any]]) -> list[dict[str, Any]]:
         life = self._life
         found: list[dict[str, Any]] = await self._world.call(
-            life.process, life.supervisor.trouble, None
+            life.process, lambda: life.supervisor.trouble(known), None
         )
         return found
 
@@ -191,6 +191,7 @@ class SupervisorLife:
         self.process.on_death.append(self._again)
         self.remains: list[str] = []
         self._lock = asyncio.Lock()
+        self.stopped = False
         self.info: SupervisorInfo | None = None
         self.supervisor: Supervisor
         self.controls: Controls
@@ -213,9 +214,16 @@ class SupervisorLife:
 
     async def begin(self) -> SupervisorInfo:
         """Take the shard and listen, unless that is done."""
+        if self.stopped:
+            self.process.kill()
+            await asyncio.sleep(0)
         async with self._lock:
             if self.info is None:
-                self.info = await self._begin()
+                try:
+                    self.info = await self._begin()
+                except BaseException:
+                    self.process.kill()
+                    raise
             return self.info
 
     async def _begin(self) -> SupervisorInfo:
@@ -258,6 +266,7 @@ class SupervisorLife:
 
     async def stop(self, grace: float) -> None:
         """Drain it."""
+        self.stopped = True
         if self.info:
             await self.supervisor.stop(grace)
             await self._server.stop()

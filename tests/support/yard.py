@@ -126,7 +126,7 @@ class Yard:
     """
 
     def __init__(self, folder):
-        self.hosts, self.offers = FakeHosts(folder), 0
+        self.hosts, self.offers, self.reliefs = FakeHosts(folder), 0, 0
         self.downs, self.quarantines = [], []
         self.waits, self.services = {}, {}
         self.clock = SystemClock()
@@ -150,6 +150,9 @@ class Yard:
 
     def give_up(self, group, *, quarantined):
         (self.quarantines if quarantined else self.downs).append(group.name)
+
+    def relieved(self):
+        self.reliefs += 1
 
     def waiting(self, agent):
         return self.waits.get(agent, 0)

@@ -44,7 +44,7 @@ class FakeSupervisor:
             await asyncio.shield(self.drained)
         return {"ok": True}
 
-    async def trouble(self):
+    async def trouble(self, known):
         return await self.troubles.get()
 
 
@@ -264,7 +264,7 @@ class TestRetirement:
 
 
 class TestEscalation:
-    DOWN = ({"group": "frail", "state": "down"},)
+    DOWN = [{"group": "frail", "state": "down"}]  # noqa: RUF012 - nobody changes it
 
     @pytest.fixture
     async def waits(self, monkeypatch):
@@ -287,8 +287,19 @@ class TestEscalation:
         for times in range(1, 8):
             one.troubles.put_nowait(self.DOWN)
             assert await eventually(lambda: len(one.told) == times, 5)  # noqa: B023
+            one.troubles.put_nowait([])
         assert set(one.told) == {("REVIVE", "frail")}
         assert waits == [30, 60, 120, 240, 480, 600, 600]
+
+    async def test_what_is_known_already_is_not_escalated_again(
+        self, orchestrator, supervisors, waits
+    ):
+        await orchestrator.start()
+        one = supervisors.running["system/0"]
+        for _ in range(3):
+            one.troubles.put_nowait(self.DOWN)
+        assert await eventually(lambda: one.troubles.empty() and len(one.told) == 1, 5)
+        assert waits == [30]
 
     async def test_it_waits_before_it_tries_again(self, orchestrator, supervisors, monkeypatch):
         monkeypatch.setattr(module, "COOL_OFF", 60)

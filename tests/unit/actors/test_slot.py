@@ -154,12 +154,14 @@ class TestClose:
 
 
 class TestDeath:
-    async def test_a_transient_host_that_ended_of_itself_is_not_started_again(self, yard):
+    async def test_a_transient_host_that_ended_of_itself_rests_until_there_is_work(self, yard):
         fleet = await yard.start(MORTAL)
         await yard.ready("mortal")
         await yard.hosts.started[0].die(ENDED)
-        await yard.until(lambda: fleet.given_up("mortal"))
-        assert len(yard.hosts.started) == 1
+        await yard.until(lambda: fleet.crew("mortal").slots[0].resting)
+        assert (len(yard.hosts.started), fleet.given_up("mortal")) == (1, False)
+        fleet.wake("mortal")
+        await yard.until(lambda: yard.alive == ["mortal.0.2"])
 
     async def test_a_transient_host_that_crashed_is_started_again(self, yard):
         await yard.start(MORTAL)

@@ -8,6 +8,7 @@ from actors import tasklog as tasklog_module
 from actors.tasklog import KEPT, TaskLog
 from cartrita.journal import ATTEMPT_SHIFT, END_STEP, EventKind
 from cartrita.story import STARTED, narrate
+from tests.support.processes import eventually
 
 
 def at(attempt, place):
@@ -83,7 +84,7 @@ class TestOrder:
     async def test_a_new_attempt_begins_with_a_reset(self, log):
         log.say("token", "x")
         step = log.retry_step()
-        log.lost(step, {"solo": True})
+        log.lost(step, {"solo": True}, durable())
         log.begin(2, durable())
         await asyncio.sleep(0)
         log.say("token", "y")
@@ -95,7 +96,7 @@ class TestOrder:
 
     async def test_the_end_comes_last_and_nothing_after_it(self, log):
         log.say("token", "x")
-        log.end("completed", {"a": 1})
+        log.close("completed", {"a": 1})
         log.say("token", "too late")
         last = log.after(STARTED)[-1]
         assert (last.step, last.type, last.data) == (END_STEP, "completed", {"a": 1})
@@ -108,26 +109,47 @@ class TestShowing:
         log.begin(1, start)
         log.say("token", "early")
         assert log.after(-1) == []
+        waiting = asyncio.create_task(log.more(-1))
         start.set_result(True)
-        await asyncio.sleep(0)
-        assert [entry.type for entry in log.after(-1)] == ["started"]
+        await asyncio.wait_for(waiting, 5)
+        assert [entry.type for entry in log.after(-1)] == ["started", "token"]
         log.say("token", "late")
         assert said(log) == ["early", "late"]
         log.close()
 
+    async def test_a_loss_is_shown_once_it_is_durable(self, log):
+        loss = asyncio.get_running_loop().create_future()
+        log.say("token", "x")
+        log.lost(log.retry_step(), {"solo": False}, loss)
+        assert [entry.type for entry in log.after(STARTED)] == ["started", "token"]
+        loss.set_result(True)
+        await asyncio.sleep(0)
+        assert [entry.type for entry in log.after(STARTED)] == ["started", "token", "retry"]
+
     async def test_a_second_attempt_waits_for_its_own_start(self, log):
-        log.lost(log.retry_step(), {})
+        log.lost(log.retry_step(), {}, durable())
+        await asyncio.sleep(0)
         start = asyncio.get_running_loop().create_future()
         log.begin(2, start)
         log.say("token", "early")
         assert [entry.type for entry in log.after(STARTED)] == ["started", "retry"]
         start.set_result(True)
         await asyncio.sleep(0)
+        assert [entry.type for entry in log.after(STARTED)][2:] == ["reset", "started", "token"]
+
+    async def test_a_start_that_is_durable_late_shows_nothing_of_the_next_attempt(self, journal):
+        log = TaskLog("t", STARTED, journal.append, lambda: 0.0)
+        first, second = (asyncio.get_running_loop().create_future() for _ in range(2))
+        log.begin(1, first)
+        log.begin(2, second)
         log.say("token", "x")
-        assert len(log.after(STARTED)) == 6
+        first.set_result(True)
+        await asyncio.sleep(0)
+        assert [entry.type for entry in log.after(STARTED)] == ["started"]
+        log.close()
 
     async def test_whoever_waits_is_woken_by_the_next_word_and_by_the_end(self, log):
-        for act in (lambda: log.say("token", "x"), lambda: log.end("completed", None)):
+        for act in (lambda: log.say("token", "x"), lambda: log.close("completed", None)):
             waiting = asyncio.create_task(log.more(log.last))
             await asyncio.sleep(0)
             assert not waiting.done()
@@ -152,9 +174,7 @@ class TestSpilling:
         for number in range(3):
             log.say("token", number)
         assert journal.events == []
-        async with asyncio.timeout(5):
-            while not journal.events:
-                await asyncio.sleep(0.001)
+        assert await eventually(lambda: journal.events, 5)
         (event,) = journal.events
         assert (event.kind, event.step) == (EventKind.STREAM, at(1, 2))
         assert [entry.data for entry in narrate([event])][1:] == [0, 1, 2]
