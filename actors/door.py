@@ -101,11 +101,13 @@ class Door:
         )
         await self._admit(Job(spec, parse(spec, record.params), context))
         answer = await self._ask(record, wait=wait)
-        while wait and answer.get("status") == TaskStatus.PENDING:  # another shard has it
+        while wait and not TaskStatus(answer["status"]).terminal:  # its shard is away, or another's
             left = record.deadline - self._clock.now() + LATE
             if left <= 0:
                 break
             answer = await self.get(record.task_id, record.principal, left)
+            if not TaskStatus(answer["status"]).terminal:
+                await asyncio.sleep(PAUSE)
         return answer
 
     async def resubmit(self, record: TaskRecord) -> dict[str, Any]:

@@ -208,7 +208,7 @@ class Line:
             return False
         place = self._places.get((tenant, key))
         due = place is not None and place.due <= now
-        if not due and room <= self._held(now) and not self._entitled(now, tenant):
+        if not due and room <= round(self._held(now)) and not self._entitled(now, tenant):
             return False
         if place is not None:
             self._leave(now, place)

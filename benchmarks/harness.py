@@ -8,22 +8,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import asyncpg
 import psutil
 
-from actors import spawn
-from actors.directory import RayDirectory, open_door
-from actors.door import Door
-from actors.setup import Network
 from cartrita.cli.head import free_ports
-from cartrita.config.load import load_settings
-from cartrita.storage.postgres.stories import PostgresStories
-from serve_apps.main import place_of, tree_config
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -94,21 +86,6 @@ def instance(**settings: str) -> Iterator[Instance]:
     finally:
         subprocess.run([*cartrita, "down"], env=environment, check=False, capture_output=True)
         shutil.rmtree(home, ignore_errors=True)
-
-
-@asynccontextmanager
-async def joined(address: str) -> AsyncIterator[Door]:
-    """Join the Ray of an instance as a driver, and open a door to its tree."""
-    settings = load_settings()
-    spawn.connect(address, settings.instance)
-    config = tree_config(settings, place_of(settings))
-    nowhere = "postgresql://nobody@127.0.0.1:1/none"  # no task is read back, so none is opened
-    async with asyncpg.create_pool(nowhere, min_size=0, max_size=1) as pool:
-        directory, stories = RayDirectory(settings.instance), PostgresStories(pool)
-        door = open_door(config, directory, stories, "benchmark", Network(config))
-        yield door
-        door.close()
-    spawn.disconnect()
 
 
 def cpu_seconds(processes: list[psutil.Process]) -> dict[int, float]:

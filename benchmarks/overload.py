@@ -23,7 +23,8 @@ from typing import Any
 import psutil
 
 from actors.door import Door
-from benchmarks.harness import Instance, instance, joined, label, save
+from benchmarks.driver import joined
+from benchmarks.harness import Instance, instance, label, save
 from cartrita.client import Client
 from cartrita.clock import new_id
 from cartrita.errors import CartritaError, QueueFull

@@ -19,7 +19,8 @@ from typing import Any
 
 import psutil
 
-from benchmarks.harness import Instance, cpu_seconds, instance, joined, label, save
+from benchmarks.driver import joined
+from benchmarks.harness import Instance, cpu_seconds, instance, label, save
 from cartrita.client import Client
 from cartrita.protocol.principal import SYSTEM
 from cartrita.protocol.task import TaskRequest

@@ -4,6 +4,8 @@ import pytest
 
 from tests.simulator.simulation import simulate
 
+pytestmark = pytest.mark.no_cover  # measuring lines doubles the time, and other tests measure
+
 SEEDS = 2000
 AT_ONCE = 500
 SHOWN = 5

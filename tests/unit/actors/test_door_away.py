@@ -162,3 +162,26 @@ class TestAway:
         door = Door(tree.catalog, Outdated(), tree.tables, tree.clock, "outdated")
         assert (await submit(door))["status"] == "COMPLETED"
         door.close()
+
+    @pytest.mark.parametrize(("name", "end"), [("test.hold", "COMPLETED"), ("test.once", "FAILED")])
+    async def test_whoever_waits_waits_on_without_haste_until_there_is_an_end(
+        self, tree, door, stage, name, end
+    ):
+        asked = begin(door, name)
+        await stage.begun()
+        tree.orchestrator._keepers.pop("system/0").cancel()  # nobody starts it again
+        await tree.supervisors["system/0"].kill()
+        looks, story = 0, tree.tables.story
+
+        class Counted:
+            async def story(self, *asked):
+                nonlocal looks
+                looks += 1
+                return await story(*asked)
+
+        door._stories = Counted()
+        assert not (await asyncio.wait([asked], timeout=0.5))[0]
+        assert looks < 50
+        stage.release.set()
+        tree.orchestrator.follow_plan()
+        assert (await asyncio.wait_for(asked, 5))["status"] == end
