@@ -25,6 +25,17 @@ QUARANTINE = 30.0
 WARD_IDLE = 10.0
 """Seconds after which a ward without work is ended."""
 
+SPARE = 60.0
+"""Seconds after a crash for which a group that never rests has one host more: hosts that die
+once often die again, and the next crash then finds one that is up."""
+
+CROWD = 8
+"""Tasks at work on a host shortly after a crash, at least: of more, another crash would make
+more suspects than can be run one by one in a short time."""
+
+CLEARED = 1.0
+"""Seconds in which the suspects of a crash shall be run one by one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outfit:
@@ -45,6 +56,7 @@ class Crew:
     """All hosts of a group.
 
     Attributes:
+        places: How many tasks of each agent a host may run at a time, for now.
         given_up: Nothing of it is started any more.
         held: That is so because an operator ordered it.
     """
@@ -54,13 +66,14 @@ class Crew:
         least = max(agent.pool[0] for agent in group.agents)
         most = max(agent.pool[1] for agent in group.agents)
         self.size = PoolSize(PoolBounds(least, most))
-        self.places = {agent.name: agent.concurrency for agent in group.agents}
+        self._declared = {agent.name: agent.concurrency for agent in group.agents}
+        self.places = dict(self._declared)
         self.slots: list[Slot] = []
         self.ward: Slot | None = None
         self.suspects: deque[str] = deque()
         self.given_up = self.held = False
         self.quarantined_until = 0.0
-        self._ward_used = 0.0
+        self._ward_used = self._spare_until = self._careful_until = 0.0
         self._leaving: list[Slot] = []
 
     def start(self) -> None:
@@ -202,7 +215,31 @@ class Crew:
 
     def wanted(self, now: float, load: Load) -> int:
         """Return how many hosts there should be."""
-        return self.size.decide(now, load, len(self.slots))
+        hosts = self.size.decide(now, load, len(self.slots))
+        bounds = self.size.bounds
+        if now < self._spare_until and bounds.least and all(slot.host for slot in self.slots):
+            return max(hosts, min(bounds.least + 1, bounds.most))
+        return hosts
+
+    def crashed(self, service: Callable[[str], float]) -> None:
+        """Be careful for a while: a host to spare, and fewer tasks at a time on each.
+
+        Args:
+            service: Returns the mean seconds a task of an agent takes; 0 for unknown.
+        """
+        now = self._outfit.clock.monotonic()
+        self._spare_until = now + SPARE
+        self._careful_until = now + self.group.agents[0].period
+        for name, places in self._declared.items():
+            seconds = service(name)
+            crowd = int(CLEARED / seconds) if seconds else CROWD
+            self.places[name] = min(places, max(crowd, CROWD))
+
+    def calm_down(self, now: float) -> None:
+        """Let hosts have their whole crowd again, once no crash was for a while."""
+        if self._careful_until and now >= self._careful_until:
+            self._careful_until = 0.0
+            self.places.update(self._declared)
 
     def all_slots(self) -> list[Slot]:
         """Return every slot in start order, the ward last."""

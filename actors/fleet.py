@@ -110,6 +110,7 @@ class Fleet:
             log.info("group_released", shard=self._shard, group=crew.group.name)
             crew.revive()
             self._demand.relieved()
+        crew.calm_down(now)
         crew.reopen(now)
         ward = crew.ward_surplus(wanted=bool(waiting) and crew.quarantined)
         if ward:
@@ -156,10 +157,12 @@ class Fleet:
         crew = self.crews[slot.group.name]
         self._report(slot.group, healthy=any(s.host for s in crew.slots))
 
-    def slot_restarts(self, slot: Slot) -> None:
+    def slot_restarts(self, slot: Slot, host: Host | None) -> None:
         """End those that must go with it, as the team's strategy says (the slot calls this)."""
         if self._stopping or slot.solo:
             return
+        if host is not None:
+            self.crews[slot.group.name].crashed(self._demand.service)
         order = list(self.crews)
         for name in affected(self._rules.strategy, order, slot.group.name):
             for other in self.crews[name].slots:

@@ -110,8 +110,8 @@ class SlotOwner(Protocol):
     def host_lost(self, slot: "Slot") -> None:
         """A host takes no more work; its process may not be gone yet."""
 
-    def slot_restarts(self, slot: "Slot") -> None:
-        """A slot is filled again after a death that nobody planned."""
+    def slot_restarts(self, slot: "Slot", host: Host | None) -> None:
+        """A slot is filled again after the death of `host`, if it started, that nobody planned."""
 
     def slot_given_up(self, slot: "Slot", host: Host | None) -> None:
         """A slot will not be filled again; `host` is the last that died in it, if it started."""
@@ -185,7 +185,7 @@ class Slot:
                     self._owner.host_lost(self)
                 return
             if not planned:
-                self._owner.slot_restarts(self)
+                self._owner.slot_restarts(self, host)
             self.state = "starting"
             await asyncio.sleep(delay)
         self.state = "down"

@@ -2,11 +2,12 @@
 
     python -m benchmarks.overload [--seconds 60]
 
-Slots are capped so that a 20-ms task has a capacity near 100 a second, and for the flood the
+Slots are capped so that a 20-ms task has a capacity near 100 a second, and for the overload the
 mailbox to ten, at run time: what waits there is what the accepted wait for.
 Callers arrive at random (Poisson) whether or not earlier ones were answered; whoever is refused
 waits exactly its Retry-After and tries once more, with the same task id. Everything is measured
-against the same system at 0.8 of its capacity, in the same run.
+against the same system at 0.8 of its capacity, before and after, in the same run; and one tenant
+at a tenth of the capacity, alone and beside a flood a hundred times its rate, in turns.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import psutil
@@ -31,8 +32,8 @@ from cartrita.errors import CartritaError, QueueFull
 from cartrita.protocol.principal import Principal, Role
 from cartrita.protocol.task import TaskRequest
 
-SLOTS, QUEUE, WORK_MS = 2, 10, 20
-PATIENCE = 900.0
+SLOTS, QUEUE, WORK_MS, ROUNDS = 2, 10, 20, 4
+PATIENCE = 120.0
 """Seconds for which those who were told to come again are followed."""
 
 
@@ -42,16 +43,23 @@ class Crowd:
 
     done: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
+    within: int = 0
     returned: int = 0
     let_in: int = 0
     failed: int = 0
     latest: float = 0.0
 
+    def add(self, other: "Crowd") -> None:
+        """Add what became of the same crowd in another round."""
+        for name in ("done", "refused", "within", "returned", "let_in", "failed"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.latest = max(self.latest, other.latest)
+
     def summary(self, seconds: float) -> dict[str, Any]:
         """Return the figures, in milliseconds and per second."""
         return {
-            "offered": len(self.done) + len(self.refused) - self.let_in + self.failed,
-            "done_per_s": round(len(self.done) / seconds, 1),
+            "offered": len(self.done) + len(self.refused) + self.failed - self.returned,
+            "done_per_s": round(self.within / seconds, 1),
             "p50_ms": _ms(self.done, 50),
             "p99_ms": _ms(self.done, 99),
             "refused": len(self.refused),
@@ -76,28 +84,24 @@ class Callers:
         self._door, self._rate, self._chance = door, rate, random.Random(seed)
         self._who = Principal(tenant, tenant, Role.USER, ("tasks:*",))
         self._waiting: set[asyncio.Task[None]] = set()
-        self.first, self.second = Crowd(), Crowd()
+        self._end = 0.0
+        self.crowd = Crowd()
 
-    async def come(self, seconds: float) -> None:
-        """Let callers arrive for so long, and wait for those who are inside."""
+    async def come(self, seconds: float, again: float) -> None:
+        """Let callers arrive for so long; who was refused is followed for `again` seconds more."""
         loop = asyncio.get_running_loop()
         at = loop.time()
-        end = at + seconds
-        while at < end:
+        self._end = at + seconds
+        while at < self._end:
             at += self._chance.expovariate(self._rate)
             await asyncio.sleep(max(0.0, at - loop.time()))
             task = asyncio.create_task(self._call())
             self._waiting.add(task)
             task.add_done_callback(self._waiting.discard)
-
-    async def leave(self, timeout: float) -> int:
-        """Wait for those who are to come again; returns how many were not followed so far."""
-        if not self._waiting:
-            return 0
-        _, late = await asyncio.wait(list(self._waiting), timeout=timeout)
+        _, late = await asyncio.wait([*self._waiting], timeout=again or 5.0)
         for task in late:
             task.cancel()
-        return len(late)
+        await asyncio.gather(*late, return_exceptions=True)
 
     async def _call(self) -> None:
         request = TaskRequest(
@@ -105,66 +109,53 @@ class Callers:
             parameters={"payload": 1, "delayMs": WORK_MS},
             task_id=new_id(),
         )
-        again = await self._try(request, self.first)
+        again = await self._try(request)
         if again is None:
             return
-        self.first.latest = max(self.first.latest, again)
+        self.crowd.latest = max(self.crowd.latest, again)
         await asyncio.sleep(again)
-        self.second.returned += 1
-        if await self._try(request, self.second) is None:
-            self.second.let_in += 1
+        self.crowd.returned += 1
+        self.crowd.let_in += await self._try(request) is None
 
-    async def _try(self, request: TaskRequest, crowd: Crowd) -> float | None:
+    async def _try(self, request: TaskRequest) -> float | None:
         """Return the seconds to wait before another try; None when it was accepted."""
+        loop = asyncio.get_running_loop()
         began = time.perf_counter()
         try:
             await self._door.submit(request, self._who, wait=True)
         except QueueFull as error:
-            crowd.refused.append(time.perf_counter() - began)
+            self.crowd.refused.append(time.perf_counter() - began)
             return error.retry_after or 1.0
         except CartritaError:
-            crowd.failed += 1
+            self.crowd.failed += 1
             return None
-        crowd.done.append(time.perf_counter() - began)
+        self.crowd.done.append(time.perf_counter() - began)
+        self.crowd.within += loop.time() <= self._end
         return None
 
 
-async def drive(address: str, seconds: float, again: float) -> dict[str, Any]:
-    """Measure everything against one instance."""
+async def drive(address: str, tenant: str) -> None:
+    """Be the callers of one tenant: a line of standard input is a crowd, the answer what it met."""
+    loop = asyncio.get_running_loop()
     async with joined(address) as door:
-        await _run(door, 20.0, {"warm": 20.0})
-        found: dict[str, Any] = {}
-        closed = await _capacity(door)
-        found["capacity_per_s"] = round(closed, 1)
-        calm = await _run(door, seconds / 2, {"calm": 0.8 * closed})
-        found["calm"] = calm["calm"]
-        alone = await _run(door, seconds / 2, {"b": 0.4 * closed})
-        both = await _run(door, seconds / 2, {"b": 0.4 * closed, "a": 40 * closed / 4})
-        found["b_alone"], found["b_beside_flood"] = alone["b"], both["b"]
-        await _drained(door)
-        print(json.dumps({"memory": "before"}), flush=True)
-        sys.stdin.readline()
-        crowd = await _run(door, seconds, {"flood": 10 * closed}, again)
-        print(json.dumps({"memory": "after"}), flush=True)
-        sys.stdin.readline()
-        found["flood"] = crowd["flood"]
-        return found
+        print("{}", flush=True)
+        seed = 0
+        while line := await loop.run_in_executor(None, sys.stdin.readline):
+            order, seed = json.loads(line), seed + 1
+            if order["rate"]:
+                callers = Callers(door, tenant, order["rate"], seed)
+                await callers.come(order["seconds"], order["again"])
+                found = asdict(callers.crowd)
+            else:
+                found = {"rate": await _capacity(door, tenant, order["seconds"])}
+            print(json.dumps(found), flush=True)
 
 
-async def _drained(door: Door) -> None:
-    """Wait until everything that waits has run."""
-    who = Principal("last", "last", Role.USER, ("tasks:*",))
-    last = TaskRequest(task_type="system.echo", parameters={"payload": 0}, priority=0)
-    for _ in range(30):
-        await door.submit(last, who, wait=True)
-        await asyncio.sleep(0.2)
-
-
-async def _capacity(door: Door) -> float:
+async def _capacity(door: Door, tenant: str, seconds: float) -> float:
     """Return how many tasks a second a few eager callers get done."""
-    who = Principal("measure", "measure", Role.USER, ("tasks:*",))
+    who = Principal(tenant, tenant, Role.USER, ("tasks:*",))
     request = TaskRequest(task_type="system.echo", parameters={"payload": 1, "delayMs": WORK_MS})
-    end, count = time.perf_counter() + 6.0, 0
+    end, count = time.perf_counter() + seconds, 0
 
     async def eager() -> None:
         nonlocal count
@@ -173,54 +164,105 @@ async def _capacity(door: Door) -> float:
             count += 1
 
     await asyncio.gather(*(eager() for _ in range(SLOTS + 2)))
-    return count / 6.0
+    return count / seconds
 
 
-async def _run(
-    door: Door, seconds: float, rates: dict[str, float], again: float = 0.0
-) -> dict[str, Any]:
-    groups = {
-        name: Callers(door, name, rate, seed) for seed, (name, rate) in enumerate(rates.items())
-    }
-    await asyncio.gather(*(group.come(seconds) for group in groups.values()))
-    late = {name: await group.leave(again or 1.0) for name, group in groups.items()}
-    return {
-        name: {
-            **group.first.summary(seconds),
-            "second_try": group.second.summary(seconds),
-            "not_followed": late[name],
-        }
-        for name, group in groups.items()
-    }
+class Driver:
+    """A process with the callers of one tenant: a flood must not slow down who is measured."""
+
+    def __init__(self, running: Instance, tenant: str) -> None:
+        words = [sys.executable, "-m", "benchmarks.overload", "--drive", running.ray, tenant]
+        self._process = subprocess.Popen(
+            words,
+            env=running.driver_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout
+        found: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return found
+
+    def send(self, rate: float, seconds: float, again: float = 0.0) -> None:
+        """Let a crowd come."""
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps({"rate": rate, "seconds": seconds, "again": again}))
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+
+    def crowd(self) -> Crowd:
+        """Return what became of it."""
+        return Crowd(**self._answer())
+
+    def capacity(self, seconds: float) -> float:
+        """Measure how much can be done."""
+        self.send(0.0, seconds)
+        return float(self._answer()["rate"])
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=30)
+        finally:
+            self._process.kill()
+
+
+def fairness(a: Driver, b: Driver, capacity: float, seconds: float) -> dict[str, Any]:
+    """One tenant alone and beside another that floods a hundredfold, in turns."""
+    rate, slice_ = capacity / 10, seconds / ROUNDS
+    alone, beside = Crowd(), Crowd()
+    for _ in range(ROUNDS):
+        b.send(rate, slice_)
+        alone.add(b.crowd())
+        a.send(100 * rate, slice_ + 2)
+        time.sleep(1.0)  # the flood stands
+        b.send(rate, slice_)
+        beside.add(b.crowd())
+        a.crowd()
+        drained(b, capacity)
+    return {"b_alone": alone.summary(seconds), "b_beside_flood": beside.summary(seconds)}
+
+
+def drained(driver: Driver, capacity: float) -> None:
+    """Wait until hardly anything waits any more."""
+    for _ in range(30):
+        driver.send(capacity / 20, 1.0)
+        crowd = driver.crowd()
+        if crowd.done and max(crowd.done) < 5 * WORK_MS / 1000 and not crowd.refused:
+            return
 
 
 def measure(running: Instance, seconds: float, again: float) -> dict[str, Any]:
-    """Run the driver; read the supervisors' memory before and after the flood."""
-    words = [sys.executable, "-m", "benchmarks.overload", "--drive", running.ray,
-             "--seconds", str(seconds), "--again", str(again)]  # fmt: skip
-    driver = subprocess.Popen(
-        words,
-        env=running.driver_environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert driver.stdin
-    assert driver.stdout
-    memory: dict[str, float] = {}
-    found: dict[str, Any] = {}
-    for text in driver.stdout:
-        line = json.loads(text)
-        if "memory" not in line:
-            found = line
-            continue
-        memory[line["memory"]] = _supervisors_mb(running.processes())
+    """Measure everything against one instance."""
+    a, b = Driver(running, "a"), Driver(running, "b")
+    try:
+        a.send(20.0, 10.0)  # so that it is known how long tasks take
+        a.crowd()
+        capacity = a.capacity(6.0)
+        found: dict[str, Any] = {"capacity_per_s": round(capacity, 1)}
+        found.update(fairness(a, b, capacity, seconds))
         with Client(running.urls["api"], token=running.token) as client:
             client.command("CONFIG_UPDATE", "system", messageQueueSize=QUEUE)
-        driver.stdin.write("\n")
-        driver.stdin.flush()
-    driver.wait(timeout=30)
-    found["supervisors_mb"] = memory
+        calm = Crowd()
+        before = _supervisors_mb(running.processes())
+        a.send(0.8 * capacity, seconds / 2)
+        calm.add(a.crowd())
+        a.send(10 * capacity, seconds, again)
+        found["flood"] = a.crowd().summary(seconds)
+        after = _supervisors_mb(running.processes())
+        drained(a, capacity)
+        a.send(0.8 * capacity, seconds / 2)
+        calm.add(a.crowd())
+        found["calm"] = calm.summary(seconds)
+        found["supervisors_mb"] = {"before": before, "after": after}
+    finally:
+        a.close()
+        b.close()
     return found
 
 
@@ -231,17 +273,15 @@ def _supervisors_mb(processes: list[psutil.Process]) -> float:
 
 def verdicts(found: dict[str, Any]) -> dict[str, float]:
     """Return the figures that count, each against its own baseline."""
-    flood, calm = found["flood"], found["calm"]
-    second = flood["second_try"]
-    done = flood["done_per_s"]
-    memory = found["supervisors_mb"]
+    flood, calm, memory = found["flood"], found["calm"], found["supervisors_mb"]
     beside, alone = found["b_beside_flood"], found["b_alone"]
     return {
         "p99_over_calm": round(flood["p99_ms"] / calm["p99_ms"], 2),
-        "goodput": round((done + second["done_per_s"]) / found["capacity_per_s"], 3),
+        "goodput": round(flood["done_per_s"] / found["capacity_per_s"], 3),
         "refusal_p99_ms": flood["refusal_p99_ms"],
-        "let_in_at_second_try": round(second["let_in"] / max(second["came_back"], 1), 3),
+        "let_in_at_second_try": round(flood["let_in"] / max(flood["came_back"], 1), 3),
         "b_p99_over_alone": round(beside["p99_ms"] / alone["p99_ms"], 2),
+        "b_refused_beside_flood": beside["refused"],
         "memory_growth": round(memory["after"] / memory["before"] - 1, 3),
     }
 
@@ -251,10 +291,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--again", type=float, default=PATIENCE)
-    parser.add_argument("--drive")
+    parser.add_argument("--drive", nargs=2, metavar=("ADDRESS", "TENANT"))
     chosen = parser.parse_args()
     if chosen.drive:
-        print(json.dumps(asyncio.run(drive(chosen.drive, chosen.seconds, chosen.again))))
+        asyncio.run(drive(*chosen.drive))
         return
     with instance(LIMITS__MAX_CONCURRENT_TASKS=str(SLOTS)) as running:
         found = measure(running, chosen.seconds, chosen.again)

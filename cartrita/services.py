@@ -7,12 +7,6 @@ from typing import Any, get_type_hints
 import asyncpg
 from pydantic import SecretStr
 
-from cartrita.auth.identity import Identity, Rules
-from cartrita.auth.keys import KeyRing, open_keys
-from cartrita.auth.passwords import Passwords
-from cartrita.auth.tokens import Tokens
-from cartrita.auth.v2_tokens import V2Tokens
-from cartrita.clock import Clock
 from cartrita.config.settings import Settings
 from cartrita.declare import Agent
 from cartrita.errors import ConfigurationInvalid
@@ -30,7 +24,6 @@ from cartrita.providers.ports import (
 )
 from cartrita.providers.probes import ModelProbe, ProbeSet
 from cartrita.storage.ports import Memories
-from cartrita.storage.postgres.users import PostgresUsers
 from cartrita.storage.probes import PostgresProbe, RedisProbe
 
 Factory = Callable[["Services"], Any | Awaitable[Any]]
@@ -91,21 +84,6 @@ class Services:
 
 def _text(secret: SecretStr | None) -> str | None:
     return secret.get_secret_value() if secret else None
-
-
-def identity(settings: Settings, pool: asyncpg.Pool, clock: Clock) -> tuple[Identity, KeyRing]:
-    """Return accounts and sessions over a database, and the keys that sign."""
-    auth = settings.auth
-    keys = (
-        KeyRing(auth.private_key_path, clock)
-        if auth.private_key_path
-        else open_keys(settings.home / "keys", clock)
-    )
-    tokens = Tokens(keys, clock=clock, access_ttl=auth.access_ttl_s)
-    secret = _text(auth.jwt_secret)
-    v2 = V2Tokens(secret, clock) if auth.accept_v2_tokens and secret else None
-    rules = Rules(auth.refresh_ttl_s, auth.revocation_ttl_s, settings.registration_open)
-    return Identity(PostgresUsers(pool), tokens, Passwords(), clock, rules, v2), keys
 
 
 def database_probes(settings: Settings) -> list[Probe]:

@@ -23,12 +23,13 @@ from actors.quarantine import QuarantineDesk
 from actors.setup import Network, TreeConfig, build_id, catalog, postgres_url
 from actors.tree import start_tree, stop_tree
 from cartrita import __version__
+from cartrita.accounts import identity
 from cartrita.clock import SystemClock, iso, new_id
 from cartrita.config.load import load_settings
 from cartrita.config.settings import Settings
 from cartrita.instance import make_private
 from cartrita.providers.probes import ProbeSet
-from cartrita.services import database_probes, identity
+from cartrita.services import database_probes
 from cartrita.storage.postgres.migrate import migrate
 from cartrita.storage.postgres.runtime import PostgresAudit, PostgresQuarantine
 from cartrita.storage.postgres.stories import PostgresStories

@@ -66,6 +66,7 @@ class Head:
             "RAY_AUTH_TOKEN_PATH": str(self.token_file()),
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_DISABLE_IMPORT_WARNING": "1",
+            "RAY_worker_niceness": "0",  # the default of 15 is for batch work
             "OMP_NUM_THREADS": "1",
             "MALLOC_ARENA_MAX": "2",  # many threads, small machine: 64 MB a core and process
             "RAY_SERVE_ENABLE_HA_PROXY": "1",

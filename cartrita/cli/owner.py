@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 
 from cartrita import __version__
+from cartrita.accounts import identity
 from cartrita.cli.head import Head
 from cartrita.clock import Clock, SystemClock, new_id
 from cartrita.config.load import child_environment
@@ -29,7 +30,6 @@ from cartrita.instance import (
     replace_file,
     write_state,
 )
-from cartrita.services import identity
 from cartrita.storage.embedded.keeping import Keeper
 from cartrita.storage.embedded.postgres import EmbeddedPostgres
 from cartrita.storage.embedded.preconditions import check_port_free, end_of_log

@@ -164,6 +164,13 @@ class Yard:
         """Wait for what no event announces."""
         assert await eventually(condition, 5)
 
+    async def ticks(self, number=3):
+        """Wait until the fleet has looked at its load so often."""
+        looks = []
+        self.waiting = lambda agent: looks.append(agent) or self.waits.get(agent, 0)
+        await self.until(lambda: len(looks) > 2 * number * len(self.fleet.crews))
+        del self.waiting
+
     async def ready(self, *names):
         """Wait until these agents can take work."""
         await self.until(lambda: set(names) <= set(self.fleet.ready()))

@@ -1,5 +1,6 @@
 """The hosts of one group: more and fewer of them, the ward, and groups that are given up."""
 
+import asyncio
 from functools import partial
 
 import pytest
@@ -11,8 +12,9 @@ from cartrita.clock import ManualClock
 from cartrita.errors import NotFound
 from tests.support.yard import OWN, agent, open_yard
 
-LIGHT = agent("Light", concurrency=2, intensity=1)
+LIGHT = agent("Light", concurrency=2, intensity=1, pool=(1, 1))
 HEAVY = agent("Heavy", needs=OWN, pool=(1, 3), concurrency=2, intensity=0)
+SPARED = agent("Spared", needs=OWN, pool=(1, 3), concurrency=2)
 RESTING = agent("Resting", needs=OWN, pool=(0, 1), concurrency=1)
 
 
@@ -110,6 +112,62 @@ class TestSize:
         await yard.until(lambda: yard.clock.advance(1) or len(crew.slots) == 1)
         await yard.fleet.stop()
         assert yard.alive == []
+
+
+class TestSpare:
+    async def test_after_a_crash_there_is_one_host_more_for_a_while(self, yard):
+        await yard.start(SPARED)
+        await yard.ready("spared")
+        await yard.hosts.started[0].die()
+        await yard.until(lambda: len(yard.alive) == 2)
+        yard.clock.advance(crew_module.SPARE)
+        await yard.until(lambda: yard.clock.advance(1) or len(yard.alive) == 1)
+
+    async def test_it_comes_after_the_host_that_died_is_up_again(self, yard):
+        await yard.start(SPARED)
+        await yard.ready("spared")
+        blocked = asyncio.get_running_loop().create_future()
+        yard.hosts.troubles.append(blocked)
+        await yard.hosts.started[0].die()
+        await yard.until(lambda: not yard.hosts.troubles)
+        await yard.ticks()
+        assert len(yard.slots("spared")) == 1
+        blocked.set_result(None)
+        await yard.until(lambda: len(yard.alive) == 2)
+
+    @pytest.mark.parametrize("pool", [(0, 3), (1, 1)])
+    async def test_a_group_that_rests_or_may_have_no_more_has_none(self, yard, pool):
+        await yard.start(agent("Heavy", needs=OWN, pool=pool, concurrency=2))
+        yard.fleet.wake("heavy")
+        await yard.ready("heavy")
+        await yard.hosts.started[0].die()
+        await yard.until(lambda: len(yard.hosts.started) == 2)
+        await yard.ready("heavy")
+        await yard.ticks()
+        assert len(yard.slots("heavy")) == 1
+
+
+class TestCrowd:
+    @pytest.mark.parametrize(("seconds", "crowd"), [(0.0, 8), (0.1, 10), (60.0, 8), (0.001, 64)])
+    async def test_after_a_crash_fewer_run_at_a_time_for_as_long_as_it_counts(
+        self, yard, seconds, crowd
+    ):
+        yard.services["spared"] = seconds
+        await yard.start(agent("Spared", needs=OWN, concurrency=64))
+        await yard.ready("spared")
+        crew = yard.fleet.crews["spared"]
+        await yard.hosts.started[0].die()
+        await yard.until(lambda: len(yard.hosts.started) == 2)
+        assert crew.places == {"spared": crowd}
+        yard.clock.advance(10.0)
+        await yard.until(lambda: crew.places == {"spared": 64})
+
+    async def test_an_agent_with_few_places_keeps_them(self, yard):
+        await yard.start(SPARED)
+        await yard.ready("spared")
+        await yard.hosts.started[0].die()
+        await yard.until(lambda: len(yard.hosts.started) == 2)
+        assert yard.fleet.crews["spared"].places == {"spared": 2}
 
 
 class TestPreference:

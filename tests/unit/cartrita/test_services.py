@@ -6,6 +6,7 @@ from typing import get_type_hints
 import asyncpg
 import pytest
 
+from cartrita.accounts import identity
 from cartrita.auth.keys import open_keys
 from cartrita.catalog import discover
 from cartrita.clock import SystemClock
@@ -13,7 +14,7 @@ from cartrita.config.settings import Settings
 from cartrita.context import Context
 from cartrita.declare import Agent, Params, Result, task
 from cartrita.errors import ConfigurationInvalid
-from cartrita.services import Services, database_probes, identity, open_services
+from cartrita.services import Services, database_probes, open_services
 
 
 class Web:

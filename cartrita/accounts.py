@@ -1,0 +1,27 @@
+"""Opens the accounts and sessions that the settings name."""
+
+import asyncpg
+
+from cartrita.auth.identity import Identity, Rules
+from cartrita.auth.keys import KeyRing, open_keys
+from cartrita.auth.passwords import Passwords
+from cartrita.auth.tokens import Tokens
+from cartrita.auth.v2_tokens import V2Tokens
+from cartrita.clock import Clock
+from cartrita.config.settings import Settings
+from cartrita.storage.postgres.users import PostgresUsers
+
+
+def identity(settings: Settings, pool: asyncpg.Pool, clock: Clock) -> tuple[Identity, KeyRing]:
+    """Return accounts and sessions over a database, and the keys that sign."""
+    auth = settings.auth
+    keys = (
+        KeyRing(auth.private_key_path, clock)
+        if auth.private_key_path
+        else open_keys(settings.home / "keys", clock)
+    )
+    tokens = Tokens(keys, clock=clock, access_ttl=auth.access_ttl_s)
+    secret = auth.jwt_secret.get_secret_value() if auth.jwt_secret else None
+    v2 = V2Tokens(secret, clock) if auth.accept_v2_tokens and secret else None
+    rules = Rules(auth.refresh_ttl_s, auth.revocation_ttl_s, settings.registration_open)
+    return Identity(PostgresUsers(pool), tokens, Passwords(), clock, rules, v2), keys
