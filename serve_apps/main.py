@@ -30,6 +30,7 @@ from cartrita.config.settings import Settings
 from cartrita.instance import make_private
 from cartrita.providers.probes import ProbeSet
 from cartrita.services import database_probes
+from cartrita.storage.postgres.listing import PostgresTasks
 from cartrita.storage.postgres.migrate import migrate
 from cartrita.storage.postgres.runtime import PostgresAudit, PostgresQuarantine
 from cartrita.storage.postgres.stories import PostgresStories
@@ -119,6 +120,7 @@ class Gateway:
                     started_at=clock.now(),
                     version=__version__,
                     above=directory.snapshot,
+                    listing=PostgresTasks(pool),
                     quarantine=QuarantineDesk(
                         stories, PostgresQuarantine(pool), door.resubmit, clock
                     ),

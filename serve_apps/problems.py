@@ -59,11 +59,23 @@ def problem(
 ) -> Response:
     """Return the response that tells a client about an error."""
     status = status or status_of(error)
+    body = document(error, status=status, instance=instance, trace_id=trace_id)
+    return Response(to_json(body), status, _headers(error, status), MEDIA_TYPE)
+
+
+def document(
+    error: CartritaError,
+    *,
+    status: int | None = None,
+    instance: str | None = None,
+    trace_id: str | None = None,
+) -> dict[str, Any]:
+    """Return what tells a client about an error."""
     title = (type(error).__doc__ or error.code).splitlines()[0].rstrip(".")
     body: dict[str, Any] = {
         "type": f"urn:cartrita:problem:{error.code.lower().replace('_', '-')}",
         "title": title,
-        "status": status,
+        "status": status or status_of(error),
         "detail": _cut(error.message, LONGEST_DETAIL),
         "code": error.code,
         "retryable": error.retryable,
@@ -76,7 +88,7 @@ def problem(
             {"field": _cut(f.field, LONGEST_FIELD), "message": _cut(f.message, LONGEST_DETAIL)}
             for f in error.fields[:MOST_ERRORS]
         ]
-    return Response(to_json(body), status, _headers(error, status), MEDIA_TYPE)
+    return body
 
 
 def _cut(text: str, most: int) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from cartrita.schema.shapes import (
     JSON,
+    LIMIT,
     OBJECT,
     TASK_ID,
     TEXT,
@@ -20,7 +21,6 @@ _EMAIL = {"type": "string", "format": "email", "maxLength": 320}
 _PASSWORD = {"type": "string", "format": "password", "minLength": 8, "maxLength": 256}
 _REFRESH = {"type": "string", "minLength": 1, "maxLength": 256}
 _SESSION, _ACCOUNT, _HEALTH = ref("AuthSession"), ref("AuthAccount"), ref("HealthReport")
-_LIMIT = {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
 _NUMBER = {"type": "integer", "minimum": 0}
 _LOGIN = {"email": _EMAIL, "password": _PASSWORD}
 _NAMED = {**_LOGIN, "name?": {"type": "string", "maxLength": 200}}
@@ -61,11 +61,13 @@ ROUTES = (
            {"refreshToken?": _REFRESH}, private=True),
     Route("get", "/auth/me", "The account of the token", "accounts", _ACCOUNT, private=True),
     Route("get", "/.well-known/jwks.json", "The public keys of our tokens", "accounts", OBJECT),
+    Route("post", "/v3/tasks/batch", "Hand in many tasks; each is accepted or refused for itself",
+          "tasks", ref("BatchVerdicts"), private=True, body=ref("Batch")),
     Route("get", "/v3/catalog", "Every task type, with its schemas and price", "catalogue",
            OBJECT, private=True),
     Route("get", "/v3/quarantine", "Tasks that kill whatever runs them, newest first",
            "quarantine", ref("QuarantineList"), private=True,
-           query={"limit": _LIMIT, "before": UUID}),
+           query={"limit": LIMIT, "before": UUID}),
     Route("get", "/v3/quarantine/{taskId}", "All that is known of a quarantined task",
            "quarantine", ref("QuarantinedStory"), private=True),
     Route("post", "/v3/quarantine/{taskId}/retry", "Run it as a new task", "quarantine",
@@ -76,7 +78,7 @@ ROUTES = (
            ref("CommandResponse"), private=True, body=ref("Command")),
     Route("get", "/v3/admin/audit", "What was commanded, newest first; for administrators",
            "operations", ref("AuditList"), private=True,
-           query={"limit": _LIMIT, "before": _NUMBER}),
+           query={"limit": LIMIT, "before": _NUMBER}),
     Route("get", "/v3/tree", "The live tree of actors", "operations", OBJECT, private=True),
     Route("get", "/health", "Health of queues and services", "operations", _HEALTH),
     Route("get", "/livez", "Whether the process runs", "operations", OBJECT),

@@ -18,6 +18,7 @@ TEXT = {"type": "string"}
 TIME = {"type": "string", "format": "date-time"}
 UUID = {"type": "string", "format": "uuid"}
 OBJECT: dict[str, Any] = {"type": "object"}
+LIMIT = {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
 _WHOLE = {"type": "integer"}
 _YES = {"type": "boolean"}
 TASK_ID = {"name": "taskId", "in": "path", "required": True, "schema": UUID}
@@ -74,6 +75,7 @@ def plain_schemas() -> dict[str, Any]:
     )
     return {
         **_runtime_schemas(),
+        **_task_schemas(),
         "AuthAccount": account,
         "AuthSession": shape(
             {"token": TEXT, "refreshToken": TEXT, "expiresIn": _WHOLE, "user": account}
@@ -89,6 +91,43 @@ def plain_schemas() -> dict[str, Any]:
             }
         ),
         "Problem": {**problem, "description": "RFC 9457 problem details."},
+    }
+
+
+def _maybe(schema: dict[str, Any]) -> dict[str, Any]:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def _task_schemas() -> dict[str, Any]:
+    listed = {
+        "taskId": UUID,
+        "taskType": TEXT,
+        "status": {"type": "string", "enum": list(TaskStatus)},
+        "priority": _WHOLE,
+        "user": TEXT,
+        "tenant": TEXT,
+        "sessionId": _maybe(TEXT),
+        "acceptedAt": TIME,
+        "finishedAt": _maybe(TIME),
+        "errorCode": _maybe(TEXT),
+        "reason": _maybe(TEXT),
+        "costUsd": {"type": "number"},
+        "tokensUsed": _WHOLE,
+        "parent": _maybe(UUID),
+        "retryOf": _maybe(UUID),
+    }
+    accepted = shape({"accepted": {"const": True}, "taskId": UUID, "status": TEXT})
+    refused = shape({"accepted": {"const": False}, "problem": ref("Problem")})
+    verdicts = rows({"oneOf": [accepted, refused]})
+    counts = {"accepted": _WHOLE, "refused": _WHOLE}
+    return {
+        "ListedTask": shape(listed),
+        "TaskList": shape({"tasks": rows(ref("ListedTask")), "next": _maybe(TEXT)}),
+        "Batch": {
+            **shape({"tasks": {**rows(ref("TaskRequest")), "minItems": 1, "maxItems": 1000}}),
+            "additionalProperties": False,
+        },
+        "BatchVerdicts": shape({**counts, "results": verdicts, "traceId": TEXT}),
     }
 
 

@@ -8,12 +8,13 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_apps.asgi.guard import Guard
-from serve_apps.gateway import accounts, admin, docs, events, quarantine, system, tasks
+from serve_apps.gateway import accounts, admin, batch, docs, events, quarantine, system, tasks
 from serve_apps.gateway.gate import Desk, Gate
 
 Opener = Callable[[], AbstractAsyncContextManager[Gate]]
 
 ROUTES: list[BaseRoute] = [
+    *batch.ROUTES,  # before a task's own path, which its path fits, too
     *tasks.ROUTES,
     *events.ROUTES,
     *quarantine.ROUTES,

@@ -19,6 +19,7 @@ from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest
 from cartrita.providers.ports import ProbeReport, Probes
 from cartrita.schema import catalog_entry, openapi
+from cartrita.storage.listing import TaskTable
 from cartrita.telemetry.metrics import exposition
 from serve_apps.asgi.messages import bearer
 from serve_apps.gateway.shared import Shared
@@ -121,6 +122,7 @@ class Gate:
     started_at: float
     version: str
     above: Callable[[], Awaitable[dict[str, Any]]]
+    listing: TaskTable
     quarantine: Quarantine
     command: Commands
     audit: Audit

@@ -8,6 +8,7 @@ from openapi_spec_validator import validate
 
 from tests.support.gateway import PASSWORD, assert_problem, running_gateway
 
+ECHO = {"taskType": "system.echo", "parameters": {"payload": 1}}
 ORIGIN = "https://app.example.org"
 
 
@@ -116,6 +117,8 @@ async def operators_answers(api):
         ("get", "/v3/quarantine"): {},
         ("get", "/v3/quarantine/{taskId}"): {},
         ("get", "/v3/admin/audit"): {},
+        ("get", "/v3/tasks"): {},
+        ("post", "/v3/tasks/batch"): {"json": {"tasks": [ECHO, {"taskType": "none"}]}},
         ("delete", "/v3/quarantine/{taskId}"): {},
     }
     return {

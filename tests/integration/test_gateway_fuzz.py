@@ -25,6 +25,7 @@ FIELDS = [
     "delivery", "sessionId", "workspaceId", "budget", "preferences", "preferredAgent",
     "metadata",
 ]  # fmt: skip
+LISTS = ["status", "taskType", "sessionId", "since", "limit", "cursor"]
 PARAMETERS = ["payload", "itemCount", "ratio", "colour", "parts", "mainPart", "partName"]
 
 text = st.text() | st.sampled_from(["\x00", "\ud800", "é" * 300, "AT_MOST_ONCE", "2099-01-01"])
@@ -163,6 +164,29 @@ async def test_any_page(api, alice, limit, before):
 
     check(await api.http.get("/v3/quarantine", params=asked, headers=alice))
     check(await api.http.get("/v3/admin/audit", params=asked, headers=await api.admin()))
+
+
+@fuzz
+@given(asked=st.dictionaries(st.sampled_from(LISTS), text, max_size=4))
+async def test_any_list_of_tasks(api, alice, asked):
+    told = {name: _sendable(value) for name, value in asked.items()}
+
+    check(await api.http.get("/v3/tasks", params=told, headers=alice))
+
+
+@fuzz
+@given(body=st.fixed_dictionaries({"tasks": st.lists(requests | anything, max_size=4)}) | anything)
+async def test_any_batch(api, alice, body):
+    told = {"content-type": "application/json", **alice}
+
+    answer = await api.http.post("/v3/tasks/batch", content=json.dumps(body).encode(), headers=told)
+
+    check(answer)
+    if answer.status_code == 200:
+        verdicts = answer.json()["results"]
+        assert len(verdicts) == len(body["tasks"])
+        refusals = [item["problem"] for item in verdicts if not item["accepted"]]
+        assert all(problem["code"] != "INTERNAL_ERROR" for problem in refusals)
 
 
 @fuzz

@@ -25,6 +25,7 @@ from cartrita.errors import AgentFailed
 from cartrita.providers.ports import ProbeReport, Probes
 from cartrita.services import Services
 from cartrita.storage.memory import InMemoryUsers
+from cartrita.storage.memory_listing import InMemoryTasks
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
 from tests.support.fakes import FixedProbes
@@ -87,6 +88,7 @@ class Api:
                 started_at=clock.now(),
                 version="test",
                 above=above,
+                listing=InMemoryTasks(tree.tables),
                 quarantine=self.wards[-1],
                 command=self.bridge.command,
                 audit=self.bridge.audit,

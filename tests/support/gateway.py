@@ -33,6 +33,7 @@ from cartrita.providers.ports import ProbeReport, Probes
 from cartrita.services import Services
 from cartrita.storage.memory import InMemoryUsers
 from cartrita.storage.memory_journal import JournalTables
+from cartrita.storage.memory_listing import InMemoryTasks
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
 from tests.support.api_server import lifespan_of, serving, short_folder
@@ -189,6 +190,7 @@ class Stand:
                 started_at=self.clock.now(),
                 version="3.0.0-test",
                 above=self.above,
+                listing=InMemoryTasks(self.tables),
                 quarantine=self.tree.quarantine if self.genuine else self.ward,
                 command=self.command if self.genuine else self.bridge.command,
                 audit=self.audit if self.genuine else self.bridge.audit,

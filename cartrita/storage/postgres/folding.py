@@ -15,10 +15,11 @@ _CHUNK = 2000
 
 _UPSERT = """
 INSERT INTO tasks AS t (id, shard, user_id, tenant, task_type, status, priority, error_code,
-                        reason, nano_usd, tokens, accepted_at, finished_at, parent, retry_of)
+                        reason, nano_usd, tokens, accepted_at, finished_at, parent, retry_of,
+                        session_id)
 SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
     $7::smallint[], $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::timestamptz[],
-    $13::timestamptz[], $14::uuid[], $15::uuid[])
+    $13::timestamptz[], $14::uuid[], $15::uuid[], $16::text[])
 ON CONFLICT (id) DO UPDATE SET status = excluded.status, error_code = excluded.error_code,
     reason = excluded.reason, nano_usd = excluded.nano_usd, tokens = excluded.tokens,
     finished_at = excluded.finished_at
@@ -138,6 +139,7 @@ class Folder:
             [row.finished_at for _, row in whole],
             [record.parent for record, _ in whole],
             [record.retry_of for record, _ in whole],
+            [record.session_id for record, _ in whole],
         ]
 
     async def catch_up(self, connection: asyncpg.Connection, epoch: int) -> None:
