@@ -22,6 +22,7 @@ from cartrita.channel.address import Address
 from cartrita.channel.server import ChannelServer
 from cartrita.clock import Clock, SystemClock, new_random
 from cartrita.errors import ServiceUnavailable
+from cartrita.rate import Limiter
 from cartrita.services import Services
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
 from cartrita.storage.memory_runtime import InMemoryAudit, InMemoryOrders, InMemoryQuarantine
@@ -126,6 +127,7 @@ class LocalTree:
         rules: Rules | None = None,
         tables: JournalTables | None = None,
         clock: Clock | None = None,
+        limiter: Limiter | None = None,
     ) -> None:
         self.catalog, self.folder = catalog, folder
         self.tables = tables or JournalTables()
@@ -138,7 +140,7 @@ class LocalTree:
         self.operations = Operations(
             self.orchestrator, self.orders, self.audit, catalog, self.clock
         )
-        self.door = Door(catalog, self, self.tables, self.clock, "door")
+        self.door = Door(catalog, self, self.tables, self.clock, "door", limiter=limiter)
         quarantine = InMemoryQuarantine(self.tables)
         self.quarantine = QuarantineDesk(self.tables, quarantine, self.door.resubmit, self.clock)
 
@@ -185,7 +187,7 @@ class LocalTree:
 
 
 @asynccontextmanager
-async def local_tree(
+async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
     catalog: Catalog,
     services: Services,
     folder: Path,
@@ -193,6 +195,7 @@ async def local_tree(
     limits: Limits | None = None,
     rules: Rules | None = None,
     tables: JournalTables | None = None,
+    limiter: Limiter | None = None,
 ) -> AsyncIterator[LocalTree]:
     """Run the whole tree in this process, for as long as the context is open.
 
@@ -203,8 +206,11 @@ async def local_tree(
         limits: Bounds of each supervisor.
         rules: How each fleet behaves.
         tables: A journal that outlives the tree.
+        limiter: Counts what clients ask for.
     """
-    tree = LocalTree(catalog, services, folder, limits=limits, rules=rules, tables=tables)
+    tree = LocalTree(
+        catalog, services, folder, limits=limits, rules=rules, tables=tables, limiter=limiter
+    )
     await tree.operations.start({})
     try:
         yield tree

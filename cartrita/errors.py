@@ -75,6 +75,8 @@ class Reason(StrEnum):
     HOST_DIED = "HOST_DIED"
     STREAM_IDLE = "STREAM_IDLE"
     DRAINING = "DRAINING"
+    PRINCIPAL_QUOTA = "PRINCIPAL_QUOTA"
+    SHARED_QUOTA = "SHARED_QUOTA"
 
 
 class FieldError(NamedTuple):

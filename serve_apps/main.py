@@ -29,7 +29,7 @@ from cartrita.config.load import load_settings
 from cartrita.config.settings import Settings
 from cartrita.instance import make_private
 from cartrita.providers.probes import ProbeSet
-from cartrita.services import database_probes
+from cartrita.services import database_probes, rate_limiter
 from cartrita.storage.postgres.listing import PostgresTasks
 from cartrita.storage.postgres.migrate import migrate
 from cartrita.storage.postgres.runtime import PostgresAudit, PostgresQuarantine
@@ -107,13 +107,15 @@ class Gateway:
             statement_cache_size=settings.postgres.statement_cache_size,
         ) as pool:
             stories, network = PostgresStories(pool), Network(config)
-            door = open_door(config, directory, stories, f"gateway {new_id()}", network)
+            limiter = rate_limiter(settings, clock)
+            door = open_door(config, directory, stories, f"gateway {new_id()}", network, limiter)
             who, keys = identity(settings, pool, clock)
             following = asyncio.create_task(door.follow())
             try:
                 yield Gate(
                     tasks=door,
                     identity=who,
+                    limiter=limiter,
                     jwks=keys.jwks,
                     catalog=catalog(),
                     clock=clock,
@@ -134,6 +136,7 @@ class Gateway:
             finally:
                 following.cancel()
                 door.close()
+                await limiter.close()
 
 
 def _audit(log_of: PostgresAudit) -> Audit:

@@ -11,6 +11,7 @@ from cartrita.errors import (
     CartritaError,
     ErrorCode,
     NotFound,
+    Reason,
     StillRunning,
 )
 
@@ -39,6 +40,12 @@ STATUS: dict[ErrorCode, int] = {
     ErrorCode.NETWORK_ERROR: 502,
 }
 """The status of each code when a request is refused with it."""
+
+VIOLATED: dict[str | None, str] = {
+    Reason.PRINCIPAL_QUOTA: "principal",
+    Reason.SHARED_QUOTA: "shared",
+}
+"""The quota that a reason names, as draft-ietf-httpapi-ratelimit-headers has it told."""
 
 
 def status_of(error: CartritaError) -> int:
@@ -83,6 +90,8 @@ def document(
     where = quote(instance[:LONGEST_DETAIL]) if instance else None  # a URI reference
     optional = {"instance": where, "reason": error.reason, "traceId": trace_id}
     body.update({key: value for key, value in optional.items() if value})
+    if error.reason in VIOLATED:
+        body["violated-policies"] = [VIOLATED[error.reason]]
     if error.fields:
         body["errors"] = [
             {"field": _cut(f.field, LONGEST_FIELD), "message": _cut(f.message, LONGEST_DETAIL)}

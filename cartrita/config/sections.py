@@ -326,7 +326,19 @@ class Limits(Section):
         le=366 * 86_400,
         description="Life of a cached answer, in seconds; 0 is off.",
     )
-    rate_max: int = Field(default=1000, ge=1, description="Requests per principal in one window.")
+    rate_max: int = Field(
+        default=1000,
+        ge=0,
+        le=10**9,
+        description="Requests of one principal in one window, tasks of a batch included; 0 is "
+        "no limit.",
+    )
+    rate_shared_max: int = Field(
+        default=100_000,
+        ge=0,
+        le=10**9,
+        description="Requests of all principals together in one window; 0 is no limit.",
+    )
     rate_window_ms: int = Field(
         default=60_000, ge=100, le=86_400_000, description="Length of the window, in milliseconds."
     )

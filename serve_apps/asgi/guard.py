@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from starlette.exceptions import HTTPException
@@ -73,6 +73,7 @@ class Exchange:
 
     Attributes:
         headers: The request's, by their lower-case names; of repeated ones the last.
+        more: Tells what else stands in the answer's head.
         traceparent: The caller's, or that of a new trace.
         request_id: The caller's, or the trace's id.
     """
@@ -88,6 +89,7 @@ class Exchange:
         "_timeout",
         "_until",
         "headers",
+        "more",
         "request_id",
         "traceparent",
     )
@@ -98,6 +100,7 @@ class Exchange:
         self._scope, self._receive, self._send = scope, receive, send
         self._limit, self._timeout, self._until = limit, timeout, 0.0
         self._read, self._complete, self._started = 0, False, False
+        self.more: Callable[[], list[tuple[bytes, bytes]]] | None = None
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         trace = self.headers.get(b"traceparent")
         self.traceparent = continue_trace(trace.decode("latin-1") if trace else None)
@@ -162,6 +165,8 @@ class Exchange:
             there = {name for name, _ in headers}
             headers += [item for item in _SECURITY if item[0] not in there]
             headers.append((b"x-request-id", self.request_id))
+            if self.more:
+                headers += self.more()
             message["headers"] = headers
         await self._send(message)
 

@@ -23,7 +23,14 @@ ROUTES: list[BaseRoute] = [
     *admin.ROUTES,
 ]
 
-READABLE = ["Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"]
+READABLE = [
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Request-ID",
+]
 """Answers' headers that pages of other origins may read."""
 
 

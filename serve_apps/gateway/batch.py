@@ -18,7 +18,7 @@ from cartrita.telemetry.trace import trace_id
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import header_text, read_json, reply
 from serve_apps.asgi.strict import parse
-from serve_apps.gateway.gate import Tasks, gate_of, principal_of
+from serve_apps.gateway.gate import Tasks, gate_of, submitter_of
 from serve_apps.gateway.tasks import LONGEST_KEY, is_key
 from serve_apps.problems import document
 
@@ -40,7 +40,7 @@ class Batch(WireModel):
 
 async def create_many(request: Request) -> Response:
     """POST /v3/tasks/batch: one verdict for each task, in order; none is waited for."""
-    who = await principal_of(request)
+    who = await submitter_of(request)
     asked = parse(Batch, await read_json(request))
     key = header_text(request, "Idempotency-Key", _is_short_key)
     trace = exchange_of(request).traceparent

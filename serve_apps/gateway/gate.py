@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,9 +19,11 @@ from cartrita.errors import AuthorizationFailed
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest
 from cartrita.providers.ports import ProbeReport, Probes
+from cartrita.rate import Limiter
 from cartrita.schema import catalog_entry, openapi
 from cartrita.storage.listing import TaskTable
 from cartrita.telemetry.metrics import exposition
+from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import bearer
 from serve_apps.gateway.shared import Shared
 
@@ -116,6 +119,7 @@ class Gate:
 
     tasks: Tasks
     identity: Identity
+    limiter: Limiter
     jwks: Callable[[], dict[str, Any]]
     catalog: Catalog
     clock: Clock
@@ -168,16 +172,50 @@ def desk_of(request: Request) -> Desk:
 
 
 async def claims_of(request: Request) -> Claims:
-    """Return what the request's token says.
+    """Return what the request's token says, and count the request.
 
     Raises:
         AuthenticationFailed: It has none, or it is not accepted.
+        RateLimitExceeded: Who asks has made too many.
     """
-    return await gate_of(request).identity.admit(bearer(request))
+    claims = await _admitted(request)
+    await gate_of(request).limiter.take(claims.principal().user)
+    return claims
+
+
+async def _admitted(request: Request) -> Claims:
+    """Return what the request's token says; the answer will tell what is left of the quota."""
+    gate = gate_of(request)
+    claims = await gate.identity.admit(bearer(request))
+    if gate.limiter.limited:
+        exchange_of(request).more = partial(_left, gate.limiter, claims.principal().user)
+    return claims
+
+
+def _left(limiter: Limiter, user: str) -> list[tuple[bytes, bytes]]:
+    """Return the headers of draft-ietf-httpapi-ratelimit-headers."""
+    standing = limiter.standing(user)
+    if standing is None:
+        return []
+    quota, reset = standing.quota, max(1, math.ceil(standing.reset))
+    policy = f'"{quota.name}";q={quota.limit};w={max(1, math.ceil(quota.window))}'
+    left = f'"{quota.name}";r={standing.remaining};t={reset}'
+    return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())]
+
+
+async def submitter_of(request: Request) -> Principal:
+    """Return who asks for tasks, which the Door counts, each one.
+
+    Raises:
+        RateLimitExceeded: Who asks has nothing left, which is told before the body is read.
+    """
+    who = (await _admitted(request)).principal()
+    gate_of(request).limiter.check(who.user)
+    return who
 
 
 async def principal_of(request: Request) -> Principal:
-    """Return who asks."""
+    """Return who asks, and count the request."""
     return (await claims_of(request)).principal()
 
 

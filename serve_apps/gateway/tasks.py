@@ -11,7 +11,7 @@ from cartrita.telemetry.trace import trace_id
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import header_text, read_json, reply
 from serve_apps.asgi.strict import parse
-from serve_apps.gateway.gate import gate_of, principal_of
+from serve_apps.gateway.gate import gate_of, principal_of, submitter_of
 from serve_apps.gateway.listing import listing
 from serve_apps.gateway.query import patience_of, task_id_of, wait_of
 
@@ -30,7 +30,7 @@ async def create(request: Request) -> Response:
     With `Prefer: respond-async` the answer is 202 once it is accepted; with `?wait=` seconds
     or `Prefer: wait=` it is 202 when the task has not ended by then.
     """
-    who = await principal_of(request)
+    who = await submitter_of(request)
     exchange = exchange_of(request)
     patience = patience_of(request)
     asked = parse(TaskRequest, await read_json(request))

@@ -23,6 +23,7 @@ from cartrita.context import Context
 from cartrita.declare import Agent, Params, Result, task
 from cartrita.errors import AgentFailed
 from cartrita.providers.ports import ProbeReport, Probes
+from cartrita.rate import Limiter
 from cartrita.services import Services
 from cartrita.storage.memory import InMemoryUsers
 from cartrita.storage.memory_listing import InMemoryTasks
@@ -82,6 +83,7 @@ class Api:
             yield Gate(
                 tasks=Told(tree.door),
                 identity=identity,
+                limiter=Limiter(clock),
                 jwks=keys.jwks,
                 catalog=catalog,
                 clock=clock,

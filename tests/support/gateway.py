@@ -30,6 +30,7 @@ from cartrita.declare import Agent, Params, Result, task
 from cartrita.errors import AgentFailed
 from cartrita.protocol.wire import WireModel
 from cartrita.providers.ports import ProbeReport, Probes
+from cartrita.rate import Limiter, Quota
 from cartrita.services import Services
 from cartrita.storage.memory import InMemoryUsers
 from cartrita.storage.memory_journal import JournalTables
@@ -147,6 +148,7 @@ class Stand:
     limits: Limits = field(default_factory=Limits)
     registration: bool = True
     genuine: bool = False
+    quotas: tuple[Quota | None, Quota | None] = (None, None)
     clock: ManualClock = field(default_factory=ManualClock)
     users: InMemoryUsers = field(default_factory=InMemoryUsers)
     tables: JournalTables = field(default_factory=JournalTables)
@@ -178,12 +180,16 @@ class Stand:
         self.identity = Identity(self.users, Tokens(self.keys), passwords, clock, rules)
         await self.identity.ensure_admin(*ADMIN)
         services = Services({Probes: lambda _: self.probes, Latch: lambda _: self.latch})
-        opened = local_tree(catalog, services, self.folder, limits=self.limits, tables=self.tables)
+        limiter = Limiter(clock, *self.quotas)
+        opened = local_tree(
+            catalog, services, self.folder, limits=self.limits, tables=self.tables, limiter=limiter
+        )
         async with opened as self.tree:
             self.told, self.ward = Told(self.tree.door), Ward(self.tree.door)
             yield Gate(
                 tasks=self.told,
                 identity=self.identity,
+                limiter=limiter,
                 jwks=self.keys.jwks,
                 catalog=catalog,
                 clock=self.clock,
@@ -254,14 +260,19 @@ def as_header(token: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def running_gateway(
-    limits: Limits | None = None, *, registration: bool = True, genuine: bool = False, **options
+    limits: Limits | None = None,
+    *,
+    registration: bool = True,
+    genuine: bool = False,
+    quotas: tuple[Quota | None, Quota | None] = (None, None),
+    **options,
 ) -> AsyncIterator[Api]:
     """Run the application in this loop and give a client of it.
 
     With `genuine` the tree itself quarantines and takes commands, else the test's stand-ins do.
     """
     with short_folder() as folder:
-        stand = Stand(folder, limits or Limits(), registration, genuine)
+        stand = Stand(folder, limits or Limits(), registration, genuine, quotas)
         app = stand.application(**options)
         transport = httpx.ASGITransport(app)
         async with (
