@@ -12,6 +12,7 @@ from cartrita.schema.routes import ROUTES, operation
 from cartrita.schema.shapes import (
     JSON,
     LIMIT,
+    MSGPACK,
     REF,
     TASK_ID,
     TEXT,
@@ -145,6 +146,7 @@ def _create(catalog: Catalog) -> dict[str, Any]:
             "description": "JSON on which all readers agree (RFC 7493): no name twice in one "
             "object, whole numbers within 64 bits, at most 200 levels. snake_case is taken, too.",
             "content": {
+                MSGPACK: {"schema": ref("TaskRequest")},
                 JSON: {
                     "schema": {
                         "oneOf": [{"$ref": ref} for ref in names.values()],
@@ -154,7 +156,7 @@ def _create(catalog: Catalog) -> dict[str, Any]:
                         spec.name: {"summary": spec.summary, "value": example_request(spec)}
                         for spec in catalog.tasks.values()
                     },
-                }
+                },
             },
         },
         "responses": answers(

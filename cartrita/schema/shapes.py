@@ -8,6 +8,7 @@ from cartrita.protocol.task import TaskStatus
 REF = "#/components/schemas/{model}"
 JSON = "application/json"
 PROBLEM = "application/problem+json"
+MSGPACK = "application/msgpack"
 
 EVENT_TYPES = (
     "accepted", "queued", "started", "progress", "token", "tool", "approval", "retry", "reset",
@@ -44,8 +45,11 @@ def rows(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def content(schema: dict[str, Any], kind: str = JSON) -> dict[str, Any]:
-    """Return what tells of a body."""
-    return {"content": {kind: {"schema": schema}}}
+    """Return what tells of a body; what is in JSON can be had in MessagePack, too."""
+    kinds = {kind: {"schema": schema}}
+    if kind in (JSON, PROBLEM):
+        kinds.setdefault(MSGPACK, {"schema": schema})
+    return {"content": kinds}
 
 
 def answers(success: dict[str, Any]) -> dict[str, Any]:

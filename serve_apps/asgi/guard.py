@@ -18,6 +18,7 @@ from cartrita.errors import (
 )
 from cartrita.telemetry.log import get_logger
 from cartrita.telemetry.trace import continue_trace, trace_id
+from serve_apps.asgi.negotiation import shaping
 from serve_apps.problems import problem
 
 log = get_logger(__name__)
@@ -31,6 +32,7 @@ _SECURITY = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
 )
 
@@ -97,11 +99,12 @@ class Exchange:
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, limit: int, timeout: float
     ) -> None:
-        self._scope, self._receive, self._send = scope, receive, send
+        self._scope, self._receive = scope, receive
         self._limit, self._timeout, self._until = limit, timeout, 0.0
         self._read, self._complete, self._started = 0, False, False
         self.more: Callable[[], list[tuple[bytes, bytes]]] | None = None
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._send = shaping(self.headers, send)
         trace = self.headers.get(b"traceparent")
         self.traceparent = continue_trace(trace.decode("latin-1") if trace else None)
         known = _REQUEST_ID.fullmatch(self.headers.get(b"x-request-id", b""))
@@ -165,6 +168,7 @@ class Exchange:
             there = {name for name, _ in headers}
             headers += [item for item in _SECURITY if item[0] not in there]
             headers.append((b"x-request-id", self.request_id))
+            headers.append((b"traceparent", self.traceparent.encode()))
             if self.more:
                 headers += self.more()
             message["headers"] = headers

@@ -24,10 +24,12 @@ ROUTES: list[BaseRoute] = [
 ]
 
 READABLE = [
+    "ETag",
     "Location",
     "RateLimit",
     "RateLimit-Policy",
     "Retry-After",
+    "traceparent",
     "WWW-Authenticate",
     "X-Request-ID",
 ]

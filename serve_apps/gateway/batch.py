@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 from pydantic import Field
-from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -17,7 +16,7 @@ from cartrita.telemetry.log import get_logger
 from cartrita.telemetry.trace import trace_id
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import header_text, read_json, reply
-from serve_apps.asgi.strict import parse
+from serve_apps.asgi.strict import parse, read
 from serve_apps.gateway.gate import Tasks, gate_of, submitter_of
 from serve_apps.gateway.tasks import LONGEST_KEY, is_key
 from serve_apps.problems import document
@@ -69,7 +68,7 @@ class _Desk:
     async def verdict(self, place: int, task: Any) -> dict[str, Any]:
         """Ask for one task and say what became of that."""
         try:
-            asked = parse(TaskRequest, to_json(task, bytes_mode="base64"))
+            asked = read(TaskRequest, task)
             answer = await self._tasks.submit(
                 asked,
                 self._who,

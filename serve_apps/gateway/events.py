@@ -110,7 +110,7 @@ class Told:
 def frame(event: dict[str, Any]) -> bytes:
     """Return an event as it is written; JSON has no line breaks."""
     head = f"id: {event['cursor']}\nevent: {event['type']}\ndata: "
-    return head.encode() + to_json(event, inf_nan_mode="null") + b"\n\n"
+    return head.encode() + to_json(event, inf_nan_mode="null", bytes_mode="base64") + b"\n\n"
 
 
 class EventStream(Response):

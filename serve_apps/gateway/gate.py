@@ -5,11 +5,13 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic_core import to_json
 from starlette.requests import Request
+from starlette.responses import Response
 
 from cartrita.auth.claims import Claims
 from cartrita.auth.identity import Identity
@@ -24,7 +26,7 @@ from cartrita.schema import catalog_entry, openapi
 from cartrita.storage.listing import TaskTable
 from cartrita.telemetry.metrics import exposition
 from serve_apps.asgi.guard import exchange_of
-from serve_apps.asgi.messages import bearer
+from serve_apps.asgi.messages import JSON, bearer
 from serve_apps.gateway.shared import Shared
 
 MOMENT = 1.0
@@ -136,6 +138,32 @@ class Gate:
     docs: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A document in JSON that changes with the program only.
+
+    Attributes:
+        etag: Weak, because it goes with every form in which the document is sent.
+    """
+
+    body: bytes
+    etag: str
+
+    @classmethod
+    def of(cls, body: bytes) -> "Page":
+        """Return a document with its mark."""
+        return cls(body, f'W/"{blake2b(body, digest_size=12).hexdigest()}"')
+
+    def answer(self, request: Request) -> Response:
+        """Return it, or only that it is what the client has already."""
+        known = exchange_of(request).headers.get(b"if-none-match", b"").decode("latin-1")
+        headers = {"ETag": self.etag, "Cache-Control": "private, no-cache"}
+        if known.strip() == "*" or self.etag in (tag.strip() for tag in known.split(",")):
+            return Response(status_code=304, headers=headers)
+        headers["Vary"] = "Accept, Accept-Encoding"
+        return Response(self.body, headers=headers, media_type=JSON)
+
+
 class Desk:
     """What is the same for everybody who asks, kept ready beside the open gate."""
 
@@ -151,12 +179,13 @@ def _metrics(gate: Gate) -> Awaitable[bytes]:
     return asyncio.to_thread(exposition, gate.metrics_dir)
 
 
-def _catalog(gate: Gate) -> bytes:
-    return to_json({"tasks": [catalog_entry(spec) for spec in gate.catalog.tasks.values()]})
+def _catalog(gate: Gate) -> Page:
+    tasks = [catalog_entry(spec) for spec in gate.catalog.tasks.values()]
+    return Page.of(to_json({"tasks": tasks}))
 
 
-def _openapi(gate: Gate) -> bytes:
-    return to_json(openapi(gate.catalog, gate.version))
+def _openapi(gate: Gate) -> Page:
+    return Page.of(to_json(openapi(gate.catalog, gate.version)))
 
 
 def gate_of(request: Request) -> Gate:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from cartrita.clock import iso
 from cartrita.errors import CartritaError, ServiceUnavailable
 from cartrita.telemetry.metrics import CONTENT_TYPE
-from serve_apps.asgi.messages import JSON, reply
+from serve_apps.asgi.messages import reply
 from serve_apps.gateway.gate import Gate, desk_of, gate_of, principal_of
 
 _PRIVATE = ("pid", "node")
@@ -137,7 +137,7 @@ def _public(value: Any) -> Any:
 async def catalog(request: Request) -> Response:
     """GET /v3/catalog: every task type with its schemas and price."""
     await principal_of(request)
-    return Response(await desk_of(request).catalog.get(), media_type=JSON)
+    return (await desk_of(request).catalog.get()).answer(request)
 
 
 async def metrics(request: Request) -> Response:

@@ -3,6 +3,7 @@
 import json
 import re
 
+import msgpack
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
@@ -68,6 +69,16 @@ commands = st.fixed_dictionaries(
         "extra": anything,
     },
 )
+
+
+def _packed(value):
+    """Return a value as MessagePack, as far as it has such a form."""
+    try:
+        return msgpack.packb(value)
+    except (ValueError, OverflowError):
+        return msgpack.packb(str(value)[:50].encode("utf-8", "replace"))
+
+
 good = {"taskType": "system.echo", "parameters": {"payload": [1, {"a": "b"}]}, "priority": 5}
 headers = st.dictionaries(
     st.sampled_from(
@@ -164,6 +175,31 @@ async def test_any_page(api, alice, limit, before):
 
     check(await api.http.get("/v3/quarantine", params=asked, headers=alice))
     check(await api.http.get("/v3/admin/audit", params=asked, headers=await api.admin()))
+
+
+@fuzz
+@given(body=st.binary(max_size=200) | (requests | anything).map(_packed))
+async def test_any_messagepack(api, alice, body):
+    check(await api.send(body, alice, content_type="application/msgpack"))
+
+
+@fuzz
+@given(place=st.integers(0, 60), cut=st.integers(0, 8), put=st.binary(max_size=6))
+async def test_a_good_messagepack_with_a_few_bytes_changed(api, alice, place, cut, put):
+    body = msgpack.packb(good)
+    sent = body[:place] + put + body[place + cut :]
+
+    check(await api.send(sent, alice, content_type="application/msgpack"))
+
+
+@fuzz
+@given(accept=st.binary(max_size=60) | st.sampled_from([b"application/msgpack;q=x", b",;,=;q"]))
+async def test_any_accept(api, alice, accept):
+    lines = {**alice, "accept": re.sub(rb"[\r\n\x00]", b"", accept), "accept-encoding": accept[:0]}
+
+    answer = await api.http.get("/auth/me", headers=lines)
+
+    assert answer.status_code == 200
 
 
 @fuzz
