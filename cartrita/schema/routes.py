@@ -10,10 +10,12 @@ from cartrita.schema.shapes import (
     OBJECT,
     TASK_ID,
     TEXT,
+    TIME,
     UUID,
     answers,
     content,
     ref,
+    rows,
     shape,
 )
 
@@ -22,6 +24,23 @@ _PASSWORD = {"type": "string", "format": "password", "minLength": 8, "maxLength"
 _REFRESH = {"type": "string", "minLength": 1, "maxLength": 256}
 _SESSION, _ACCOUNT, _HEALTH = ref("AuthSession"), ref("AuthAccount"), ref("HealthReport")
 _NUMBER = {"type": "integer", "minimum": 0}
+PATHS = {
+    "taskId": TASK_ID,
+    "name": {"name": "name", "in": "path", "required": True, "schema": TEXT},
+}
+"""The parameters that stand in paths."""
+
+_BRIDGE = {
+    "task_type": TEXT,
+    "task_id?": UUID,
+    "parameters?": OBJECT,
+    "metadata?": OBJECT,
+    "preferred_agent?": TEXT,
+    "priority?": {"type": "integer", "minimum": 0, "maximum": 10, "default": 5},
+    "deadline?": TIME,
+}
+_BRIDGED = shape({"success": {"const": True}, "id": UUID, "task_id": UUID})
+_LAST = shape({"success": {"const": True}, "data": rows(OBJECT)})
 _LOGIN = {"email": _EMAIL, "password": _PASSWORD}
 _NAMED = {**_LOGIN, "name?": {"type": "string", "maxLength": 200}}
 
@@ -65,6 +84,17 @@ ROUTES = (
           "tasks", ref("BatchVerdicts"), private=True, body=ref("Batch")),
     Route("get", "/v3/catalog", "Every task type, with its schemas and price", "catalogue",
            OBJECT, private=True),
+    Route("get", "/v3/agents", "Every agent and how it is", "agents", ref("AgentList"),
+          private=True),
+    Route("get", "/v3/agents/{name}", "One agent with its task types", "agents", ref("Agent"),
+          private=True),
+    Route("get", "/v3/agents/{name}/status", "The same, where the old system had it", "agents",
+          ref("Agent"), private=True),
+    Route("post", "/v3/mcp/bridge", "Hand in a task as to the old compact orchestrator", "compact",
+          _BRIDGED, 202, _BRIDGE, private=True),
+    Route("get", "/v3/mcp/last-responses", "Responses of the last tasks that ended", "compact",
+          _LAST, private=True),
+    Route("get", "/healthz", "Whether the process runs", "compact", shape({"status": TEXT})),
     Route("get", "/v3/quarantine", "Tasks that kill whatever runs them, newest first",
            "quarantine", ref("QuarantineList"), private=True,
            query={"limit": LIMIT, "before": UUID}),
@@ -99,7 +129,7 @@ def operation(route: Route) -> dict[str, Any]:
         "tags": [route.tag],
         "responses": answers({str(route.status): {"description": route.summary, **body}}),
     }
-    named = [TASK_ID] if "{taskId}" in route.path else []
+    named = [PATHS[name] for name in re.findall(r"{(\w+)}", route.path)]
     asks = [{"name": name, "in": "query", "schema": s} for name, s in (route.query or {}).items()]
     if named or asks:
         told["parameters"] = [*named, *asks]

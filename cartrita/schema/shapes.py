@@ -20,6 +20,7 @@ TIME = {"type": "string", "format": "date-time"}
 UUID = {"type": "string", "format": "uuid"}
 OBJECT: dict[str, Any] = {"type": "object"}
 LIMIT = {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
+AGENT_STATES = ("up", "starting", "draining", "idle", "quarantined", "down")
 _WHOLE = {"type": "integer"}
 _YES = {"type": "boolean"}
 TASK_ID = {"name": "taskId", "in": "path", "required": True, "schema": UUID}
@@ -120,6 +121,20 @@ def _task_schemas() -> dict[str, Any]:
         "parent": _maybe(UUID),
         "retryOf": _maybe(UUID),
     }
+    host = {"shard": TEXT, "id": TEXT, "state": TEXT, "restarts": _WHOLE, "inFlight": _WHOLE}
+    agent = {
+        "name": TEXT,
+        "team": TEXT,
+        "summary": TEXT,
+        "state": {"type": "string", "enum": [*AGENT_STATES]},
+        "restart": TEXT,
+        "pool": shape({"least": _WHOLE, "most": _WHOLE}),
+        "concurrency": _WHOLE,
+        "isolation": TEXT,
+        "taskTypes": rows(TEXT),
+        "hosts": rows(shape(host)),
+        "tasks?": rows(OBJECT),
+    }
     accepted = shape({"accepted": {"const": True}, "taskId": UUID, "status": TEXT})
     refused = shape({"accepted": {"const": False}, "problem": ref("Problem")})
     verdicts = rows({"oneOf": [accepted, refused]})
@@ -131,6 +146,8 @@ def _task_schemas() -> dict[str, Any]:
             **shape({"tasks": {**rows(ref("TaskRequest")), "minItems": 1, "maxItems": 1000}}),
             "additionalProperties": False,
         },
+        "Agent": shape(agent),
+        "AgentList": shape({"agents": rows(ref("Agent"))}),
         "BatchVerdicts": shape({**counts, "results": verdicts, "traceId": TEXT}),
     }
 

@@ -8,7 +8,18 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_apps.asgi.guard import Guard
-from serve_apps.gateway import accounts, admin, batch, docs, events, quarantine, system, tasks
+from serve_apps.gateway import (
+    accounts,
+    admin,
+    agents,
+    batch,
+    compact,
+    docs,
+    events,
+    quarantine,
+    system,
+    tasks,
+)
 from serve_apps.gateway.gate import Desk, Gate
 
 Opener = Callable[[], AbstractAsyncContextManager[Gate]]
@@ -21,6 +32,8 @@ ROUTES: list[BaseRoute] = [
     *accounts.ROUTES,
     *system.ROUTES,
     *admin.ROUTES,
+    *agents.ROUTES,
+    *compact.ROUTES,
 ]
 
 READABLE = [

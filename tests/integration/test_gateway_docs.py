@@ -61,7 +61,7 @@ async def test_openapi_documents_every_route(api):
     }
 
     for method, path in documented:
-        answer = await api.http.request(method, path.replace("{taskId}", "x"))
+        answer = await api.http.request(method, path.format(taskId="x", name="x"))
         assert answer.status_code not in {404, 405}, (method, path)
     undocumented = {"/docs", "/redoc", "/openapi.json", "/docs/start.js", "/docs/static/{name}"}
     from serve_apps.gateway import docs
@@ -117,13 +117,18 @@ async def operators_answers(api):
         ("get", "/v3/quarantine"): {},
         ("get", "/v3/quarantine/{taskId}"): {},
         ("get", "/v3/admin/audit"): {},
+        ("get", "/v3/agents"): {},
+        ("get", "/v3/agents/{name}"): {},
+        ("get", "/v3/agents/{name}/status"): {},
+        ("get", "/v3/mcp/last-responses"): {},
+        ("post", "/v3/mcp/bridge"): {"json": {"task_type": "bench.fail"}},
         ("get", "/v3/tasks"): {},
         ("post", "/v3/tasks/batch"): {"json": {"tasks": [ECHO, {"taskType": "none"}]}},
         ("delete", "/v3/quarantine/{taskId}"): {},
     }
     return {
         (method, path): await api.http.request(
-            method, path.format(taskId=task), headers=admin, **more
+            method, path.format(taskId=task, name="bench"), headers=admin, **more
         )
         for (method, path), more in asks.items()
     }

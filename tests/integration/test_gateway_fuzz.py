@@ -57,6 +57,15 @@ requests = st.fixed_dictionaries(
         "extra": anything,
     },
 )
+BRIDGED = ["task_id", "parameters", "metadata", "preferred_agent", "priority", "deadline"]
+bridged = st.fixed_dictionaries(
+    {"task_type": st.sampled_from(["system.echo", "bench.fail"]) | anything},
+    optional={
+        **dict.fromkeys(BRIDGED, anything),
+        "metadata": st.dictionaries(text, anything, max_size=3),
+        "parameters": st.dictionaries(st.sampled_from(PARAMETERS), anything, max_size=3),
+    },
+)
 commands = st.fixed_dictionaries(
     {},
     optional={
@@ -223,6 +232,15 @@ async def test_any_batch(api, alice, body):
         assert len(verdicts) == len(body["tasks"])
         refusals = [item["problem"] for item in verdicts if not item["accepted"]]
         assert all(problem["code"] != "INTERNAL_ERROR" for problem in refusals)
+
+
+@fuzz
+@given(body=bridged | anything, name=text)
+async def test_any_bridged_task_and_agent(api, alice, body, name):
+    told = {"content-type": "application/json", **alice}
+
+    check(await api.http.post("/v3/mcp/bridge", content=json.dumps(body).encode(), headers=told))
+    check(await api.http.get(f"/v3/agents/{_sendable(name).replace('/', '')}x", headers=alice))
 
 
 @fuzz
