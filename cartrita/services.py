@@ -25,6 +25,7 @@ from cartrita.providers.ports import (
 )
 from cartrita.providers.probes import ModelProbe, ProbeSet
 from cartrita.rate import Limiter, Quota
+from cartrita.storage.blobs import Blobs
 from cartrita.storage.ports import Memories
 from cartrita.storage.probes import PostgresProbe, RedisProbe
 
@@ -93,6 +94,14 @@ def database_probes(settings: Settings) -> list[Probe]:
     postgres, redis = _text(settings.postgres.dsn), _text(settings.redis.dsn)
     found: list[Probe] = [PostgresProbe(postgres)] if postgres else []
     return found + ([RedisProbe(redis)] if redis else [])
+
+
+def blob_store(settings: Settings, clock: Clock) -> Blobs:
+    """Return what keeps blobs."""
+    from cartrita.storage.disk_blobs import DiskBlobs
+
+    chosen = settings.blobs
+    return DiskBlobs(chosen.directory or settings.home / "blobs", clock, chosen.quota_bytes)
 
 
 def rate_limiter(settings: Settings, clock: Clock) -> Limiter:

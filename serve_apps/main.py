@@ -6,7 +6,7 @@ import secrets
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -24,12 +24,14 @@ from actors.setup import Network, TreeConfig, build_id, catalog, postgres_url
 from actors.tree import start_tree, stop_tree
 from cartrita import __version__
 from cartrita.accounts import identity
-from cartrita.clock import SystemClock, iso, new_id
+from cartrita.clock import Clock, SystemClock, iso, new_id
 from cartrita.config.load import load_settings
 from cartrita.config.settings import Settings
+from cartrita.errors import ServiceUnavailable
 from cartrita.instance import make_private
 from cartrita.providers.probes import ProbeSet
-from cartrita.services import database_probes, rate_limiter
+from cartrita.services import blob_store, database_probes, rate_limiter
+from cartrita.storage.blobs import Blobs
 from cartrita.storage.postgres.listing import PostgresTasks
 from cartrita.storage.postgres.migrate import migrate
 from cartrita.storage.postgres.runtime import PostgresAudit, PostgresQuarantine
@@ -39,6 +41,7 @@ from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Audit, Gate
 
 APPLICATION = "cartrita"
+SWEEP_EVERY = 3600.0
 MAX_ONGOING = 4096
 """Requests a replica may have open; Serve's own default of 5 counts idle streams, too."""
 
@@ -91,6 +94,7 @@ class Gateway:
         return gateway(
             self._open,
             max_body=server.max_body_bytes,
+            max_blob=self._config.settings.blobs.max_bytes,
             body_timeout=server.request_timeout_s,
             cors=server.cors_origins,
             show_docs=server.docs,
@@ -110,7 +114,9 @@ class Gateway:
             limiter = rate_limiter(settings, clock)
             door = open_door(config, directory, stories, f"gateway {new_id()}", network, limiter)
             who, keys = identity(settings, pool, clock)
+            blobs = blob_store(settings, clock)
             following = asyncio.create_task(door.follow())
+            sweeping = asyncio.create_task(_sweep(blobs, clock, settings.blobs.ttl_s))
             try:
                 yield Gate(
                     tasks=door,
@@ -123,6 +129,8 @@ class Gateway:
                     version=__version__,
                     above=directory.snapshot,
                     listing=PostgresTasks(pool),
+                    blobs=blobs,
+                    blob_kinds=settings.blobs.types,
                     quarantine=QuarantineDesk(
                         stories, PostgresQuarantine(pool), door.resubmit, clock
                     ),
@@ -135,8 +143,18 @@ class Gateway:
                 )
             finally:
                 following.cancel()
+                sweeping.cancel()
                 door.close()
                 await limiter.close()
+                await blobs.close()
+
+
+async def _sweep(blobs: Blobs, clock: Clock, ttl: float) -> None:
+    """Drop old blobs every now and then, for as long as the gateway runs."""
+    while True:
+        with suppress(ServiceUnavailable):
+            await blobs.sweep(clock.now() - ttl)
+        await asyncio.sleep(SWEEP_EVERY)
 
 
 def _audit(log_of: PostgresAudit) -> Audit:

@@ -9,6 +9,7 @@ from cartrita.config.kinds import Location, Section
 from cartrita.config.sections import (
     Admin,
     Auth,
+    Blobs,
     Channel,
     Limits,
     Models,
@@ -47,6 +48,7 @@ class Settings(Section):
     admin: Admin = Admin()
     auth: Auth = Auth()
     limits: Limits = Limits()
+    blobs: Blobs = Blobs()
     supervision: Supervision = Supervision()
     models: Models = Models()
     telemetry: Telemetry = Telemetry()

@@ -26,6 +26,7 @@ _SESSION, _ACCOUNT, _HEALTH = ref("AuthSession"), ref("AuthAccount"), ref("Healt
 _NUMBER = {"type": "integer", "minimum": 0}
 PATHS = {
     "taskId": TASK_ID,
+    "blobId": {"name": "blobId", "in": "path", "required": True, "schema": UUID},
     "name": {"name": "name", "in": "path", "required": True, "schema": TEXT},
 }
 """The parameters that stand in paths."""
@@ -41,6 +42,7 @@ _BRIDGE = {
 }
 _BRIDGED = shape({"success": {"const": True}, "id": UUID, "task_id": UUID})
 _LAST = shape({"success": {"const": True}, "data": rows(OBJECT)})
+_BYTES = {"type": "string", "format": "binary"}
 _LOGIN = {"email": _EMAIL, "password": _PASSWORD}
 _NAMED = {**_LOGIN, "name?": {"type": "string", "maxLength": 200}}
 
@@ -68,6 +70,7 @@ class Route:
     kind: str = JSON
     body: dict[str, Any] | None = None
     query: dict[str, Any] | None = None
+    takes: str = ""
 
 
 ROUTES = (
@@ -84,6 +87,13 @@ ROUTES = (
           "tasks", ref("BatchVerdicts"), private=True, body=ref("Batch")),
     Route("get", "/v3/catalog", "Every task type, with its schemas and price", "catalogue",
            OBJECT, private=True),
+    Route("post", "/v3/blobs", "Keep a large thing", "blobs", ref("Blob"), 201, private=True,
+          takes="application/octet-stream"),
+    Route("get", "/v3/blobs/{blobId}", "The bytes, or with `Range` a part of them", "blobs",
+          _BYTES, private=True, kind="application/octet-stream"),
+    Route("delete", "/v3/blobs/{blobId}", "Drop a blob", "blobs", None, 204, private=True),
+    Route("get", "/v3/blobs/{blobId}/about", "What a blob is", "blobs", ref("Blob"),
+          private=True),
     Route("get", "/v3/agents", "Every agent and how it is", "agents", ref("AgentList"),
           private=True),
     Route("get", "/v3/agents/{name}", "One agent with its task types", "agents", ref("Agent"),
@@ -133,6 +143,8 @@ def operation(route: Route) -> dict[str, Any]:
     asks = [{"name": name, "in": "query", "schema": s} for name, s in (route.query or {}).items()]
     if named or asks:
         told["parameters"] = [*named, *asks]
+    if route.takes:
+        told["requestBody"] = {"required": True, **content(_BYTES, route.takes)}
     if route.body is not None:
         told["requestBody"] = {"required": True, **content(route.body)}
     if route.fields is not None:

@@ -85,7 +85,8 @@ class Shaper:
         """Tell whether an answer is to be changed: one of known length and plain form."""
         told = dict(start["headers"])
         length, kind = told.get(b"content-length"), told.get(b"content-type", b"")
-        if length is None or b"content-encoding" in told:
+        fixed = b"no-transform" in told.get(b"cache-control", b"")
+        if length is None or fixed or b"content-encoding" in told:
             return False
         self._packs = self._packs and kind in (JSON, PROBLEM)
         self._zips = self._zips and int(length) >= LEAST and kind.startswith(_TEXTS)

@@ -13,6 +13,7 @@ from serve_apps.gateway import (
     admin,
     agents,
     batch,
+    blobs,
     compact,
     docs,
     events,
@@ -34,10 +35,12 @@ ROUTES: list[BaseRoute] = [
     *admin.ROUTES,
     *agents.ROUTES,
     *compact.ROUTES,
+    *blobs.ROUTES,
 ]
 
 READABLE = [
     "ETag",
+    "Content-Range",
     "Location",
     "RateLimit",
     "RateLimit-Policy",
@@ -77,6 +80,7 @@ def gateway(
     opener: Opener,
     *,
     max_body: int,
+    max_blob: int = 0,
     body_timeout: float = 10.0,
     cors: tuple[str, ...] = (),
     show_docs: bool = True,
@@ -86,12 +90,15 @@ def gateway(
     Args:
         opener: Opens what the routes need, for as long as the application runs.
         max_body: Bytes of the longest request body.
+        max_blob: Bytes of the longest blob, if that is longer.
         body_timeout: Seconds a client may take to send its body.
         cors: Origins whose pages may call.
         show_docs: Whether `/docs`, `/redoc` and `/openapi.json` answer.
     """
     routes = [*ROUTES, *docs.ROUTES] if show_docs else ROUTES
-    app: ASGIApp = Guard(Gateway(opener, routes), max_body, body_timeout)
+    app: ASGIApp = Guard(
+        Gateway(opener, routes), max_body, body_timeout, {blobs.PATH: max(max_body, max_blob)}
+    )
     if cors:  # outside of the guard: pages may read why they were refused
         app = CORSMiddleware(
             app,

@@ -23,6 +23,7 @@ from cartrita.protocol.task import TaskRequest
 from cartrita.providers.ports import ProbeReport, Probes
 from cartrita.rate import Limiter
 from cartrita.schema import catalog_entry, openapi
+from cartrita.storage.blobs import Blobs
 from cartrita.storage.listing import TaskTable
 from cartrita.telemetry.metrics import exposition
 from serve_apps.asgi.guard import exchange_of
@@ -112,6 +113,7 @@ class Gate:
     """Everything a route may need; found by `gate_of`.
 
     Attributes:
+        blob_kinds: Patterns of the media types that are kept.
         above: Asks the orchestrator for the tree from above.
         command: Carries out an operator's command.
         audit: Reads what operators commanded.
@@ -129,6 +131,8 @@ class Gate:
     version: str
     above: Callable[[], Awaitable[dict[str, Any]]]
     listing: TaskTable
+    blobs: Blobs
+    blob_kinds: tuple[str, ...]
     quarantine: Quarantine
     command: Commands
     audit: Audit

@@ -31,6 +31,14 @@ def task_id_of(request: Request) -> str:
     return _task_id("taskId", request.path_params["task_id"])
 
 
+def uuid_of(request: Request, name: str) -> str:
+    """Return the id that the path names as `name`."""
+    text: str = request.path_params[name]
+    if not _UUID.fullmatch(text):
+        raise InvalidParameters("An id here is a UUID.", fields=[(name, "is not a UUID")])
+    return text.lower()
+
+
 def _task_id(field: str, text: str) -> str:
     if not _UUID.fullmatch(text):
         raise InvalidParameters("A task id is a UUID.", fields=[(field, "is not a UUID")])

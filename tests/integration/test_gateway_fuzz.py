@@ -235,6 +235,25 @@ async def test_any_batch(api, alice, body):
 
 
 @fuzz
+@given(body=st.binary(max_size=50), kind=st.binary(max_size=30), blob=text, part=st.binary())
+async def test_any_blob(api, alice, body, kind, blob, part):
+    told = {**alice, "content-type": re.sub(rb"[\r\n\x00]", b"", kind)}
+    answer = await api.http.post("/v3/blobs", content=body, headers=told)
+    if answer.status_code != 201:
+        check(answer)
+    kept = await api.http.post(
+        "/v3/blobs", content=body, headers={**alice, "content-type": "text/plain"}
+    )
+    asked = {**alice, "range": b"bytes=" + re.sub(rb"[\r\n\x00]", b"", part[:20])}
+
+    shown = await api.http.get(kept.headers["location"], headers=asked)
+
+    assert shown.status_code in {200, 206, 416}
+    assert shown.status_code != 200 or shown.content == body
+    check(await api.http.get(f"/v3/blobs/{_sendable(blob).replace('/', '')}x", headers=alice))
+
+
+@fuzz
 @given(body=bridged | anything, name=text)
 async def test_any_bridged_task_and_agent(api, alice, body, name):
     told = {"content-type": "application/json", **alice}

@@ -25,6 +25,7 @@ from cartrita.errors import AgentFailed
 from cartrita.providers.ports import ProbeReport, Probes
 from cartrita.rate import Limiter
 from cartrita.services import Services
+from cartrita.storage.disk_blobs import DiskBlobs
 from cartrita.storage.memory import InMemoryUsers
 from cartrita.storage.memory_listing import InMemoryTasks
 from serve_apps.gateway.app import gateway
@@ -91,6 +92,8 @@ class Api:
                 version="test",
                 above=above,
                 listing=InMemoryTasks(tree.tables),
+                blobs=DiskBlobs(self.folder / "blobs", clock, 1 << 20),
+                blob_kinds=("application/octet-stream", "text/*", "image/png"),
                 quarantine=self.wards[-1],
                 command=self.bridge.command,
                 audit=self.bridge.audit,

@@ -32,6 +32,7 @@ from cartrita.protocol.wire import WireModel
 from cartrita.providers.ports import ProbeReport, Probes
 from cartrita.rate import Limiter, Quota
 from cartrita.services import Services
+from cartrita.storage.disk_blobs import DiskBlobs
 from cartrita.storage.memory import InMemoryUsers
 from cartrita.storage.memory_journal import JournalTables
 from cartrita.storage.memory_listing import InMemoryTasks
@@ -197,6 +198,8 @@ class Stand:
                 version="3.0.0-test",
                 above=self.above,
                 listing=InMemoryTasks(self.tables),
+                blobs=DiskBlobs(self.folder / "blobs", SystemClock(), 1 << 20),
+                blob_kinds=("application/octet-stream", "text/*", "image/png"),
                 quarantine=self.tree.quarantine if self.genuine else self.ward,
                 command=self.command if self.genuine else self.bridge.command,
                 audit=self.audit if self.genuine else self.bridge.audit,
