@@ -5,11 +5,11 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr
 
+from cartrita.config.blobs import Blobs
 from cartrita.config.kinds import Location, Section
 from cartrita.config.sections import (
     Admin,
     Auth,
-    Blobs,
     Channel,
     Limits,
     Models,
