@@ -106,8 +106,6 @@ class Door:
             if left <= 0:
                 break
             answer = await self.get(record.task_id, record.principal, left)
-            if not TaskStatus(answer["status"]).terminal:
-                await asyncio.sleep(PAUSE)
         return answer
 
     async def resubmit(self, record: TaskRecord) -> dict[str, Any]:
@@ -192,12 +190,14 @@ class Door:
         Raises:
             NotFound: There is no such task, or it is somebody else's.
         """
-        state = await self.state(task_id, who)
-        if state.response is None and wait > 0:
+        state, end = await self.state(task_id, who), self._clock.monotonic() + wait
+        while state.response is None and (left := end - self._clock.monotonic()) > 0:
             # The story is the truth, whether or not the shard can be asked.
             with suppress(CartritaError):
-                await self.routes.call(state.shard, "await", task_id, wait)
+                await self.routes.call(state.shard, "await", task_id, left)
             state = await self.state(task_id, who)
+            if state.response is None:  # its shard is away, or has not taken it up again yet
+                await asyncio.sleep(min(left, PAUSE))
         if state.response is not None:
             return state.response
         return {"taskId": task_id, "status": state.status.value, "metrics": {}, "warnings": []}

@@ -169,6 +169,8 @@ class TestAway:
     ):
         asked = begin(door, name)
         await stage.begun()
+        (task_id,) = await TestEnds.live(door)
+        got = asyncio.create_task(door.get(task_id, ADA, 60))
         tree.orchestrator._keepers.pop("system/0").cancel()  # nobody starts it again
         await tree.supervisors["system/0"].kill()
         looks, story = 0, tree.tables.story
@@ -180,8 +182,9 @@ class TestAway:
                 return await story(*asked)
 
         door._stories = Counted()
-        assert not (await asyncio.wait([asked], timeout=0.5))[0]
-        assert looks < 50
+        assert not (await asyncio.wait([asked, got], timeout=0.5))[0]
+        assert looks < 100
         stage.release.set()
         tree.orchestrator.follow_plan()
         assert (await asyncio.wait_for(asked, 5))["status"] == end
+        assert (await asyncio.wait_for(got, 5))["status"] == end
