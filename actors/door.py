@@ -18,6 +18,7 @@ from cartrita.context import Context
 from cartrita.errors import (
     CartritaError,
     ChannelLost,
+    ConfigurationInvalid,
     NotFound,
     Reason,
     ServiceUnavailable,
@@ -151,7 +152,8 @@ class Door:
             except CartritaError as error:
                 if asked and await self._known(record.task_id):
                     return {"taskId": record.task_id, "status": TaskStatus.PENDING.value}
-                if channel and await self._refused(shard, error, asked=asked):
+                tried = channel or isinstance(error, ConfigurationInvalid)  # which no wait mends
+                if tried and await self._refused(shard, error, asked=asked):
                     raise
                 why, asked = error, asked or channel is not None
             else:
@@ -265,7 +267,7 @@ class Door:
     async def _status(self, shard: str) -> dict[str, Any]:
         try:
             status: dict[str, Any] = await self.routes.call(shard, "status", None, 2.0)
-        except ServiceUnavailable:
+        except (ServiceUnavailable, ConfigurationInvalid):
             return {"id": shard, "state": "down", "hosts": []}
         return status
 

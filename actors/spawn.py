@@ -8,6 +8,7 @@ from typing import Any
 import ray
 from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.hosting import ENDED
 from cartrita.errors import CartritaError, InternalFailure, ServiceUnavailable, TaskTimeout
@@ -90,8 +91,15 @@ def disconnect() -> None:
 
 
 def own(cls: type, *args: Any, needs: Needs) -> Spawned:
-    """Start an actor that dies with whoever calls this, and is never restarted by Ray."""
-    return Spawned(_remote(cls, needs, max_restarts=0).remote(*args))
+    """Start an actor that dies with whoever calls this, and is never restarted by Ray.
+
+    One that reserves nothing runs on our own node. Ray would put it on any, reach it by TCP from
+    here, and keep a node for it that nobody else needs.
+    """
+    place: dict[str, Any] = {}
+    if not (needs.cpus or needs.memory_mb):
+        place["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node(), soft=True)
+    return Spawned(_remote(cls, needs, max_restarts=0, **place).remote(*args))
 
 
 def root(cls: type, name: str, *args: Any, namespace: str, needs: Needs) -> Spawned:

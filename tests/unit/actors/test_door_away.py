@@ -8,7 +8,10 @@ import pytest
 from actors import door as door_module
 from actors.door import Door
 from actors.hosting import RouteTable
+from cartrita.channel.address import Endpoints
+from cartrita.channel.client import connect
 from cartrita.errors import (
+    ConfigurationInvalid,
     ServiceUnavailable,
     TaskTimeout,
 )
@@ -127,6 +130,22 @@ class TestAway:
             assert refused.value.retry_after
         with pytest.raises(ServiceUnavailable):
             await door.routes.call("system/0", "status", None, 1)
+        (row,) = await door.supervisors()
+        assert row["state"] == "down"
+
+    async def test_a_shard_on_a_node_that_settings_keep_us_from_is_refused_at_once(self, tree):
+        class Apart:
+            async def routes(self):
+                apart = {"system/0": "unix:/run/a@node-b|tcp:-"}
+                return RouteTable(1, "b", {"system": 1}, apart, "t")
+
+        async def from_here(address, **options):
+            return await connect(Endpoints.parse(address).pick("node-a"), **options)
+
+        door = Door(tree.catalog, Apart(), tree.tables, tree.clock, "apart", connect=from_here)
+        for wait in (True, False):
+            with pytest.raises(ConfigurationInvalid, match=r"node 'node-b'.*channel\.tcp"):
+                await submit(door, wait=wait)
         (row,) = await door.supervisors()
         assert row["state"] == "down"
 
