@@ -1,0 +1,125 @@
+"""A scenario: the node on which the work is done is killed. Run as a program."""
+
+import asyncio
+import ssl
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ray.cluster_utils import Cluster
+
+from actors import spawn
+from cartrita.channel.address import Endpoints
+from cartrita.channel.client import connect
+from cartrita.channel.tls import Credentials, client_context
+from cartrita.errors import CartritaError
+from tests.support.cluster import INSTANCE, Stage, stage, tell
+from tests.support.database import free_ports
+
+TASKS, CPUS, WORKERS = 300, 2, 2
+DEATH_NOTICED = {"health_check_period_ms": 1000, "health_check_failure_threshold": 3}
+
+
+async def lose_a_node(tree: Stage, cluster: Cluster) -> dict[str, Any]:
+    """Load the tree, kill the node on which the work is done, and read every task back."""
+    await tree.ends(await tree.submit(1, 0.0))  # wakes the agent
+    mill = (await tree.until(bool))[0]
+    victim = mill["node"]
+    before = await places(tree)
+    table = await tree.directory.routes()
+    supervisor = Endpoints.parse(table.addresses["system/0"])
+    plain = await refuses_plain(supervisor, table.token)
+    metrics = [file.name for file in tree.config.metrics_dir.glob(f"*_{mill['pid']}.db")]
+    accepted = await tree.submit(TASKS, 0.1)
+    async with asyncio.timeout(60):  # it is at work, and far from done
+        while await tree.status(accepted[5]) != "COMPLETED":  # noqa: ASYNC110 - seen from outside
+            await asyncio.sleep(0.02)
+    last = await tree.status(accepted[-1])
+    node = next(node for node in cluster.worker_nodes if node.node_id == victim)
+    await asyncio.to_thread(cluster.remove_node, node, allow_graceful=False)
+    ends = await tree.ends(accepted)
+    return {
+        "accepted": len(accepted),
+        "lastWhenKilled": last,
+        "ends": dict(Counter(end["status"] for end in ends)),
+        "again": sum(times > 1 for times in tree.begun(accepted)),
+        "victim": victim,
+        "survivors": [cluster.head_node.node_id, *(n.node_id for n in cluster.worker_nodes)],
+        "before": before,
+        "millsAfter": [row["node"] for row in await tree.until(bool)],
+        "after": await places(tree),
+        "metrics": metrics,
+        "supervisorLost": supervisor.node == victim,
+        "tcp": [tls for address, tls in tree.network.used if not address.path],
+        "refusesPlain": plain,
+        "rayByTls": await handshake(tree, cluster),
+    }
+
+
+async def places(tree: Stage) -> list[dict[str, Any]]:
+    """Return where each supervisor is, and its hosts that reserve nothing and that are there."""
+    above = (await tree.directory.snapshot())["supervisors"]
+    found = []
+    for shard in await tree.door.supervisors():
+        light = [row["node"] for row in shard["hosts"] if row["id"].endswith(".shared.0")]
+        found.append({"id": shard["id"], "node": above[shard["id"]]["node"], "light": light})
+    return found
+
+
+async def refuses_plain(supervisor: Endpoints, token: str) -> bool:
+    """Tell whether a server's TCP port turns away who comes without TLS."""
+    assert supervisor.remote
+    try:
+        channel = await connect(supervisor.remote, token=token, peer="plain", plain_tcp=True)
+    except CartritaError:
+        return True
+    channel.close()
+    return False
+
+
+async def handshake(tree: Stage, cluster: Cluster) -> str | None:
+    """Return by which TLS Ray's own control plane speaks, with the channels' certificates."""
+    chosen = tree.config.settings.channel
+    assert chosen.ca
+    assert chosen.cert
+    assert chosen.key
+    context = client_context(Credentials(chosen.ca, chosen.cert, chosen.key))
+    context.set_alpn_protocols(["h2"])
+    host, _, port = cluster.address.rpartition(":")
+    _, writer = await asyncio.open_connection(host, int(port), ssl=context)
+    tls: ssl.SSLObject = writer.get_extra_info("ssl_object")
+    writer.close()
+    return tls.version()
+
+
+async def run(folder: Path, cluster: Cluster) -> dict[str, Any]:
+    """Start the tree and lose a node."""
+    async with stage(folder) as tree:
+        return await lose_a_node(tree, cluster)
+
+
+def main(folder: Path) -> None:
+    """Start the cluster, run, and end everything."""
+    (agent_port,) = free_ports(1)
+    head = {
+        "num_cpus": 0,
+        "include_dashboard": False,
+        "dashboard_agent_listen_port": agent_port,
+        "_system_config": DEATH_NOTICED,
+    }
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        # Before there are others: a driver joins a node of its own machine, and not one that dies.
+        spawn.connect(cluster.address, INSTANCE)
+        for _ in range(WORKERS):
+            cluster.add_node(num_cpus=CPUS)
+        seen = asyncio.run(run(folder, cluster))
+    finally:
+        spawn.disconnect()
+        cluster.shutdown()
+    tell(seen)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
