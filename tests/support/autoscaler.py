@@ -19,11 +19,12 @@ from tests.support.instance import wait_until
 HEAD = "f" * 51 + "00000"
 """The provider's own name for it; must be the head's node id."""
 
-COMMANDS = (
+LISTS = (
     "initialization_commands", "setup_commands", "head_setup_commands", "worker_setup_commands",
-    "head_start_ray_commands", "worker_start_ray_commands",
+    "head_start_ray_commands", "worker_start_ray_commands", "cluster_synced_files",
+    "rsync_exclude", "rsync_filter",
 )  # fmt: skip
-"""What a provider that needs no shell must have, too, and has none of."""
+"""What Ray demands of every cluster, and one without shells has no use for."""
 
 IDLE = 3
 """Seconds after which a node without work is removed."""
@@ -50,8 +51,9 @@ def _plan(address: str) -> dict[str, object]:
         "max_workers": 2,
         "upscaling_speed": 1.0,
         "idle_timeout_minutes": IDLE / 60,
-        "auth": {}, "docker": {}, "file_mounts": {},
-        **{name: [] for name in COMMANDS},
+        **{name: {} for name in ("auth", "docker", "file_mounts")},
+        **{name: [] for name in LISTS},
+        "file_mounts_sync_continuously": False,
     }  # fmt: skip
 
 
