@@ -93,12 +93,13 @@ def disconnect() -> None:
 def own(cls: type, *args: Any, needs: Needs) -> Spawned:
     """Start an actor that dies with whoever calls this, and is never restarted by Ray.
 
-    One that reserves nothing runs on our own node. Ray would put it on any, reach it by TCP from
-    here, and keep a node for it that nobody else needs.
+    One that reserves nothing runs on our own node. Ray would put it on any, where it is reached
+    by TCP and keeps a node that nobody else may need. (Ray heeds a soft wish only for what
+    reserves something; and if our node is gone, so are we.)
     """
     place: dict[str, Any] = {}
     if not (needs.cpus or needs.memory_mb):
-        place["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node(), soft=True)
+        place["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node(), soft=False)
     return Spawned(_remote(cls, needs, max_restarts=0, **place).remote(*args))
 
 

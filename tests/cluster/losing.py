@@ -58,13 +58,31 @@ async def lose_a_node(tree: Stage, cluster: Cluster) -> dict[str, Any]:
 
 
 async def places(tree: Stage) -> list[dict[str, Any]]:
-    """Return where each supervisor is, and its hosts that reserve nothing and that are there."""
-    above = (await tree.directory.snapshot())["supervisors"]
-    found = []
-    for shard in await tree.door.supervisors():
-        light = [row["node"] for row in shard["hosts"] if row["id"].endswith(".shared.0")]
-        found.append({"id": shard["id"], "node": above[shard["id"]]["node"], "light": light})
-    return found
+    """Return where each supervisor is, and its host of agents that reserve nothing, once all run.
+
+    As administrators see it: what the orchestrator says, and each shard of itself.
+    """
+    async with asyncio.timeout(60):
+        while True:
+            above = (await tree.directory.snapshot())["supervisors"]
+            shards = await tree.door.supervisors()
+            rows = [row for shard in shards for row in shard["hosts"] if is_light(row)]
+            if len(above) == len(shards) and all(row["state"] == "up" for row in rows):
+                break
+            await asyncio.sleep(0.2)
+    return [
+        {
+            "id": shard["id"],
+            "node": above[shard["id"]]["node"],
+            "light": [row["node"] for row in shard["hosts"] if is_light(row)],
+        }
+        for shard in shards
+    ]
+
+
+def is_light(row: dict[str, Any]) -> bool:
+    """Tell whether a host is that of a team's light agents."""
+    return ".shared." in row["id"]
 
 
 async def refuses_plain(supervisor: Endpoints, token: str) -> bool:

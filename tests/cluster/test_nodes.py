@@ -43,10 +43,9 @@ def test_every_accepted_task_completes_when_the_node_that_runs_them_dies(folder,
     assert seen["millsAfter"]
     assert set(seen["millsAfter"]) <= set(seen["survivors"])
     for places in (seen["before"], seen["after"]):
-        assert {place["id"] for place in places} == {
-            "intelligence/0", "multimodal/0", "system/0"
-        }  # fmt: skip
-        assert all(place["light"] == [place["node"]] for place in places), places
+        assert [place["id"] for place in places] == ["intelligence/0", "multimodal/0", "system/0"]
+        assert all(set(place["light"]) <= {place["node"]} for place in places), places
+        assert any(place["light"] for place in places)
     assert {place["node"] for place in seen["after"]} <= set(seen["survivors"])
     assert seen["metrics"], "a host on another node keeps no metrics"
     assert set(seen["tcp"]) <= {"TLSv1.3"}
