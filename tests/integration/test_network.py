@@ -1,11 +1,16 @@
-"""How processes of two nodes reach each other, as their settings say; starts no Ray."""
+"""What processes need on nodes of their own, and how they reach each other; starts no Ray."""
 
+import pickle
+import stat
+import subprocess
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
 from actors import spawn
+from actors.hosting import HostSpec
 from actors.setup import Network, TreeConfig
 from cartrita.auth.certificates import CA, CERT, KEY, issue, make_authority
 from cartrita.channel.address import Endpoints
@@ -99,3 +104,30 @@ async def test_a_certificate_that_cannot_be_read_is_named_before_anything_listen
     address = await on("node-a", encrypted).listen(server, "system/0.1")
     with pytest.raises(ConfigurationInvalid, match=r"channel\.cert names"):
         await answer(on("node-b", broken), address)
+
+
+FIRST = """
+import asyncio, pickle, sys
+from actors.tree import HostActor
+
+async def begin():
+    HostActor(*pickle.loads(bytes.fromhex(sys.argv[1])))._usage.report()
+
+asyncio.run(begin())
+"""
+
+
+def test_the_first_process_on_a_node_finds_no_folders_and_makes_them(tmp_path):
+    run = tmp_path / "run"
+    settings = load_settings({"postgres.url": "postgresql://db"}, {"HOME": "/nowhere"})
+    told = TreeConfig(settings, "run", "build", run, run / "metrics", TOKEN)
+    spec = HostSpec("system/0.shared.0.1", (), 1, TOKEN)
+    subprocess.run(
+        [sys.executable, "-c", FIRST, pickle.dumps((told, spec)).hex()],
+        env={"PATH": "", "PYTHONPATH": ":".join(sys.path), **dict(told.needs.environment)},
+        check=True,
+        timeout=60,
+    )
+    for folder in (run, run / "metrics"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert [file.name.split("_")[0] for file in (run / "metrics").iterdir()] == ["gauge"]
