@@ -13,7 +13,7 @@ from actors import spawn
 from cartrita.channel.address import Endpoints
 from cartrita.channel.client import connect
 from cartrita.channel.tls import Credentials, client_context
-from cartrita.errors import CartritaError
+from cartrita.errors import ChannelLost
 from tests.support.cluster import INSTANCE, Stage, stage, tell
 from tests.support.database import free_ports
 
@@ -29,7 +29,7 @@ async def lose_a_node(tree: Stage, cluster: Cluster) -> dict[str, Any]:
     before = await places(tree)
     table = await tree.directory.routes()
     supervisor = Endpoints.parse(table.addresses["system/0"])
-    plain = await refuses_plain(supervisor, table.token)
+    answers = await spoken(tree, supervisor, table.token)
     metrics = [file.name for file in tree.config.metrics_dir.glob(f"*_{mill['pid']}.db")]
     accepted = await tree.submit(TASKS, 0.1)
     async with asyncio.timeout(60):  # it is at work, and far from done
@@ -52,8 +52,8 @@ async def lose_a_node(tree: Stage, cluster: Cluster) -> dict[str, Any]:
         "metrics": metrics,
         "supervisorLost": supervisor.node == victim,
         "tcp": [tls for address, tls in tree.network.used if not address.path],
-        "refusesPlain": plain,
-        "rayByTls": await handshake(tree, cluster),
+        "answers": answers,
+        "rayByTls": await rays_tls(tree, cluster),
     }
 
 
@@ -85,24 +85,37 @@ def is_light(row: dict[str, Any]) -> bool:
     return ".shared." in row["id"]
 
 
-async def refuses_plain(supervisor: Endpoints, token: str) -> bool:
-    """Tell whether a server's TCP port turns away who comes without TLS."""
+async def spoken(tree: Stage, supervisor: Endpoints, token: str) -> dict[str, str]:
+    """Return what a supervisor's TCP port answers to whom: the version of TLS, or a refusal."""
     assert supervisor.remote
-    try:
-        channel = await connect(supervisor.remote, token=token, peer="plain", plain_tcp=True)
-    except CartritaError:
-        return True
-    channel.close()
-    return False
+    told: dict[str, dict[str, Any]] = {
+        "certified": {"tls": client_context(credentials(tree))},
+        "plain": {"plain_tcp": True},
+    }
+    found = {}
+    for who, options in told.items():
+        try:
+            channel = await connect(supervisor.remote, token=token, peer=who, **options)
+        except ChannelLost:
+            found[who] = "refused"
+            continue
+        found[who] = str(channel._transport.get_extra_info("cipher")[1])
+        channel.close()
+    return found
 
 
-async def handshake(tree: Stage, cluster: Cluster) -> str | None:
-    """Return by which TLS Ray's own control plane speaks, with the channels' certificates."""
+def credentials(tree: Stage) -> Credentials:
+    """Return the channels' certificates."""
     chosen = tree.config.settings.channel
     assert chosen.ca
     assert chosen.cert
     assert chosen.key
-    context = client_context(Credentials(chosen.ca, chosen.cert, chosen.key))
+    return Credentials(chosen.ca, chosen.cert, chosen.key)
+
+
+async def rays_tls(tree: Stage, cluster: Cluster) -> str | None:
+    """Return by which TLS Ray's own control plane speaks to who has a channel's certificate."""
+    context = client_context(credentials(tree))
     context.set_alpn_protocols(["h2"])
     host, _, port = cluster.address.rpartition(":")
     _, writer = await asyncio.open_connection(host, int(port), ssl=context)
