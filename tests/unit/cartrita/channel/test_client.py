@@ -1,7 +1,6 @@
 """Requests over a channel: their answers, their ends, and the end of the channel."""
 
 import asyncio
-import socket
 import sys
 from contextlib import suppress
 from dataclasses import replace
@@ -307,20 +306,6 @@ class TestHandshake:
             with pytest.raises(ChannelLost):
                 await connect(replace(address, port=1), token=TOKEN, peer="me", plain_tcp=True)
         assert not heard
-
-    async def test_a_node_that_dies_without_a_word_is_noticed_by_the_kernel_at_both_ends(self):
-        async with serving(Answers(), LOCAL, plain_tcp=True) as (channels, address):
-            channel = await connect(address, token=TOKEN, peer="me", plain_tcp=True)
-            (session,) = channels.sessions
-            for end in (channel, session):
-                option = end._transport.get_extra_info("socket").getsockopt
-                assert option(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-                names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
-                idle, pause, tries = (
-                    option(socket.IPPROTO_TCP, getattr(socket, n, 0)) for n in names
-                )
-                assert idle + pause * tries < 2 * client.HEARTBEAT  # two hours, if nobody asks
-            channel.close()
 
     async def test_an_address_that_is_none_is_refused(self):
         with pytest.raises(ConfigurationInvalid):

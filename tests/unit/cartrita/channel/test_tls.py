@@ -170,6 +170,19 @@ async def test_a_server_that_never_answers_the_handshake_is_given_up(made, monke
             await refusal(address, client_context(made["two"]))
 
 
+async def test_a_node_that_dies_without_a_word_is_noticed_by_the_kernel_at_both_ends(made):
+    async with listening(made) as (channels, address):
+        channel = await connect(address, token=TOKEN, peer="me", tls=client_context(made["two"]))
+        (session,) = channels.sessions
+        for end in (channel, session):
+            option = end._transport.get_extra_info("socket").getsockopt
+            assert option(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+            idle, pause, tries = (option(socket.IPPROTO_TCP, getattr(socket, n)) for n in names)
+            assert idle + pause * tries < 2 * client.HEARTBEAT  # two hours, if nobody asks
+        channel.close()
+
+
 async def test_tls_before_1_3_is_refused(made):
     old = client_context(made["two"])
     old.minimum_version, old.maximum_version = (ssl.TLSVersion.TLSv1_2,) * 2
