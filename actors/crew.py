@@ -47,6 +47,7 @@ class Outfit:
     clock: Clock
     randomness: random.Random
     pulse: Pulse
+    shrink_after: float
     owner: SlotOwner
     identity: Callable[[], tuple[str, int]]
     """Returns the channel token and the epoch."""
@@ -65,7 +66,7 @@ class Crew:
         self.group, self._outfit = group, outfit
         least = max(agent.pool[0] for agent in group.agents)
         most = max(agent.pool[1] for agent in group.agents)
-        self.size = PoolSize(PoolBounds(least, most))
+        self.size = PoolSize(PoolBounds(least, most), down_after=outfit.shrink_after)
         self._declared = {agent.name: agent.concurrency for agent in group.agents}
         self.places = dict(self._declared)
         self.slots: list[Slot] = []

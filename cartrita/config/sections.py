@@ -303,6 +303,13 @@ class Supervision(Section):
         le=3600,
         description="Seconds without an answer after which a host is replaced.",
     )
+    shrink_after_s: float = Field(
+        default=30.0,
+        gt=0,
+        le=86_400,
+        description="Seconds for which fewer hosts of an agent must do before one is ended; its "
+        "node is given back after the autoscaler's own time.",
+    )
 
 
 class Limits(Section):
