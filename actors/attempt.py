@@ -9,6 +9,7 @@ from actors.fleet import Fleet
 from actors.response import attempt_lost, failure, quarantined
 from actors.slot import Host
 from actors.tasklog import TaskLog
+from actors.uselog import UseLog
 from cartrita.channel.client import Exchange
 from cartrita.clock import Clock
 from cartrita.errors import CartritaError, ChannelLost, NotFound, TaskCancelled, TaskTimeout
@@ -95,6 +96,7 @@ class Attempts:
             self._tasks.check_fence(error)
         finally:
             self._leave(cell, host)
+        self._spill(cell)
         self._tasks.attempted(cell, outcome)
 
     async def _run(self, cell: Cell, host: Host) -> dict[str, Any]:
@@ -129,8 +131,18 @@ class Attempts:
         kind, data = event
         if kind == "call":
             self._family.ask(cell, host, data)
+        elif kind == "used":
+            self._used(cell, data)
         elif not cell.ending:
             self.log_of(cell).say(kind, data, exchange.grant)
+
+    def _used(self, cell: Cell, row: list[Any]) -> None:
+        """Keep what an agent used, for the task's story."""
+        if cell.ending or not cell.running:
+            return
+        if cell.uses is None:
+            cell.uses = UseLog(cell.record.task_id, self._journal.append, self._clock.now)
+        cell.uses.add(cell.attempts, row)
 
     def log_of(self, cell: Cell) -> TaskLog:
         """Return a task's log, beginning one where the journal's story ends."""
@@ -151,14 +163,21 @@ class Attempts:
         outcome = fate(cell)
         if outcome is None and suspected:
             data = {"solo": cell.deaths[-1]}
+            self._spill(cell)  # first: no crash in between may leave a gap before the retry
             step = cell.log.retry_step() if cell.log else (cell.attempts << ATTEMPT_SHIFT) | 2
             cell.written = self._journal.append(
                 Event(cell.record.task_id, step, EventKind.RETRY, data)
             )
             if cell.log:
-                cell.log.spill()
                 cell.log.lost(step, data, cell.written)
         return outcome
+
+    def _spill(self, cell: Cell) -> None:
+        """Have written what an attempt that is over said and used."""
+        if cell.log:
+            cell.log.spill()
+        if cell.uses:
+            cell.uses.flush()
 
     def _leave(self, cell: Cell, host: Host) -> None:
         """Give back what an attempt held."""

@@ -4,9 +4,11 @@ from collections import Counter
 from typing import Any
 
 from cartrita.errors import ErrorCode, Reason
+from cartrita.history import violations
 from cartrita.journal import Event, TaskState, fold
 from cartrita.protocol.task import Delivery, TaskStatus
 from cartrita.story import cursor_of, narrate
+from cartrita.uses import uses
 from tests.simulator.agents import CATALOG
 from tests.simulator.clients import CERTAIN, Caller
 from tests.simulator.loop import Process
@@ -20,6 +22,9 @@ LATE = 20.0
 CALLERS_LATE = 120.0
 
 SAID = ("token", "progress", "tool")
+
+MOST = 10
+"""Attempts that no task comes to."""
 
 RESIDENT = {
     "Orchestrator._keep",
@@ -94,8 +99,10 @@ class Checks:
     def all(self) -> list[str]:
         """Return all that is wrong."""
         self.late()
-        for task_id, story in self._stories.items():
-            self._story(task_id, sorted(story, key=lambda event: event.step))
+        ordered = [sorted(story, key=lambda event: event.step) for story in self._stories.values()]
+        self._history(ordered)
+        for story in ordered:
+            self._story(story[0].task_id, story)
         for task_id in self._world.sink.runs:
             self._hold(task_id in self._stories, "ran and was never accepted:", task_id)
         for caller in self._callers:
@@ -134,14 +141,15 @@ class Checks:
         for failure in self._world.loop.failures:
             self._hold(False, "exception:", failure.get("message"), repr(failure.get("exception")))
 
+    def _history(self, stories: list[list[Event]]) -> None:
+        """What the journal has and what callers heard must be one history of each task."""
+        heard = [caller.heard for caller in self._callers if caller.followed]
+        answers = [caller.answer for caller in self._callers if caller.answer]
+        self.wrong += violations([*stories, *heard], answers=answers)
+
     def _story(self, task_id: str, story: list[Event]) -> None:
         state = fold(story)
         assert state
-        ends = [event for event in story if event.kind.terminal]
-        self._hold(len(ends) == 1, "ends:", len(ends), task_id)
-        self._hold(story[-1].kind.terminal, "goes on after its end:", task_id)
-        epochs = [event.epoch for event in story]
-        self._hold(epochs == sorted(epochs), "epochs out of order:", task_id, epochs)
         runs = self._world.sink.of(task_id)
         attempts = [(run.process.owner.born, run.attempt) for run in runs if run.process.owner]
         self._hold(attempts == sorted(attempts), "attempts out of order:", task_id, attempts)
@@ -156,9 +164,20 @@ class Checks:
         )
         # One that calls others ends as they do, if it lets their errors through.
         if state.status is TaskStatus.TIMEOUT and state.record.params["deed"] != "calls":
-            early = ends[0].at - state.record.deadline
+            early = story[-1].at - state.record.deadline
             self._hold(early > -0.01, "timed out early:", task_id, early)
+        self._uses(story, state)
         self._blameless(task_id, state)
+
+    def _uses(self, story: list[Event], state: TaskState) -> None:
+        """What was used is told by whoever used it, and of the attempt that completed all is."""
+        told = [(use.attempt, use.data["model"]) for use in uses(story)]
+        odd = [use for use in told if str(use[0]) != use[1]]
+        self._hold(not odd, "used in another attempt:", state.record.task_id, odd)
+        params = state.record.params
+        always = params["deed"] == "talks" and params.get("until", MOST) >= MOST
+        if always and state.status is TaskStatus.COMPLETED:
+            self._hold(told, "completed and used nothing:", state.record.task_id)
 
     def _blameless(self, task_id: str, state: TaskState) -> None:
         """Where nothing goes wrong, every task comes to the end that its deed asks for."""
@@ -204,8 +223,6 @@ class Checks:
             return
         told = [(cursor_of(e.step), e.type, e.data) for e in narrate(story)]
         heard = [(e["cursor"], e["type"], e["data"]) for e in caller.heard]
-        places = [cursor for cursor, _, _ in heard]
-        self._hold(places == sorted(set(places)), "heard twice or out of order:", name, places)
         if any(not life.alive for life in self._world.processes if "/0#" in life.name):
             heard = [event for event in heard if event in told or event[1] not in SAID]
         self._hold(heard == told, "heard otherwise:", name, "\n   ", heard, "\n   ", told)
