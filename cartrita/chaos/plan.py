@@ -22,6 +22,12 @@ class Kind(StrEnum):
     VALKEY = "valkey"
     GCS = "gcs"
     RAYLET = "raylet"
+    POWER = "power"
+    """Everything at once, the owner included; it is started again afterwards."""
+
+
+SINGLE = tuple(kind.value for kind in Kind if kind is not Kind.POWER)
+"""What can be hit without the rest."""
 
 
 class Action(StrEnum):
@@ -55,12 +61,14 @@ class Aim:
         rate: Tasks that arrive in a second, at random.
         every: Seconds between two faults.
         hold: Seconds for which a pause lasts.
+        power_cut: Kill everything at once when half of the tasks have come, and nothing else.
         streams: How many tasks are followed by their events all along.
         work: Seconds that a task works.
     """
 
     kills: tuple[Kind, ...] = ()
     pauses: tuple[Kind, ...] = ()
+    power_cut: bool = False
     tasks: int = 200
     rate: float = 50.0
     every: float = 2.0
@@ -96,6 +104,8 @@ def plan(aim: Aim, seed: int) -> Plan:
 
 def _faults(aim: Aim, end: float, chance: Random) -> tuple[Fault, ...]:
     """Spread the faults over the load: each kind once at least, and all equally often."""
+    if aim.power_cut:
+        return (Fault(end / 2, Kind.POWER, Action.KILL, 0.0),)
     hits = [(kind, Action.KILL) for kind in aim.kills]
     hits += [(kind, Action.PAUSE) for kind in aim.pauses]
     if not hits:
@@ -113,6 +123,9 @@ def kinds(names: Sequence[str]) -> tuple[Kind, ...]:
     """Return the kinds that names stand for, each once.
 
     Raises:
-        ValueError: One is not the name of a kind.
+        ValueError: One is not the name of a kind that can be hit alone.
     """
+    for name in names:
+        if name not in SINGLE:
+            raise ValueError(f"{name!r} is none of {', '.join(SINGLE)}")
     return tuple(dict.fromkeys(Kind(name) for name in names))
