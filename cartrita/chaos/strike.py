@@ -58,24 +58,26 @@ class Striker:
         self._aim, self._watch, self._processes = aim, watch, processes
         self._restart, self._now = restart, now
         self.struck: list[Struck] = []
-        self._healing: set[asyncio.Task[None]] = set()
+        self._open: list[_Wound] = []
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def follow(self, faults: tuple[Fault, ...]) -> None:
-        """Carry out each fault at its time."""
+        """Carry out each fault at its time, and wait until all have healed, or never will."""
+        watching = asyncio.create_task(self._watch_healing())
+        self._tasks.append(watching)
         for fault in faults:
             await asyncio.sleep(max(fault.at - self._now(), 0.0))
             await self._strike(fault)
-
-    async def healed(self) -> None:
-        """Wait until everything that was broken is whole again, or will never be."""
-        while self._healing:
-            await asyncio.wait(set(self._healing))
+        while self._open:
+            await asyncio.wait({watching}, timeout=LOOK_AGAIN)
+            if watching.done():
+                watching.result()
 
     def close(self) -> None:
         """Leave nothing paused."""
-        for task in self._healing:
+        for task in self._tasks:
             task.cancel()
-        self._processes.resume()
+        self._processes.resume_all()
 
     async def _strike(self, fault: Fault) -> None:
         struck = Struck(fault, self._now())
@@ -83,13 +85,13 @@ class Striker:
         if fault.kind is Kind.POWER:
             struck.hit = True
             await self._cut()
-            self._heal(struck, None)
+            self._open.append(_Wound(struck, None))
         elif not self._away(fault.kind):
             process = self._processes.find(fault.kind, await self._tree(), fault.chance)
             struck.at = self._now()
             if process is not None and self._hit(fault, process):
                 struck.hit = True
-                self._heal(struck, process)
+                self._open.append(_Wound(struck, process))
 
     def _away(self, kind: Kind) -> bool:
         """Tell whether what is to be hit has not healed from the last time."""
@@ -99,7 +101,13 @@ class Striker:
     def _hit(self, fault: Fault, process: psutil.Process) -> bool:
         if fault.action is Action.KILL:
             return self._processes.kill(process)
-        return self._processes.pause(process)
+        stopped = self._processes.pause(process)
+        self._tasks.append(asyncio.create_task(self._resume_later(stopped)))
+        return bool(stopped)
+
+    async def _resume_later(self, stopped: list[psutil.Process]) -> None:
+        await asyncio.sleep(self._aim.hold)
+        self._processes.resume(stopped)
 
     async def _tree(self) -> dict[str, Any] | None:
         try:
@@ -115,43 +123,77 @@ class Striker:
             raise ServiceUnavailable(f"These outlived the power cut: {left}.")
         self._processes = Processes(await self._restart())
 
-    def _heal(self, struck: Struck, process: psutil.Process | None) -> None:
-        task = asyncio.create_task(self._watch_healing(struck, process))
-        self._healing.add(task)
-        task.add_done_callback(self._healing.discard)
-
-    async def _watch_healing(self, struck: Struck, process: psutil.Process | None) -> None:
-        if struck.fault.action is Action.PAUSE:
-            await asyncio.sleep(self._aim.hold)
-            self._processes.resume()
-            process = None  # it may go on, or have been replaced meanwhile
-        until = struck.at + self._aim.hold + HEALED_WITHIN
-        while self._now() < until:
-            if await self._whole(struck.fault.kind, process):
-                struck.healed = self._now() - struck.at
-                return
+    async def _watch_healing(self) -> None:
+        """Look at the instance for as long as anything of it is broken."""
+        while True:
             await asyncio.sleep(LOOK_AGAIN)
+            now = self._now()
+            self._open = [one for one in self._open if now < one.struck.at + self._patience]
+            due = [one for one in self._open if self._due(one.struck)]
+            if due and (tree := await self._well()) is not None:
+                for wound in due:
+                    if self._replaced(wound, tree):
+                        wound.struck.healed = self._now() - wound.struck.at
+                        self._open.remove(wound)
 
-    async def _whole(self, kind: Kind, dead: psutil.Process | None) -> bool:
-        """Tell whether nothing is missing: the dead one's place is taken, and all are well."""
+    @property
+    def _patience(self) -> float:
+        return self._aim.hold + HEALED_WITHIN
+
+    def _due(self, struck: Struck) -> bool:
+        """Tell whether it can have healed: what is paused cannot."""
+        paused = struck.fault.action is Action.PAUSE
+        return not paused or self._now() >= struck.at + self._aim.hold
+
+    async def _well(self) -> dict[str, Any] | None:
+        """Return the tree, if all that is there is well."""
         try:
             tree, health = await asyncio.gather(self._watch.tree(), self._watch.health())
         except CartritaError:
-            return False
-        if health.get("status") != "healthy" or not all_up(tree, dead.pid if dead else None):
-            return False
-        if dead is None:
+            return None
+        return tree if health.get("status") == "healthy" and all_up(tree) else None
+
+    def _replaced(self, wound: "_Wound", tree: dict[str, Any]) -> bool:
+        """Tell whether somebody took the place of the one that was hit; a pause needs nobody."""
+        dead, fault = wound.process, wound.struck.fault
+        if dead is None or fault.action is Action.PAUSE:
             return True
-        gone = not dead.is_running() or dead.status() == psutil.STATUS_ZOMBIE
-        return gone and self._processes.find(kind, tree, 0.0) is not None
+        if not gone(dead):
+            return False
+        after = self._processes.find(fault.kind, tree, 0.0)
+        return after is not None and dead.pid not in pids(tree)
 
 
-def all_up(tree: dict[str, Any], without: int | None) -> bool:
-    """Tell whether every tier is there and none of it is the process `without`."""
+@dataclass(slots=True, eq=False)
+class _Wound:
+    """A fault that has not healed, and who was hit; None for everybody."""
+
+    struck: Struck
+    process: psutil.Process | None
+
+
+def gone(process: psutil.Process) -> bool:
+    """Tell whether a process has ended, though nobody may have asked for its status yet."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def all_up(tree: dict[str, Any]) -> bool:
+    """Tell whether every tier is up, and no host is only coming."""
+    upper, hosts = _nodes(tree)
+    return all(node.get("state") == "up" for node in upper) and not any(
+        host.get("state") == "starting" for host in hosts
+    )
+
+
+def pids(tree: dict[str, Any]) -> set[int]:
+    """Return the processes that a tree names."""
+    upper, hosts = _nodes(tree)
+    return {node["pid"] for node in [*upper, *hosts] if node.get("pid")}
+
+
+def _nodes(tree: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     upper = [tree.get("orchestrator") or {}, *(tree.get("supervisors") or [])]
-    hosts = [host for node in upper for host in node.get("hosts", ())]
-    if any(node.get("state") != "up" for node in upper):
-        return False
-    if any(host.get("state") == "starting" for host in hosts):
-        return False
-    return without is None or without not in [node.get("pid") for node in [*upper, *hosts]]
+    return upper, [host for node in upper for host in node.get("hosts", ())]

@@ -11,6 +11,8 @@ import psutil
 from cartrita.chaos.plan import Kind
 
 _TITLES = {
+    Kind.ORCHESTRATOR: "ray::OrchestratorActor",
+    Kind.SUPERVISOR: "ray::SupervisorActor",
     Kind.GATEWAY: "ray::ServeReplica:cartrita:",
     Kind.CONTROLLER: "ray::ServeController",
     Kind.PROXY: "ray::HAProxyManager",
@@ -47,29 +49,22 @@ def candidates(kind: Kind, tree: Mapping[str, Any] | None, rows: Sequence[Row]) 
 
     Args:
         kind: What is looked for.
-        tree: As `GET /v3/tree` tells it to administrators; None while nobody can tell.
+        tree: As `GET /v3/tree` tells it to administrators; None while nobody can tell. It
+            knows which workers are up; a worker that still starts is not worth hitting.
         rows: Every process of the instance.
     """
-    if kind in (Kind.WORKER, Kind.SUPERVISOR, Kind.ORCHESTRATOR):
-        ours = {row.pid for row in rows}
-        return sorted(ours.intersection(_in_tree(kind, tree or {})))
+    if kind is Kind.WORKER:
+        up = _hosts(tree or {})
+        return sorted(row.pid for row in rows if row.pid in up)
     if title := _TITLES.get(kind):
         return sorted(row.pid for row in rows if row.line.startswith(title))
     program, part = _PROGRAMS[kind]
     return sorted(row.pid for row in rows if row.program == program and part in row.line)
 
 
-def _in_tree(kind: Kind, tree: Mapping[str, Any]) -> list[int]:
-    if kind is Kind.ORCHESTRATOR:
-        return _up([tree.get("orchestrator") or {}])
+def _hosts(tree: Mapping[str, Any]) -> set[int]:
     shards = tree.get("supervisors") or []
-    if kind is Kind.SUPERVISOR:
-        return _up(shards)
-    return [host["pid"] for shard in shards for host in shard.get("hosts", ()) if host.get("pid")]
-
-
-def _up(nodes: Sequence[Mapping[str, Any]]) -> list[int]:
-    return [node["pid"] for node in nodes if node.get("state") == "up" and node.get("pid")]
+    return {host["pid"] for shard in shards for host in shard.get("hosts", ()) if host.get("pid")}
 
 
 class Processes:
@@ -102,21 +97,26 @@ class Processes:
                 return True
         return False
 
-    def pause(self, process: psutil.Process) -> bool:
-        """Stop a process and all below it; False when it is gone or not the instance's."""
+    def pause(self, process: psutil.Process) -> list[psutil.Process]:
+        """Stop a process and all below it; returns them, nobody if it is not the instance's."""
+        stopped: list[psutil.Process] = []
         with suppress(psutil.NoSuchProcess):
-            if self._ours(process):
-                for one in (process, *process.children(recursive=True)):
-                    self._paused.append(one)
-                    one.suspend()
-                return True
-        return False
+            for one in (process, *process.children(recursive=True)) if self._ours(process) else ():
+                one.suspend()
+                stopped.append(one)
+        self._paused += stopped
+        return stopped
 
-    def resume(self) -> None:
-        """Let everything go on that was paused and has not ended."""
-        while self._paused:
+    def resume(self, stopped: list[psutil.Process]) -> None:
+        """Let those go on that have not ended."""
+        for one in stopped:
+            self._paused.remove(one)
             with suppress(psutil.NoSuchProcess):
-                self._paused.pop().resume()
+                one.resume()
+
+    def resume_all(self) -> None:
+        """Let everything go on."""
+        self.resume(list(self._paused))
 
     def cut(self) -> list[psutil.Process]:
         """End everything at once by SIGKILL, the owner included; returns what there was."""
