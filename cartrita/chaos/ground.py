@@ -80,7 +80,7 @@ class Life:
         """Look at an owner that runs."""
         return cls(owner.cmdline(), owner.environ(), owner.cwd())
 
-    async def again(self, paths: Paths) -> int:
+    async def again(self, paths: Paths) -> "subprocess.Popen[bytes]":
         """Start the instance, in the background, and wait until it is ready; returns the owner.
 
         Raises:
@@ -101,7 +101,7 @@ class Life:
         while loop.time() < limit and owner.poll() is None:
             state = await asyncio.to_thread(running, paths)
             if state is not None and state.pid == owner.pid and state.ready:
-                return owner.pid
+                return owner
             await asyncio.sleep(_LOOK_AGAIN)
         raise ServiceUnavailable(
             f"It did not come back after the power cut; see {str(paths.logs / 'owner.log')!r}."

@@ -1,7 +1,6 @@
 """One run: a load, the faults under it, and what is found afterwards."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +12,7 @@ from cartrita.chaos.plan import Aim, plan
 from cartrita.chaos.report import Toll
 from cartrita.chaos.sink import Tally
 from cartrita.chaos.streams import Reading, follow
-from cartrita.chaos.strike import Striker
+from cartrita.chaos.strike import Restart, Striker
 from cartrita.chaos.victims import Processes
 from cartrita.client import AsyncClient
 from cartrita.client.sessions import Sessions
@@ -46,7 +45,7 @@ class Ground:
 
     Attributes:
         owner: The pid of its owner.
-        restart: Starts it again after a power cut; returns its new owner.
+        restart: For after a power cut.
         tally: What the sink counts; None where the instance has no task with an effect.
         purse: None where nobody is to look.
     """
@@ -54,7 +53,7 @@ class Ground:
     url: str
     sessions: Sessions
     owner: int
-    restart: Callable[[], Awaitable[int]]
+    restart: Restart
     tally: Tally | None = None
     purse: Purse | None = None
 

@@ -1,6 +1,7 @@
 """Carries out the faults of a plan, and notes how long each took to heal."""
 
 import asyncio
+import subprocess
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,10 @@ GONE_WITHIN = 10.0
 
 _MANY = (Kind.WORKER, Kind.SUPERVISOR)
 """Kinds of which one can be hit while another is still away."""
+
+
+Restart = Callable[[], Awaitable["subprocess.Popen[bytes]"]]
+"""Starts the instance again; returns its new owner."""
 
 
 @dataclass(slots=True)
@@ -43,7 +48,7 @@ class Striker:
         aim: For how long pauses last.
         watch: Asks the instance; must not be patient.
         processes: Of the instance.
-        restart: Starts the instance again after a power cut; returns its new owner.
+        restart: For after a power cut.
         now: Seconds after the load began.
     """
 
@@ -52,7 +57,7 @@ class Striker:
         aim: Aim,
         watch: AsyncClient,
         processes: Processes,
-        restart: Callable[[], Awaitable[int]],
+        restart: Restart,
         now: Callable[[], float],
     ) -> None:
         self._aim, self._watch, self._processes = aim, watch, processes
@@ -60,6 +65,7 @@ class Striker:
         self.struck: list[Struck] = []
         self._open: list[_Wound] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._revived: subprocess.Popen[bytes] | None = None
 
     async def follow(self, faults: tuple[Fault, ...]) -> None:
         """Carry out each fault at its time, and wait until all have healed, or never will."""
@@ -121,7 +127,8 @@ class Striker:
         _, left = await asyncio.to_thread(psutil.wait_procs, everything, GONE_WITHIN)
         if left:
             raise ServiceUnavailable(f"These outlived the power cut: {left}.")
-        self._processes = Processes(await self._restart())
+        self._revived = await self._restart()
+        self._processes = Processes(self._revived.pid)
 
     async def _watch_healing(self) -> None:
         """Look at the instance for as long as anything of it is broken."""
