@@ -186,7 +186,7 @@ def _problem(status: int, code: ErrorCode, detail: str, reason: Reason | None = 
         "X-Request-ID": "%[var(txn.id)]",
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-store",
-        **({"Retry-After": "1"} if status == 503 else {}),  # noqa: PLR2004 - HTTP's number
+        **({"Retry-After": "1"} if code is _UNAVAILABLE else {}),
     }
     told = " ".join(f"hdr {name} {value}" for name, value in headers.items())
     return f"content-type application/problem+json lf-string '{json.dumps(body)}' {told}"

@@ -41,6 +41,9 @@ class Chaos(Agent, team="system", concurrency=64):
 
     async def _work(self, params: EffectParams, ctx: Context) -> None:
         """Take half of the time, and say half of what there is to say."""
-        for number in range(1, params.says // 2 + 1):
-            await ctx.progress(text=f"step {number}")
-        await asyncio.sleep(params.work_ms / 2000)
+        steps = params.says // 2
+        for _ in range(steps):
+            await ctx.progress()
+            await asyncio.sleep(params.work_ms / 2000 / steps)
+        if not steps:
+            await asyncio.sleep(params.work_ms / 2000)

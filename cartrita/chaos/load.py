@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 import httpx
 
-from cartrita.chaos.plan import Plan
+from cartrita.chaos.plan import Aim, Plan
 from cartrita.chaos.streams import Reading, follow
 from cartrita.client import AsyncClient
 from cartrita.client.calls import TaskOptions
@@ -21,18 +21,20 @@ _LATER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _CONNECTIONS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
 
 
+Parameters = Callable[[float, bool], Mapping[str, Any]]
+"""Returns what a task is asked that is to work for so many seconds, and to be followed or not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What each task is asked to do.
 
     Attributes:
-        seconds: How long that takes when nothing is broken.
         deadline: Seconds that a task has from its acceptance to its end.
     """
 
     task_type: str
-    parameters: Mapping[str, Any]
-    seconds: float
+    parameters: Parameters
     deadline: float
     workspace: str | None = None
 
@@ -42,6 +44,7 @@ class Told:
     """One task, as its client knows it. Times are in seconds after the load began.
 
     Attributes:
+        work: Seconds that it works when nothing is broken.
         acknowledged: Whether the client was told that it is accepted.
         error: Why the client gave up, if it did.
         reading: What was seen of its events by one who followed them.
@@ -49,6 +52,7 @@ class Told:
 
     number: int
     task_id: str
+    work: float = 0.0
     came: float = 0.0
     ended: float = 0.0
     acknowledged: bool = False
@@ -97,8 +101,9 @@ class Load:
 
     client: AsyncClient
     http: httpx.AsyncClient
-    work: Work
+    aim: Aim
     plan: Plan
+    work: Work
     clock: Clock
     tasks: list[Told] = field(default_factory=list)
     began: float = 0.0
@@ -114,7 +119,8 @@ class Load:
         async with asyncio.TaskGroup() as group:
             for number, at in enumerate(self.plan.arrivals):
                 await asyncio.sleep(max(at - self.now, 0.0))
-                told = Told(number, new_id(), self.now)
+                work = self.aim.stream_work if number in self.plan.followed else self.aim.work
+                told = Told(number, new_id(), work, self.now)
                 self.tasks.append(told)
                 group.create_task(self._one(told))
 
@@ -122,17 +128,18 @@ class Load:
         """Have a task run; every second client waits on its own request, the others come back."""
         following = None
         followed = told.number in self.plan.followed
-        work, options = self.work, self._options(told)
+        what, parameters = self.work.task_type, self.work.parameters(told.work, followed)
+        options = self._options(told)
         try:
             if followed or told.number % 2:
-                await self.client.submit(work.task_type, work.parameters, **options)
+                await self.client.submit(what, parameters, **options)
                 told.acknowledged = True
                 if followed:
                     told.reading = Reading(told.task_id)
                     following = asyncio.create_task(follow(self.http, told.reading))
                 told.outcome = await self.client.wait(told.task_id)
             else:
-                told.outcome = await self.client.run(work.task_type, work.parameters, **options)
+                told.outcome = await self.client.run(what, parameters, **options)
                 told.acknowledged = True
         except CartritaError as error:
             told.error = error

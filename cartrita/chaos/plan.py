@@ -63,7 +63,8 @@ class Aim:
         hold: Seconds for which a pause lasts.
         power_cut: Kill everything at once when half of the tasks have come, and nothing else.
         streams: How many tasks are followed by their events all along.
-        work: Seconds that a task works.
+        work: Seconds that a task works when nothing is broken.
+        stream_work: The same for one that is followed: it should still run when a fault comes.
     """
 
     kills: tuple[Kind, ...] = ()
@@ -75,6 +76,7 @@ class Aim:
     hold: float = 30.0
     streams: int = 0
     work: float = 0.04
+    stream_work: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)

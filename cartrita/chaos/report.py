@@ -56,6 +56,7 @@ def summary(toll: Toll) -> dict[str, Any]:
         "accepted": len(accepted),
         "refused": len(tasks) - len(accepted),
         "ends": dict(sorted(ends.items())),
+        "errors": _errors(tasks),
         "lost": len(lost(toll)),
         **_effects(toll),
         "overBudget": len(toll.overspent),
@@ -73,6 +74,8 @@ def failures(toll: Toll) -> list[str]:
     """Return what must not have happened, in words; nothing when all is well."""
     effects = _effects(toll)
     found = [f"{task_id} was accepted and has no end" for task_id in lost(toll)]
+    if not any(_accepted(told, toll) for told in toll.tasks):
+        found.append(f"no task was accepted: {_errors(toll.tasks)}")
     if effects["duplicated"]:
         found.append(f"{effects['duplicated']} effects were had twice")
     if effects["missing"]:
@@ -81,6 +84,17 @@ def failures(toll: Toll) -> list[str]:
     if toll.balance is not None and not _settled(toll, toll.balance):
         found.append(f"the budget was not settled exactly: {_budget(toll)}")
     return found + [f"history: {text}" for text in toll.wrong]
+
+
+def _errors(tasks: Iterable[Told]) -> dict[str, int]:
+    """Return why tasks failed, or were not accepted, and how often."""
+    why: Counter[str] = Counter()
+    for told in tasks:
+        if told.error is not None:
+            why[str(told.error.code)] += 1
+        elif told.outcome is not None and told.outcome.error_code:
+            why[" ".join(filter(None, (told.outcome.error_code, told.outcome.reason)))] += 1
+    return dict(sorted(why.items()))
 
 
 def lost(toll: Toll) -> list[str]:
@@ -158,27 +172,27 @@ def _faults(toll: Toll, name: str) -> dict[str, Any]:
         "hit": len(hit),
         "unhealed": len(hit) - len(healed),
         "repair": spread(healed),
-        "recovery": spread([_excess(told, toll.aim) for told in _met(toll, hit)]),
+        "recovery": spread([_excess(told) for told in _met(toll.tasks, hit)]),
     }
 
 
-def _met(toll: Toll, hit: Sequence[Struck]) -> list[Told]:
+def _met(tasks: Iterable[Told], hit: Sequence[Struck]) -> list[Told]:
     """Return the tasks that were there when a fault struck, and took longer for it."""
     return [
         told
-        for told in toll.tasks
-        if _ended(told) and _interrupted(told, toll.aim)
+        for told in tasks
+        if _ended(told) and _interrupted(told)
         and any(told.came <= one.at + (one.healed or 0.0) and one.at <= told.ended for one in hit)
     ]  # fmt: skip
 
 
-def _interrupted(told: Told, aim: Aim) -> bool:
+def _interrupted(told: Told) -> bool:
     retried = told.outcome is not None and bool(told.outcome.metrics.retry_count)
-    return retried or _excess(told, aim) > SLOW
+    return retried or _excess(told) > SLOW
 
 
-def _excess(told: Told, aim: Aim) -> float:
-    return max(told.ended - told.came - aim.work, 0.0)
+def _excess(told: Told) -> float:
+    return max(told.ended - told.came - told.work, 0.0)
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:

@@ -74,7 +74,7 @@ async def run(ground: Ground, aim: Aim, work: Work, seed: int, clock: Clock) -> 
     ):
         await watch.tree()  # which renews the session, too, where that is due
         async with _reader(ground) as http:
-            load = Load(patient, http, work, plan(aim, seed), clock)
+            load = Load(patient, http, aim, plan(aim, seed), work, clock)
             striker = Striker(aim, watch, Processes(ground.owner), ground.restart, lambda: load.now)
             toll = Toll(aim, seed, load.tasks, striker.struck, tally=ground.tally)
             await _storm(load, striker, toll, ground.purse)

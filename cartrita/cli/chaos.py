@@ -31,6 +31,9 @@ from cartrita.storage.postgres.budgets import PostgresBudgets
 
 EFFECT = "chaos.effect"
 DEADLINE = 600.0
+STEPS = 20
+"""How often a task that is followed tells its progress."""
+
 PRICE = 1_000_000
 """Nano-USD that a task with an effect costs."""
 
@@ -77,6 +80,9 @@ def run_(  # noqa: PLR0913 - one for each thing to choose
         int, typer.Option(help="How many tasks are followed by their events.", min=0, max=1000)
     ] = 0,
     work: Annotated[float, typer.Option(help="Seconds a task works.", min=0, max=10)] = 0.04,
+    stream_work: Annotated[
+        float, typer.Option(help="Seconds a task works that is followed.", min=0, max=10)
+    ] = 5.0,
     seed: Annotated[int, typer.Option(help="The same seed is the same plan.")] = 1,
     as_json: AsJson = False,
 ) -> None:
@@ -87,7 +93,7 @@ def run_(  # noqa: PLR0913 - one for each thing to choose
     """
     options = options_of(ctx)
     aim = Aim(
-        _kinds(kill), _kinds(pause), power_cut, tasks, rate, every, hold, streams, work
+        _kinds(kill), _kinds(pause), power_cut, tasks, rate, every, hold, streams, work, stream_work
     )  # fmt: skip
     if not (aim.kills or aim.pauses or aim.power_cut):
         raise typer.BadParameter("say what to break: --kill, --pause or --power-cut.")
@@ -122,14 +128,18 @@ def _run(options: Options, aim: Aim, seed: int) -> Toll:
                 "CARTRITA_CHAOS__SINK=true and start it again.",
                 err=True,
             )
-            work = Work("system.echo", {"payload": seed, "delayMs": _ms(aim)}, aim.work, DEADLINE)
+            work = Work("system.echo", _echo, DEADLINE)
             return asyncio.run(run(ground, aim, work, seed, SystemClock()))
         ground = replace(ground, tally=stack.enter_context(listening(paths.home / "chaos.json")))
         return asyncio.run(_with_budget(ground, aim, seed, place.settings))
 
 
-def _ms(aim: Aim) -> int:
-    return round(aim.work * 1000)
+def _echo(seconds: float, _followed: bool) -> dict[str, Any]:  # noqa: FBT001 - its caller's form
+    return {"payload": None, "delayMs": round(seconds * 1000)}
+
+
+def _effect(seconds: float, followed: bool) -> dict[str, Any]:  # noqa: FBT001 - as above
+    return {"workMs": round(seconds * 1000), "says": STEPS if followed else 0}
 
 
 def _own(options: Options) -> Place:
@@ -161,7 +171,7 @@ def _own(options: Options) -> Place:
 async def _with_budget(ground: Ground, aim: Aim, seed: int, settings: Settings) -> Toll:
     """Run tasks with an effect, all charged to a budget that holds exactly what they cost."""
     workspace = f"chaos-{new_id()}"
-    work = Work(EFFECT, {"workMs": _ms(aim), "says": 4}, aim.work, DEADLINE, workspace)
+    work = Work(EFFECT, _effect, DEADLINE, workspace)
     async with _purse(settings, f"tenant:{workspace}", aim.tasks * PRICE) as purse:
         return await run(replace(ground, purse=purse), aim, work, seed, SystemClock())
 
@@ -205,7 +215,7 @@ def _print(found: dict[str, Any], wrong: list[str]) -> None:
                  "violations", "seconds"):  # fmt: skip
         value = found[name]
         counts.add_row(name, "not counted" if value is None else str(value))
-    for name in ("ends", "answers", "streams"):
+    for name in ("ends", "errors", "answers", "streams"):
         told = ", ".join(f"{key} {value}" for key, value in found[name].items())
         counts.add_row(name, Text(told or "none"))
     out.print(counts)

@@ -211,13 +211,25 @@ def breaking(tmp_path, owner, sink=HttpSink):
         yield Ground(url, MemorySessions(session), owner.pid, restart, tally)
 
 
-WORK = Work("chaos.effect", {"workMs": 20, "says": 4}, 0.02, 60.0)
+def parameters(seconds, followed):
+    return {"workMs": round(seconds * 1000), "says": 4 if followed else 0}
+
+
+WORK = Work("chaos.effect", parameters, 60.0)
 
 
 class TestRun:
     async def test_a_run_that_loses_nothing_says_so(self, tmp_path, owner):
         await found(Processes(owner.pid))
-        aim = Aim(kills=(Kind.VALKEY,), tasks=60, rate=40, every=0.5, streams=6, work=0.02)
+        aim = Aim(
+            kills=(Kind.VALKEY,),
+            tasks=60,
+            rate=40,
+            every=0.5,
+            streams=6,
+            work=0.02,
+            stream_work=1.0,
+        )
         with breaking(tmp_path, owner) as ground:
             toll = await run(replace(ground, purse=purse(60)), aim, WORK, 1, SystemClock())
         assert failures(toll) == []
@@ -246,6 +258,15 @@ class TestRun:
         with breaking(tmp_path, owner) as ground:
             toll = await run(replace(ground, purse=over), aim, WORK, 1, SystemClock())
         assert failures(toll) == ["over budget: tenant:x: 5 used and 1 reserved of 5"]
+
+    async def test_a_run_whose_tasks_nobody_takes_has_shown_nothing(self, tmp_path, owner):
+        await found(Processes(owner.pid))
+        aim = Aim(kills=(Kind.VALKEY,), tasks=3, rate=40, every=1)
+        with breaking(tmp_path, owner) as ground:
+            nobody = replace(WORK, task_type="no.such.task")
+            toll = await run(ground, aim, nobody, 1, SystemClock())
+        assert failures(toll) == ["no task was accepted: {'INVALID_TASK_TYPE': 3}"]
+        assert summary(toll)["refused"] == 3
 
     async def test_nobody_to_hit_is_told_and_no_failure(self, tmp_path, owner):
         aim = Aim(kills=(Kind.GCS,), tasks=5, rate=40, every=1)

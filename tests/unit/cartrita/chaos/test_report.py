@@ -24,7 +24,7 @@ def outcome(task_id, status="COMPLETED", retries=0):
 
 def told(name, came=0.0, took=0.05, **changes):
     fields = {"acknowledged": True, "outcome": outcome(name)} | changes
-    return Told(0, name, came, came + took, **fields)
+    return Told(0, name, 0.04, came, came + took, **fields)
 
 
 def struck(kind=Kind.WORKER, at=1.0, healed=0.5, *, hit=True, action=Action.KILL):
@@ -33,7 +33,7 @@ def struck(kind=Kind.WORKER, at=1.0, healed=0.5, *, hit=True, action=Action.KILL
 
 def toll(tasks, struck=(), tally=None, **fields):
     ids = {one.task_id for one in tasks if one.acknowledged}
-    return Toll(Aim(work=0.04), 1, tasks, list(struck), known=ids, tally=tally, **fields)
+    return Toll(Aim(), 1, tasks, list(struck), known=ids, tally=tally, **fields)
 
 
 def counted(*names, twice=()):
@@ -60,14 +60,19 @@ def test_an_accepted_task_without_an_end_is_lost(end):
 
 def test_a_task_that_the_instance_knows_is_accepted_though_its_client_never_heard():
     unheard = told("a", acknowledged=False, outcome=None)
-    assert summary(toll([unheard])) | {"refused": 1} == summary(toll([unheard]))
-    assert failures(toll([unheard])) == []
-    assert failures(Toll(Aim(), 1, [unheard], [], known={"a"})) == ["a was accepted and has no end"]
+    assert summary(toll([told("b"), unheard]))["refused"] == 1
+    known = Toll(Aim(), 1, [unheard], [], known={"a"})
+    assert summary(known)["refused"] == 0
+    assert failures(known) == ["a was accepted and has no end"]
 
 
-def test_a_task_that_failed_is_not_lost():
-    failed = toll([told("a", outcome=outcome("a", "FAILED"))], tally=counted())
+def test_a_task_that_failed_is_not_lost_and_says_why():
+    fate = outcome("a", "FAILED").model_copy(
+        update={"error_code": "AGENT_ERROR", "reason": "QUARANTINED"}
+    )
+    failed = toll([told("a", outcome=fate)], tally=counted())
     assert summary(failed)["ends"] == {"FAILED": 1}
+    assert summary(failed)["errors"] == {"AGENT_ERROR QUARANTINED": 1}
     assert failures(failed) == []
 
 
