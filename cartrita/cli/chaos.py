@@ -46,7 +46,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 @app.callback()
 def chaos() -> None:
-    """Break this machine's instance under load, and see that nothing is lost."""
+    """Break this machine's instance under load, and count what was lost."""
 
 
 def _kinds(text: str) -> tuple[Kind, ...]:
