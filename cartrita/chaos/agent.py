@@ -10,6 +10,11 @@ from cartrita.declare import Agent, Params, Result, task
 from cartrita.providers.ports import EffectSink
 
 
+def effect_of(task_id: str) -> str:
+    """Return the id under which the sink counts the effect of a task."""
+    return task_id
+
+
 class EffectParams(Params):
     """How much there is to do around the effect."""
 
@@ -34,8 +39,8 @@ class Chaos(Agent, team="system", concurrency=64):
         """Work a little, have one effect under the task's id, and work a little more."""
         await self._sink.ran(ctx.task_id)
         await self._work(params, ctx)
-        if not await self._sink.hits(ctx.task_id):
-            await self._sink.hit(ctx.task_id)
+        if not await self._sink.hits(effect_of(ctx.task_id)):
+            await self._sink.hit(effect_of(ctx.task_id))
         await self._work(params, ctx)
         return EffectResult(attempt=ctx.attempt)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cartrita.chaos.agent import effect_of
 from cartrita.chaos.load import Told
 from cartrita.chaos.plan import Aim
 from cartrita.chaos.sink import Tally
@@ -119,7 +120,7 @@ def _effects(toll: Toll) -> dict[str, Any]:
         "executions": tally.ran.total(),
         "effects": tally.effects.total(),
         "duplicated": sum(count > 1 for count in tally.effects.values()),
-        "missing": sum(told.task_id not in tally.effects for told in done),
+        "missing": sum(effect_of(told.task_id) not in tally.effects for told in done),
     }
 
 

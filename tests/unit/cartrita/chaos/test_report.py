@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from cartrita.chaos.agent import effect_of
 from cartrita.chaos.load import Told
 from cartrita.chaos.plan import Action, Aim, Fault, Kind
 from cartrita.chaos.report import Toll, failures, spread, summary
@@ -37,7 +38,7 @@ def toll(tasks, struck=(), tally=None, **fields):
 
 
 def counted(*names, twice=()):
-    return Tally(Counter(names), Counter([*names, *twice]))
+    return Tally(Counter(names), Counter(map(effect_of, [*names, *twice])))
 
 
 def test_a_run_in_which_nothing_went_wrong_has_no_failures():
