@@ -15,6 +15,7 @@ from cartrita.client.models import TaskOutcome
 from cartrita.history import Sample
 
 PRICE = 1_000_000
+A, B = (f"0193a1c4-6f1e-7c52-9f3e-2b6d8a4e7f{n}" for n in (10, 11))
 
 
 def outcome(task_id, status="COMPLETED", retries=0):
@@ -42,9 +43,9 @@ def counted(*names, twice=()):
 
 
 def test_a_run_in_which_nothing_went_wrong_has_no_failures():
-    tasks = [told("a"), told("b")]
+    tasks = [told(A), told(B)]
     balance = Sample("tenant:x", 2 * PRICE, 2 * PRICE, 0)
-    good = toll(tasks, tally=counted("a", "b"), balance=balance)
+    good = toll(tasks, tally=counted(A, B), balance=balance)
     assert failures(good) == []
     found = summary(good)
     assert (found["accepted"], found["lost"], found["duplicated"]) == (2, 0, 0)
@@ -54,55 +55,55 @@ def test_a_run_in_which_nothing_went_wrong_has_no_failures():
 
 @pytest.mark.parametrize("end", [None, "RUNNING"])
 def test_an_accepted_task_without_an_end_is_lost(end):
-    gone = told("a", outcome=outcome("a", end) if end else None)
+    gone = told(A, outcome=outcome(A, end) if end else None)
     assert summary(toll([gone]))["lost"] == 1
-    assert failures(toll([gone])) == ["a was accepted and has no end"]
+    assert failures(toll([gone])) == [f"{A} was accepted and has no end"]
 
 
 def test_a_task_that_the_instance_knows_is_accepted_though_its_client_never_heard():
-    unheard = told("a", acknowledged=False, outcome=None)
-    assert summary(toll([told("b"), unheard]))["refused"] == 1
-    known = Toll(Aim(), 1, [unheard], [], known={"a"})
+    unheard = told(A, acknowledged=False, outcome=None)
+    assert summary(toll([told(B), unheard]))["refused"] == 1
+    known = Toll(Aim(), 1, [unheard], [], known={A})
     assert summary(known)["refused"] == 0
-    assert failures(known) == ["a was accepted and has no end"]
+    assert failures(known) == [f"{A} was accepted and has no end"]
 
 
 def test_a_task_that_failed_is_not_lost_and_says_why():
-    fate = outcome("a", "FAILED").model_copy(
+    fate = outcome(A, "FAILED").model_copy(
         update={"error_code": "AGENT_ERROR", "reason": "QUARANTINED"}
     )
-    failed = toll([told("a", outcome=fate)], tally=counted())
+    failed = toll([told(A, outcome=fate)], tally=counted())
     assert summary(failed)["ends"] == {"FAILED": 1}
     assert summary(failed)["errors"] == {"AGENT_ERROR QUARANTINED": 1}
     assert failures(failed) == []
 
 
 def test_an_effect_that_was_had_twice_is_a_failure():
-    twice = toll([told("a")], tally=counted("a", twice=["a"]))
+    twice = toll([told(A)], tally=counted(A, twice=[A]))
     assert summary(twice)["duplicated"] == 1
     assert failures(twice) == ["1 effects were had twice"]
 
 
 def test_a_completed_task_whose_effect_nobody_saw_is_a_failure():
-    none = toll([told("a")], tally=counted())
+    none = toll([told(A)], tally=counted())
     assert failures(none) == ["1 tasks completed without their effect"]
 
 
 def test_what_was_not_counted_is_not_called_zero():
-    found = summary(toll([told("a")]))
+    found = summary(toll([told(A)]))
     assert found["duplicated"] is found["effects"] is found["budget"] is None
 
 
 @pytest.mark.parametrize(("used", "reserved"), [(PRICE + 1, 0), (PRICE, 1), (0, 0)])
 def test_a_budget_that_was_not_settled_exactly_is_a_failure(used, reserved):
     balance = Sample("tenant:x", 5 * PRICE, used, reserved)
-    (found,) = failures(toll([told("a")], balance=balance))
+    (found,) = failures(toll([told(A)], balance=balance))
     assert "budget" in found
 
 
 def test_what_the_checkers_say_is_passed_on():
-    bad = toll([told("a")], wrong=["a: has no end"], overspent=["tenant:x: 3 used"])
-    assert failures(bad) == ["over budget: tenant:x: 3 used", "history: a: has no end"]
+    bad = toll([told(A)], wrong=["x: has no end"], overspent=["tenant:x: 3 used"])
+    assert failures(bad) == ["over budget: tenant:x: 3 used", "history: x: has no end"]
     found = summary(bad)
     assert (found["violations"], found["overBudget"]) == (1, 1)
 
@@ -131,7 +132,7 @@ def test_kinds_and_what_was_done_to_them_are_told_apart():
         struck(Kind.POSTGRES, action=Action.PAUSE, healed=None),
         struck(Kind.GCS, hit=False, healed=None),
     ]
-    found = summary(toll([told("a")], faults))["faults"]
+    found = summary(toll([told(A)], faults))["faults"]
     assert list(found) == ["gcs kill", "postgres kill", "postgres pause"]
     counts = {name: (one["planned"], one["hit"], one["unhealed"]) for name, one in found.items()}
     assert counts == {
@@ -140,8 +141,8 @@ def test_kinds_and_what_was_done_to_them_are_told_apart():
 
 
 def test_readers_of_events_are_counted():
-    reading = Reading("a", [{"cursor": "0"}, {"cursor": "1"}], broken=3, ended=True)
-    found = summary(toll([told("a", reading=reading), told("b")]))
+    reading = Reading(A, [{"cursor": "0"}, {"cursor": "1"}], broken=3, ended=True)
+    found = summary(toll([told(A, reading=reading), told(B)]))
     assert found["streams"] == {"followed": 1, "ended": 1, "broken": 3, "events": 2}
 
 
