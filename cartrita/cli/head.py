@@ -49,9 +49,10 @@ class Head:
 
     def successor(self) -> "Head":
         """Choose those of a start after a death; only Serve's stays, which the edge knows."""
-        ports = free_ports(_PORTS)
-        ports[_SERVE] = self.ports[_SERVE]
-        return replace(self, ports=ports)
+        kept = self.ports[_SERVE]
+        ports = [port for port in free_ports(_PORTS) if port != kept]
+        ports.insert(_SERVE, kept)
+        return replace(self, ports=ports[:_PORTS])
 
     @property
     def address(self) -> str:

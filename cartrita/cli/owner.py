@@ -35,6 +35,9 @@ RAY_INTENSITY, RAY_PERIOD = 5, 300.0
 """More deaths of Ray than this within so many seconds, and the owner gives up. A start takes
 twenty of them or more, so a Ray that never comes up is given up within three minutes."""
 
+COOL_OFF = 30.0
+"""Seconds after which a service that crashed too often is tried again."""
+
 _TASKS = ("deploy", "remove")
 
 
@@ -72,6 +75,7 @@ class Owner:
         self._program: Program | None = None
         self._since = self._clock.now()
         self._deaths = RestartWindow(RAY_INTENSITY, RAY_PERIOD)
+        self._errands: set[asyncio.Task[None]] = set()
         self._ready = False
 
     async def run(self, on_ready: Callable[[Started], None]) -> None:
@@ -129,6 +133,21 @@ class Owner:
         """Note what happens to the services."""
         async for event in keeper.events():
             program.hear(event)
+            if event.event == "gave_up":
+                reviving = asyncio.create_task(self._revive(keeper, event.name))
+                self._errands.add(reviving)
+                reviving.add_done_callback(self._errands.discard)
+
+    async def _revive(self, keeper: Keeper, name: str) -> None:
+        """Try a service again after a while: what made it crash may have passed by then."""
+        while not keeper.died.is_set():
+            await asyncio.sleep(COOL_OFF)
+            try:
+                await keeper.revive(name)
+            except CartritaError as error:
+                self._say(error.message)
+            else:
+                return
 
     async def _watch(self) -> None:
         """Stay until a signal or the end of something that cannot be replaced."""
@@ -204,6 +223,8 @@ class Owner:
         """Drain the program, then end every process."""
         if self._keeper is None:
             return
+        for errand in self._errands:
+            errand.cancel()
         if self._program and self._ready and not self._keeper.died.is_set():
             self._say("draining")
             with suppress(CartritaError):  # what cannot be drained is in the journal
