@@ -17,8 +17,9 @@ LOOK_AGAIN = 0.1
 HEALED_WITHIN = 180.0
 GONE_WITHIN = 10.0
 
-_MANY = (Kind.WORKER, Kind.SUPERVISOR)
-"""Kinds of which one can be hit while another is still away."""
+_RAY = (Kind.GCS, Kind.RAYLET)
+"""While these come back they are left alone: each death takes half a minute to heal, and the
+owner gives up on a Ray that dies again and again."""
 
 
 Restart = Callable[[], Awaitable["subprocess.Popen[bytes]"]]
@@ -92,17 +93,15 @@ class Striker:
             struck.hit = True
             await self._cut()
             self._open.append(_Wound(struck, None))
-        elif not self._away(fault.kind):
+        elif not (fault.kind in _RAY and self._ray_is_away()):
             process = self._processes.find(fault.kind, await self._tree(), fault.chance)
             struck.at = self._now()
             if process is not None and self._hit(fault, process):
                 struck.hit = True
                 self._open.append(_Wound(struck, process))
 
-    def _away(self, kind: Kind) -> bool:
-        """Tell whether what is to be hit has not healed from the last time."""
-        hits = [one for one in self.struck if one.hit and one.fault.kind is kind]
-        return kind not in _MANY and bool(hits) and hits[-1].healed is None
+    def _ray_is_away(self) -> bool:
+        return any(wound.struck.fault.kind in _RAY for wound in self._open)
 
     def _hit(self, fault: Fault, process: psutil.Process) -> bool:
         if fault.action is Action.KILL:

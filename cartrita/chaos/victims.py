@@ -81,8 +81,8 @@ class Processes:
     def find(
         self, kind: Kind, tree: Mapping[str, Any] | None, chance: float
     ) -> psutil.Process | None:
-        """Return a process of a kind; None when there is none now."""
-        below = self._below()
+        """Return a process of a kind; None when there is none now that is not paused."""
+        below = [process for process in self._below() if process not in self._paused]
         found = candidates(kind, tree, [row for process in below if (row := _row(process))])
         if not found:
             return None

@@ -108,6 +108,7 @@ class TestProcesses:
         stopped = processes.pause(victim)
         assert [one.pid for one in stopped] == [victim.pid]
         assert await eventually(lambda: victim.status() == psutil.STATUS_STOPPED, 5)
+        assert processes.find(Kind.VALKEY, None, 0.0) is None, "it is hit already"
         processes.resume(stopped)
         assert await eventually(lambda: victim.status() != psutil.STATUS_STOPPED, 5)
 
