@@ -143,7 +143,8 @@ class Load:
                 told.acknowledged = True
         except CartritaError as error:
             told.error = error
-        told.ended = self.now
+        finally:
+            told.ended = self.now
         if following:
             await asyncio.wait({following}, timeout=self.work.deadline)
             following.cancel()

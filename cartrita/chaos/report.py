@@ -66,7 +66,7 @@ def summary(toll: Toll) -> dict[str, Any]:
         "streams": _streams(tasks),
         "answers": dict(sorted(toll.answers.items())),
         "withoutRetryAfter": toll.mute,
-        "latency": spread([told.ended - told.came for told in tasks]),
+        "latency": spread([told.ended - told.came for told in tasks if _ended(told)]),
         "faults": {kind: _faults(toll, kind) for kind in _kinds(toll.struck)},
     }
 

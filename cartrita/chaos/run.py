@@ -24,12 +24,14 @@ PATIENCE = 600.0
 """Seconds that a client lets its task take; it asks again and again meanwhile."""
 
 SETTLE = 120.0
-"""Seconds after which an accepted task that has no end counts as lost."""
+"""Seconds after everything healed and came in which an accepted task ends, or it is lost."""
 
 SAMPLE_EVERY = 0.5
 _GLANCE = 5.0
 _RETRIES = 1000
 _READERS = 16
+_TELL = 30.0
+"""Seconds in which the events of a task that has ended are told to their end."""
 
 
 class Purse(Protocol):
@@ -99,10 +101,11 @@ async def _storm(load: Load, striker: Striker, toll: Toll, purse: Purse | None) 
     breaking = asyncio.create_task(striker.follow(load.plan.faults))
     sampling = asyncio.create_task(_sample(toll, purse))
     try:
-        ends = {loading, breaking}
-        done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
-            task.result()
+        await breaking
+        coming = max(load.plan.arrivals[-1] - load.now, 0.0)
+        await asyncio.wait({loading}, timeout=coming + SETTLE)
+        if loading.done():
+            loading.result()
     finally:
         for task in (loading, breaking, sampling):
             task.cancel()
@@ -141,14 +144,15 @@ async def _inspect(
     """Return the recordings of one task: what its reader saw, and what is told of it now."""
     try:
         if told.outcome is None:
-            told.outcome = await client.wait(told.task_id, SETTLE)
+            told.outcome = await client.get(told.task_id)
     except NotFound:
         return []
     except CartritaError as error:
         told.error = error
     toll.known.add(told.task_id)
-    if told.outcome is None:
+    if told.outcome is None or not told.outcome.status.terminal:
         return []
     afterwards = Reading(told.task_id)
-    await asyncio.wait_for(follow(http, afterwards), SETTLE)
+    with suppress(TimeoutError):  # then its story has no end, which the checker says
+        await asyncio.wait_for(follow(http, afterwards), _TELL)
     return [afterwards, *([told.reading] if told.reading and told.reading.ended else [])]

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import asyncpg
 import typer
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -99,7 +100,8 @@ def run_(  # noqa: PLR0913 - one for each thing to choose
         raise typer.BadParameter("say what to break: --kill, --pause or --power-cut.")
     if aim.power_cut and (aim.kills or aim.pauses):
         raise typer.BadParameter("--power-cut leaves nothing for --kill and --pause.")
-    toll = _run(options, aim, seed)
+    with Console(stderr=True).status(f"{tasks} tasks come, {rate:g} a second …"):
+        toll = _run(options, aim, seed)
     wrong = failures(toll)
     if as_json:
         print_json({**summary(toll), "ok": not wrong, "failures": wrong[:MOST_SHOWN]})

@@ -1,5 +1,6 @@
 """A chaos run on a tree in one process, and on processes that are there to be hit."""
 
+import asyncio
 import fcntl
 import json
 import os
@@ -17,11 +18,12 @@ from actors.agents.health import Health
 from cartrita.chaos import ground as grounds
 from cartrita.chaos.agent import Chaos
 from cartrita.chaos.ground import Life, alone, breakable
-from cartrita.chaos.load import Work
+from cartrita.chaos.load import Recorder, Work
 from cartrita.chaos.plan import Aim, Kind
 from cartrita.chaos.report import failures, summary
 from cartrita.chaos.run import Ground, run
 from cartrita.chaos.sink import listening
+from cartrita.chaos.streams import Reading, follow
 from cartrita.chaos.victims import Processes
 from cartrita.client import Client
 from cartrita.client.models import Session
@@ -32,7 +34,8 @@ from cartrita.history import Sample
 from cartrita.instance import InstanceState, Paths
 from cartrita.providers.effect_sink import HttpSink
 from cartrita.providers.ports import EffectSink
-from tests.support.api_server import ADMIN, api_and_inside
+from cartrita.story import cursor_of
+from tests.support.api_server import ADMIN, api_and_inside, serving
 from tests.support.processes import alive, all_gone, eventually
 
 # Keeps one child running, as a keeper does.
@@ -276,6 +279,67 @@ class TestRun:
         fault = summary(toll)["faults"]["gcs kill"]
         assert (fault["planned"], fault["hit"]) == (1, 0)
         assert failures(toll) == []
+
+
+def event(step, kind="progress"):
+    return {"cursor": cursor_of(step), "taskId": "a", "attempt": 0, "type": kind, "data": None}
+
+
+class Broken:
+    """Tells a task's events in pieces, each on a connection of its own."""
+
+    def __init__(self, *pieces):
+        self.pieces, self.asked = list(pieces), []
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "lifespan":
+            for step in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{step}.complete"})
+            return
+        self.asked.append(dict(scope["headers"]).get(b"last-event-id", b"").decode())
+        piece = self.pieces.pop(0)
+        told = piece if isinstance(piece, int) else 200
+        await send({"type": "http.response.start", "status": told, "headers": []})
+        lines = [] if isinstance(piece, int) else [f"data: {json.dumps(one)}\n\n" for one in piece]
+        await send({"type": "http.response.body", "body": "".join(lines).encode()})
+
+
+class TestStreams:
+    async def read(self, app):
+        reading = Reading("a")
+        with serving(app) as url:
+            async with httpx.AsyncClient(base_url=url) as http:
+                await asyncio.wait_for(follow(http, reading), 20)
+        return reading
+
+    async def test_a_stream_that_breaks_goes_on_behind_what_was_read(self):
+        app = Broken([event(0), event(1)], 503, [event(2), event(3, "completed")])
+        reading = await self.read(app)
+        assert [one["cursor"] for one in reading.story] == [cursor_of(n) for n in range(4)]
+        assert app.asked == ["", cursor_of(1), cursor_of(1)]
+        assert (reading.broken, reading.ended) == (2, True)
+
+    async def test_what_is_told_twice_is_kept_twice(self):
+        reading = await self.read(Broken([event(0)], [event(0), event(1, "failed")]))
+        assert [one["cursor"] for one in reading.story] == [cursor_of(n) for n in (0, 0, 1)]
+
+    async def test_a_reader_who_knows_all_is_told_that_there_is_no_more(self):
+        reading = await self.read(Broken([event(0)], 204))
+        assert (len(reading.story), reading.ended) == (1, True)
+
+
+class TestRecorder:
+    async def test_answers_are_counted_and_those_that_do_not_say_when_to_come_again(self):
+        recorder = Recorder()
+        async with httpx.AsyncClient(transport=recorder) as http:
+            with serving(Broken(200, 503, 429)) as url:
+                for _ in range(3):
+                    await http.get(url)
+            with pytest.raises(httpx.ConnectError):
+                await http.get(url)
+        assert recorder.answers == {"200": 1, "503": 1, "429": 1, "ConnectError": 1}
+        assert recorder.mute == 2
 
 
 @pytest.fixture
