@@ -19,16 +19,15 @@ async def cancel_races(url: str, token: str, *, tasks: int, seed: int = 1) -> di
     chance, cancelled = random.Random(seed), 0
     async with AsyncClient(url, token=token, timeout=MOST_WAIT) as client:
 
-        async def race() -> None:
-            nonlocal cancelled
+        async def race() -> bool:
             job = await client.submit(
                 "system.echo", {"payload": 0, "delayMs": 10_000}, timeout=60.0
             )
             await asyncio.sleep(chance.choice((0, 0, 0.001, 0.01, 0.05)))
-            cancelled += await job.cancel()
+            return await job.cancel()
 
         for _ in range(tasks // 20):
-            await asyncio.gather(*(race() for _ in range(20)))
+            cancelled += sum(await asyncio.gather(*(race() for _ in range(20))))
         await asyncio.sleep(1.0)
         tree = await client.tree()
     running = sum(shard["inFlight"] + shard["queueDepth"] for shard in tree["supervisors"])
