@@ -20,6 +20,8 @@ from cartrita.declare import TEAMS, Team
 from cartrita.errors import ServiceUnavailable
 
 AGENTS = "actors.agents"
+CHAOS = "cartrita.chaos.agent"
+"""Loaded where the settings want it: its task has an effect that a chaos run counts."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -127,10 +129,14 @@ def build_id() -> str:
     return f"{__version__}+{digest.hexdigest()}"
 
 
-@lru_cache(maxsize=1)
-def catalog() -> Catalog:
+def catalog(settings: Settings) -> Catalog:
     """Return every declared agent and task."""
-    return discover(AGENTS)
+    return _discovered(CHAOS) if settings.chaos.sink else _discovered()
+
+
+@lru_cache(maxsize=2)
+def _discovered(*more: str) -> Catalog:
+    return discover(AGENTS, *more)
 
 
 def postgres_url(settings: Settings) -> str:

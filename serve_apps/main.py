@@ -115,7 +115,7 @@ class Gateway:
                     tasks=door,
                     identity=who,
                     jwks=keys.jwks,
-                    catalog=catalog(),
+                    catalog=catalog(settings),
                     clock=clock,
                     started_at=clock.now(),
                     version=__version__,

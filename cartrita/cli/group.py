@@ -25,6 +25,7 @@ COMMANDS = {
     "config": ("cartrita.cli.config:app", "Show the settings and where they come from."),
     "certs": ("cartrita.cli.certs:certs", "Make certificates for TLS between nodes."),
     "admin": ("cartrita.cli.admin:app", "Give commands to the tree, and see who gave which."),
+    "chaos": ("cartrita.cli.chaos:app", "Break this machine's instance under load, and count."),
     "login": ("cartrita.cli.login:login", "Sign in, for the commands that follow."),
     "version": ("cartrita.cli.version:version", "Print the version."),
 }

@@ -383,3 +383,13 @@ class Telemetry(Section):
     service_name: Annotated[str, also("OTEL_SERVICE_NAME")] = Field(
         default="cartrita-mcp", min_length=1, description="Name in traces and logs."
     )
+
+
+class Chaos(Section):
+    """Breaking the instance on purpose, to see that nothing is lost."""
+
+    sink: bool = Field(
+        default=False,
+        description="Whether the task `chaos.effect` exists, whose effects `cartrita chaos run` "
+        "counts; for instances that are there to be broken.",
+    )

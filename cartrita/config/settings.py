@@ -10,6 +10,7 @@ from cartrita.config.sections import (
     Admin,
     Auth,
     Channel,
+    Chaos,
     Limits,
     Models,
     Postgres,
@@ -50,6 +51,7 @@ class Settings(Section):
     supervision: Supervision = Supervision()
     models: Models = Models()
     telemetry: Telemetry = Telemetry()
+    chaos: Chaos = Chaos()
 
     @property
     def embedded(self) -> bool:
