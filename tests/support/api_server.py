@@ -59,7 +59,7 @@ class Api:
 
     folder: Path
     probes: FixedProbes = HEALTHY
-    agents: tuple[type[Agent], ...] = (Health, Unlucky)
+    agents: tuple[type[Agent], ...] = (Health, Unlucky, Busy)
     ports: dict[Any, Any] = field(default_factory=dict)
     users: InMemoryUsers = field(default_factory=InMemoryUsers)
     trees: list[LocalTree] = field(default_factory=list)
