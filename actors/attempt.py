@@ -151,12 +151,13 @@ class Attempts:
         outcome = fate(cell)
         if outcome is None and suspected:
             data = {"solo": cell.deaths[-1]}
+            if cell.log:
+                cell.log.spill()  # first: no crash in between may leave a gap before the retry
             step = cell.log.retry_step() if cell.log else (cell.attempts << ATTEMPT_SHIFT) | 2
             cell.written = self._journal.append(
                 Event(cell.record.task_id, step, EventKind.RETRY, data)
             )
             if cell.log:
-                cell.log.spill()
                 cell.log.lost(step, data, cell.written)
         return outcome
 

@@ -147,6 +147,8 @@ class _Reader:
         begins = self._begins(line)
         if not _fits(line):
             self.wrong.append(f"tells {_name(line)}, where that cannot be")
+        elif line.type == "completed" and self.step <= QUEUED_STEP:
+            self.wrong.append("completes without a start")
         elif not begins and self.type == "retry" and line.step != END_STEP:
             self.wrong.append(f"goes on with {_name(line)} after the retry")
         elif begins and line.attempt > 1 and line.type != "reset":

@@ -8,6 +8,7 @@ import pytest
 
 from actors.cell import Cell
 from actors.supervisor import Supervisor
+from actors.tasklog import TaskLog
 from tests.simulator.scenario import Scenario
 from tests.simulator.simulation import simulate
 
@@ -59,9 +60,15 @@ def answers_too_early(self, cell, response, done, finished=Supervisor._finished)
     finished(self, cell, {**response, "status": "COMPLETED"}, done)
 
 
+def writes_nothing_down(self):
+    """Show what is said and never give it to the journal."""
+    self._unspilled.clear()
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "planted", "complaint"),
     [
+        (TaskLog, "spill", writes_nothing_down, "missing in story"),
         (Cell, "repeatable", REPEATS_EVERYTHING, "times at most once"),
         (Supervisor, "_recover", forgets_what_was_accepted, "no end"),
         (Supervisor, "_finished", answers_too_early, "answered otherwise"),
