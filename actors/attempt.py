@@ -9,6 +9,7 @@ from actors.fleet import Fleet
 from actors.response import attempt_lost, failure, quarantined
 from actors.slot import Host
 from actors.tasklog import TaskLog
+from actors.uselog import UseLog
 from cartrita.channel.client import Exchange
 from cartrita.clock import Clock
 from cartrita.errors import CartritaError, ChannelLost, NotFound, TaskCancelled, TaskTimeout
@@ -129,8 +130,18 @@ class Attempts:
         kind, data = event
         if kind == "call":
             self._family.ask(cell, host, data)
+        elif kind == "used":
+            self._used(cell, data)
         elif not cell.ending:
             self.log_of(cell).say(kind, data, exchange.grant)
+
+    def _used(self, cell: Cell, row: list[Any]) -> None:
+        """Keep what an agent used, for the task's story."""
+        if cell.ending or not cell.running:
+            return
+        if cell.uses is None:
+            cell.uses = UseLog(cell.record.task_id, self._journal.append, self._clock.now)
+        cell.uses.add(cell.attempts, row)
 
     def log_of(self, cell: Cell) -> TaskLog:
         """Return a task's log, beginning one where the journal's story ends."""
@@ -164,6 +175,8 @@ class Attempts:
     def _leave(self, cell: Cell, host: Host) -> None:
         """Give back what an attempt held."""
         working = not cell.calls
+        if cell.uses:
+            cell.uses.flush()
         if working:
             self.running -= 1
         else:

@@ -6,6 +6,7 @@ from typing import Any
 
 from actors.slot import Host
 from actors.tasklog import TaskLog
+from actors.uselog import UseLog
 from cartrita.errors import IdempotencyMismatch, NotFound
 from cartrita.journal import TaskRecord
 from cartrita.protocol.task import Delivery
@@ -58,6 +59,7 @@ class Cell:
     placed: asyncio.Event | None = None
     timer: asyncio.TimerHandle | None = None
     log: TaskLog | None = None
+    uses: UseLog | None = None
     children: set[asyncio.Task[None]] | None = None
     waiters: list[tuple[asyncio.Future[Any], bool]] = field(default_factory=list)
 

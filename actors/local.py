@@ -15,6 +15,7 @@ from actors.hosting import HostSpec, Limits, RouteTable, SupervisorInfo, groups_
 from actors.operations import Operations, obey
 from actors.orchestrator import Identity, Orchestrator
 from actors.quarantine import QuarantineDesk
+from actors.replay import Storyteller
 from actors.supervisor import Supervisor
 from actors.worker import WorkerHost
 from cartrita.catalog import Catalog
@@ -141,6 +142,7 @@ class LocalTree:
         self.door = Door(catalog, self, self.tables, self.clock, "door")
         quarantine = InMemoryQuarantine(self.tables)
         self.quarantine = QuarantineDesk(self.tables, quarantine, self.door.resubmit, self.clock)
+        self.storyteller = Storyteller(self.tables)
 
     async def ensure(self, shard: str) -> LocalSupervisor:
         """Start a shard's supervisor (the orchestrator calls this)."""

@@ -1,14 +1,26 @@
 """How an attempt acts beyond its host: what it says, calls for, and is fed."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from actors.inbox import Inbox
 from actors.outbox import Line, Outbox
+from cartrita.context import Use
 from cartrita.declare import TaskSpec
-from cartrita.errors import InternalFailure, InvalidMessage, ResourceLimitExceeded, from_wire
+from cartrita.errors import (
+    ChannelLost,
+    InternalFailure,
+    InvalidMessage,
+    ResourceLimitExceeded,
+    from_wire,
+)
 from cartrita.stream import Incoming, Said
 from cartrita.threads import Threads
+from cartrita.uses import CUT, told
+
+MOST_USES = 1000
+"""Uses of models and tools that the story of one attempt tells."""
 
 MOST_CALLS = 64
 """Sub-tasks of one attempt that may be under way at once."""
@@ -36,6 +48,8 @@ class AttemptReach:
         "_closed",
         "_inbox",
         "_line",
+        "_loop",
+        "_noted",
         "_outbox",
         "_spec",
         "_task",
@@ -50,11 +64,11 @@ class AttemptReach:
     ) -> None:
         self.task_id, self.attempt, self.threads = task_id, attempt, threads
         self._spec, self._line = spec, line
-        self._task = asyncio.current_task()
+        self._task, self._loop = asyncio.current_task(), asyncio.get_running_loop()
         self._outbox: Outbox | None = None
         self._inbox: Inbox | None = None
         self._calls: dict[int, asyncio.Future[dict[str, Any]]] | None = None
-        self._called = 0
+        self._called = self._noted = 0
         self._closed = False
         self._told_at: float | None = None
 
@@ -95,6 +109,24 @@ class AttemptReach:
         if self._outbox is None:
             self._outbox = Outbox(self._line)
         await self._outbox.say(item)
+
+    def note(self, use: Use) -> None:
+        """Tell the supervisor what was used; a thread may."""
+        self._noted += 1
+        if self._line is None or self._noted > MOST_USES:
+            return
+        row = told(use) if self._noted < MOST_USES else [CUT, None]
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self._loop.call_soon_threadsafe(self._keep, row)
+        else:
+            self._keep(row)
+
+    def _keep(self, row: list[Any]) -> None:
+        if self._line is not None and not self._closed:
+            with suppress(ChannelLost):  # and with it the attempt
+                self._line.emit(["used", row])
 
     async def call(
         self,

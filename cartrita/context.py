@@ -40,17 +40,43 @@ class Usage:
         tokens_in: Prompt tokens.
         tokens_out: Completion tokens.
         usd: What it cost.
+        seconds: How long it took.
+        failed: It ended in an error, and nobody told what it used.
     """
 
     model: str
     tokens_in: int = 0
     tokens_out: int = 0
     usd: Decimal = Decimal(0)
+    seconds: float = 0.0
+    failed: bool = False
 
     def __post_init__(self) -> None:
         counts = all(0 <= n <= MOST_TOKENS for n in (self.tokens_in, self.tokens_out))
         if not (counts and self.usd.is_finite() and 0 <= self.usd <= MOST_USD):
             raise ValueError(f"Nobody can be charged for {self!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRun:
+    """One run of a tool.
+
+    Attributes:
+        input: What it was given.
+        output: What it answered; a story keeps the beginning.
+        seconds: How long it took.
+        failed: It ended in an error.
+    """
+
+    name: str
+    input: Any
+    output: str = ""
+    seconds: float = 0.0
+    failed: bool = False
+
+
+Use = Usage | ToolRun
+"""What the story of a task tells of its work, though readers of its events are not shown it."""
 
 
 class Reach(Protocol):
@@ -66,6 +92,9 @@ class Reach(Protocol):
 
     async def say(self, item: Said) -> None:
         """Tell whoever reads the task's events; waits while they cannot keep up."""
+
+    def note(self, use: Use) -> None:
+        """Have something kept in the task's story. Never waits and never fails."""
 
     async def call(
         self,
@@ -128,8 +157,14 @@ class Context:
         self.warnings.append(text)
 
     def spent(self, usage: Usage) -> None:
-        """Meter one use of a model."""
+        """Meter one use of a model, and keep it in the task's story."""
         self.usages.append(usage)
+        self.note(usage)
+
+    def note(self, use: Use) -> None:
+        """Keep something in the task's story that nobody is charged for, or shown as it happens."""
+        if self.reach is not None:
+            self.reach.note(use)
 
     def measure(self, name: str, value: float) -> None:
         """Report a finite number under `metrics.customMetrics`."""

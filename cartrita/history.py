@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from cartrita.errors import InvalidParameters
 from cartrita.journal import ATTEMPT_SHIFT, END_STEP, Event, EventKind
-from cartrita.story import QUEUED_STEP, STARTED, TYPE_OF, narrate, step_of
+from cartrita.story import QUEUED_STEP, SAID, STARTED, TYPE_OF, narrate, step_of
 
 Seen = Mapping[str, Any]
 """An event as clients see it: `{cursor, taskId, attempt, type, at, data}`."""
@@ -20,7 +20,6 @@ Seen = Mapping[str, Any]
 Story = Sequence[Seen] | Sequence[Event]
 
 ENDS = frozenset(TYPE_OF.values())
-SAID = frozenset({"progress", "token", "tool", "approval"})
 
 _WITHIN = (1 << ATTEMPT_SHIFT) - 1
 

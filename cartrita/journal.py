@@ -22,6 +22,9 @@ END_STEP = 1 << 62
 ATTEMPT_SHIFT = 32
 """A step is the attempt, shifted so far, and the event's place within the attempt."""
 
+USED_PLACE = 1 << 31
+"""From this place on, rows tell what an attempt used. Readers' cursors are all below it."""
+
 
 class EventKind(IntEnum):
     """What happened to a task."""
@@ -30,6 +33,7 @@ class EventKind(IntEnum):
     STARTED = 2
     RETRY = 8
     STREAM = 9
+    USED = 10
     COMPLETED = 16
     FAILED = 17
     CANCELLED = 18
@@ -160,7 +164,8 @@ class Event:
             has one fixed number, so that the database itself refuses a second end.
         data: The record's wire form for ACCEPTED, a response's wire form for an end,
             `{"solo": whether it ran alone}` for RETRY, and for STREAM what was said since the
-            last one: rows of step, type, Unix seconds and data.
+            last one: rows of step, type, Unix seconds and data. For USED which models and
+            tools were: rows of Unix seconds, kind and data, as `cartrita.uses` writes them.
     """
 
     task_id: str
@@ -255,6 +260,27 @@ class Journal(Protocol):
         """Write what is queued and let go of the shard."""
 
 
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """A task that another one's agent called for, where it stands.
+
+    Attributes:
+        parent: Whose agent did.
+        accepted_at: Unix seconds.
+        finished_at: Unix seconds; None before its end.
+    """
+
+    task_id: str
+    parent: str
+    task_type: str
+    status: TaskStatus
+    accepted_at: float
+    finished_at: float | None = None
+    error_code: str | None = None
+    reason: str | None = None
+    used: Settlement = Settlement()
+
+
 class Stories(Protocol):
     """Reads what the writers wrote; any process may."""
 
@@ -264,6 +290,16 @@ class Stories(Protocol):
         Args:
             task_id: Whose.
             after: Leave out what is told wholly before this step.
+        """
+
+    async def family(self, task_id: str, most: int) -> list[Relative]:
+        """Return the sub-tasks of a task and theirs in turn, oldest first.
+
+        They may be a moment behind, and one that was just accepted missing.
+
+        Args:
+            task_id: Whose.
+            most: How many at most; those that are nearer to the task go before.
         """
 
 

@@ -19,6 +19,9 @@ from typing import Any, NamedTuple
 from cartrita.errors import InvalidParameters
 from cartrita.journal import ATTEMPT_SHIFT, END_STEP, Event, EventKind
 
+SAID = frozenset({"progress", "token", "tool", "approval"})
+"""The types of what an agent says."""
+
 QUEUED_STEP = 1
 STARTED = 1
 """The place of `started` within its attempt."""
@@ -29,6 +32,7 @@ TYPE_OF = {
     EventKind.CANCELLED: "cancelled",
     EventKind.TIMEOUT: "timeout",
 }
+END = "end"
 _CURSOR_DIGITS = 16
 
 
@@ -53,8 +57,12 @@ def cursor_of(step: int) -> str:
     return f"{step:0{_CURSOR_DIGITS}x}"
 
 
-def step_of(cursor: str | None) -> int:
+def step_of(cursor: str | None, name: str = "cursor") -> int:
     """Return the step behind which a reader goes on; None begins at the beginning.
+
+    Args:
+        cursor: As an event has it.
+        name: The field in which it came.
 
     Raises:
         InvalidParameters: No task has such a cursor.
@@ -67,9 +75,27 @@ def step_of(cursor: str | None) -> int:
         step = -1
     if not 0 <= step <= END_STEP:
         raise InvalidParameters(
-            f"{cursor!r} is no cursor of an event.", fields=[("cursor", "is not a cursor")]
+            f"{cursor!r} is no cursor of an event.", fields=[(name, "is not a cursor")]
         )
     return step
+
+
+def place_of(cursor: str) -> str:
+    """Return a cursor as people read it: attempt and place, such as `1.3`, or `end`."""
+    step = step_of(cursor)
+    if step == END_STEP:
+        return END
+    return f"{step >> ATTEMPT_SHIFT}.{step & (1 << ATTEMPT_SHIFT) - 1}"
+
+
+def cursor_at(place: str) -> str:
+    """Return the cursor that people write as `place_of` does; any other text as it is."""
+    if place == END:
+        return cursor_of(END_STEP)
+    attempt, dot, number = place.partition(".")
+    if not (dot and attempt.isdecimal() and number.isdecimal() and len(place) < _CURSOR_DIGITS):
+        return place
+    return cursor_of(int(attempt) << ATTEMPT_SHIFT | int(number))
 
 
 def opening(record_at: float) -> list[Entry]:

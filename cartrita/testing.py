@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from cartrita.catalog import Catalog
 from cartrita.clock import SystemClock, new_id
-from cartrita.context import Context
+from cartrita.context import Context, Use
 from cartrita.declare import Agent, Result, TaskSpec
 from cartrita.errors import InvalidMessage, InvalidParameters, InvalidTaskType, TaskTimeout
 from cartrita.protocol.task import TaskStatus
@@ -58,6 +58,9 @@ class Bench:
         """Keep it."""
         self.used = True
         self._emitted.append(item)
+
+    def note(self, use: Use) -> None:
+        """Keep nothing: what a test wants to see is in `usages`."""
 
     async def call(
         self,

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from actors import spawn
 from actors.directory import RayDirectory, open_door
 from actors.quarantine import QuarantineDesk
+from actors.replay import Storyteller
 from actors.setup import Network, TreeConfig, build_id, catalog, postgres_url
 from actors.tree import start_tree, stop_tree
 from cartrita import __version__
@@ -122,6 +123,7 @@ class Gateway:
                     quarantine=QuarantineDesk(
                         stories, PostgresQuarantine(pool), door.resubmit, clock
                     ),
+                    storyteller=Storyteller(stories),
                     command=directory.command,
                     audit=_audit(PostgresAudit(pool)),
                     probes=ProbeSet(database_probes(settings)),

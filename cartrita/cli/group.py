@@ -15,6 +15,7 @@ COMMANDS = {
     "down": ("cartrita.cli.lifecycle:down", "Let accepted tasks end, then end the instance."),
     "run": ("cartrita.cli.run:run", "Run a task and print what became of it."),
     "tasks": ("cartrita.cli.tasks:app", "Look at tasks, watch them and cancel them."),
+    "replay": ("cartrita.cli.replay:replay", "Tell a task's whole story from the journal."),
     "quarantine": ("cartrita.cli.quarantine:app", "Decide about tasks that kill their workers."),
     "agents": ("cartrita.cli.agents:app", "List the agents and their task types."),
     "tree": ("cartrita.cli.tree:tree", "Show the live tree of actors."),

@@ -101,6 +101,10 @@ class AsyncClient:
         """Cancel a task; False when it had ended already."""
         return await self._play(self._talk.cancel(task_id))
 
+    async def story(self, task_id: str | UUID, until: str | None = None) -> dict[str, Any]:
+        """Return all that is known of a task; as `Client.story` does."""
+        return await self._play(self._talk.story(task_id, until))
+
     async def events(
         self, task_id: str | UUID, after: str | None = None
     ) -> AsyncIterator[TaskEvent]:

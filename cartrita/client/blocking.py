@@ -132,6 +132,18 @@ class Client:
         """Cancel a task; False when it had ended already."""
         return self._play(self._talk.cancel(task_id))
 
+    def story(self, task_id: str | UUID, until: str | None = None) -> dict[str, Any]:
+        """Return all that is known of a task: its events, models, tools, sub-tasks and costs.
+
+        Args:
+            task_id: The task.
+            until: A cursor: how the task stood when that had been told.
+
+        Raises:
+            NotFound: There is no such task, or it is somebody else's.
+        """
+        return self._play(self._talk.story(task_id, until))
+
     def events(self, task_id: str | UUID, after: str | None = None) -> Iterator[TaskEvent]:
         """Yield what a task says, as it comes, to its end; lost connections are taken up again.
 

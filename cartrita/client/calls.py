@@ -147,6 +147,12 @@ def listening(task_id: str | UUID, after: str | None) -> Call:
     return replace(call, headers=headers, timeout=QUIET, streamed=True)
 
 
+def replay(task_id: str | UUID, until: str | None) -> Call:
+    """Read a task's whole story."""
+    call = _task("GET", task_id, end="/story")
+    return replace(call, query={"until": until}) if until else call
+
+
 def cancellation(task_id: str | UUID) -> Call:
     """Cancel a task."""
     return _task("DELETE", task_id)

@@ -91,6 +91,11 @@ class Conversation:
         reply = yield from self._exchange.ask(calls.cancellation(task_id))
         return read(Cancelled, reply).cancelled
 
+    def story(self, task_id: str | UUID, until: str | None) -> Flow[dict[str, Any]]:
+        """Read a task's whole story."""
+        reply = yield from self._exchange.ask(calls.replay(task_id, until))
+        return read_object(reply)
+
     def listener(self, task_id: str | UUID, after: str | None) -> Listener:
         """Return a reader of a task's events, who waits for as long as the task runs."""
         return Listener(task_id, after, self._exchange.patience(math.inf))

@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_apps.asgi.guard import Guard
-from serve_apps.gateway import accounts, admin, docs, events, quarantine, system, tasks
+from serve_apps.gateway import accounts, admin, docs, events, quarantine, stories, system, tasks
 from serve_apps.gateway.gate import Desk, Gate
 
 Opener = Callable[[], AbstractAsyncContextManager[Gate]]
@@ -16,6 +16,7 @@ Opener = Callable[[], AbstractAsyncContextManager[Gate]]
 ROUTES: list[BaseRoute] = [
     *tasks.ROUTES,
     *events.ROUTES,
+    *stories.ROUTES,
     *quarantine.ROUTES,
     *accounts.ROUTES,
     *system.ROUTES,

@@ -81,6 +81,13 @@ class Quarantine(Protocol):
         """Give it up for good; False when that was decided already."""
 
 
+class Storyteller(Protocol):
+    """Rebuilds tasks' stories: owners' for them, all for administrators."""
+
+    async def story(self, task_id: str, who: Principal, until: str | None) -> dict[str, Any]:
+        """Return all that is known of a task, or was when a cursor had been told."""
+
+
 class Commands(Protocol):
     """Has the orchestrator carry out a command, and keep a record of it."""
 
@@ -122,6 +129,7 @@ class Gate:
     version: str
     above: Callable[[], Awaitable[dict[str, Any]]]
     quarantine: Quarantine
+    storyteller: Storyteller
     command: Commands
     audit: Audit
     probes: Probes

@@ -16,6 +16,7 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,9})?")
 _ROWS = re.compile(r"[0-9]{1,3}")
 _NUMBER = re.compile(r"[0-9]{1,18}")
+_CURSOR = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 def task_id_of(request: Request) -> str:
@@ -59,6 +60,19 @@ def number_before(request: Request) -> int | None:
     if not _NUMBER.fullmatch(text):
         raise _refusal("before", "is the id of an entry, a whole number")
     return int(text)
+
+
+def cursor_of(request: Request, name: str) -> str | None:
+    """Return the event's cursor that a field of the query names."""
+    text = request.query_params.get(name)
+    if text is not None and not is_cursor(text):
+        raise _refusal(name, "is no cursor of an event")
+    return text
+
+
+def is_cursor(text: str) -> bool:
+    """Tell whether a text could be a cursor; the door knows."""
+    return _CURSOR.fullmatch(text) is not None
 
 
 def _refusal(field: str, limit: str) -> InvalidParameters:
