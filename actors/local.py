@@ -23,6 +23,7 @@ from cartrita.channel.address import Address
 from cartrita.channel.server import ChannelServer
 from cartrita.clock import Clock, SystemClock, new_random
 from cartrita.errors import ServiceUnavailable
+from cartrita.journal import Journal, Stories
 from cartrita.services import Services
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
 from cartrita.storage.memory_runtime import InMemoryAudit, InMemoryOrders, InMemoryQuarantine
@@ -71,7 +72,7 @@ class LocalSupervisor:
         info: SupervisorInfo,
         supervisor: Supervisor,
         server: ChannelServer,
-        journal: InMemoryJournal,
+        journal: Journal,
     ) -> None:
         self.info, self.supervisor = info, supervisor
         self.controls = Controls(supervisor)
@@ -126,10 +127,12 @@ class LocalTree:
         limits: Limits | None = None,
         rules: Rules | None = None,
         tables: JournalTables | None = None,
+        stories: Stories | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.catalog, self.folder = catalog, folder
         self.tables = tables or JournalTables()
+        self.stories: Stories = stories or self.tables
         self.clock = clock or SystemClock()
         self.hosts = LocalHosts(catalog, services, folder)
         self.supervisors: dict[str, LocalSupervisor] = {}
@@ -139,20 +142,24 @@ class LocalTree:
         self.operations = Operations(
             self.orchestrator, self.orders, self.audit, catalog, self.clock
         )
-        self.door = Door(catalog, self, self.tables, self.clock, "door")
+        self.door = Door(catalog, self, self.stories, self.clock, "door")
         quarantine = InMemoryQuarantine(self.tables)
-        self.quarantine = QuarantineDesk(self.tables, quarantine, self.door.resubmit, self.clock)
-        self.storyteller = Storyteller(self.tables)
+        self.quarantine = QuarantineDesk(self.stories, quarantine, self.door.resubmit, self.clock)
+        self.storyteller = Storyteller(self.stories)
+
+    def journal(self, shard: str) -> Journal:
+        """Return a writer for a shard: in memory, unless somebody who knows better says so."""
+        return InMemoryJournal(self.tables, shard, self.clock)
 
     async def ensure(self, shard: str) -> LocalSupervisor:
         """Start a shard's supervisor (the orchestrator calls this)."""
-        journal = InMemoryJournal(self.tables, shard, self.clock)
+        journal = self.journal(shard)
         epoch = await journal.open()
         supervisor = Supervisor(
             shard,
             self.catalog,
             journal,
-            self.tables,
+            self.stories,
             limits=self._limits,
             clock=self.clock,
             calls=self.door,

@@ -13,6 +13,7 @@ Not each of these is a row of its own in the journal: what follows from another 
 that, always in the same way, so that a cursor means the same to every reader.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -34,6 +35,7 @@ TYPE_OF = {
 }
 END = "end"
 _CURSOR_DIGITS = 16
+_PLACE = re.compile(r"([0-9]{1,10})\.([0-9]{1,10})")
 
 
 class Entry(NamedTuple):
@@ -92,10 +94,8 @@ def cursor_at(place: str) -> str:
     """Return the cursor that people write as `place_of` does; any other text as it is."""
     if place == END:
         return cursor_of(END_STEP)
-    attempt, dot, number = place.partition(".")
-    if not (dot and attempt.isdecimal() and number.isdecimal() and len(place) < _CURSOR_DIGITS):
-        return place
-    return cursor_of(int(attempt) << ATTEMPT_SHIFT | int(number))
+    found = _PLACE.fullmatch(place)
+    return cursor_of(int(found[1]) << ATTEMPT_SHIFT | int(found[2])) if found else place
 
 
 def opening(record_at: float) -> list[Entry]:

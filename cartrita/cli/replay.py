@@ -24,7 +24,7 @@ def replay(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell a task's whole story, from what the journal has of it.
+    """Tell a task's whole story from the journal.
 
     What was asked for, every event, the calls of models and tools, sub-tasks, attempts and
     costs. It works while the task runs, after its end, and while nothing of the tree runs

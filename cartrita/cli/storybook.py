@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cartrita.cli.narration import about, style_of
-from cartrita.cli.output import COLORS, console
+from cartrita.cli.output import COLORS, console, print_outcome
 from cartrita.client import TaskEvent, TaskOutcome
 from cartrita.protocol.task import TaskStatus
 from cartrita.story import place_of
@@ -38,6 +38,9 @@ def print_story(story: dict[str, Any]) -> None:
     _section(out, "Effects", _effects(story.get("effects", ())))
     if story["usesCut"] or story["childrenCut"]:
         out.print(Text("There is more of these than a story tells.", style="yellow"))
+    if story["response"]:
+        out.print()
+        print_outcome(TaskOutcome.model_validate(story["response"]), as_json=False)
 
 
 def print_brief(story: dict[str, Any]) -> None:

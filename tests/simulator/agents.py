@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cartrita.catalog import Catalog
-from cartrita.context import Context
+from cartrita.context import Context, Usage
 from cartrita.declare import Agent, Needs, Params, Result, task
 from cartrita.errors import InvalidParameters, NetworkFailed
 from tests.simulator.loop import Process, current
@@ -121,6 +121,7 @@ async def _talk(seconds: float, context: Context) -> None:
     for number in range(WORDS):
         await context.token(f"{context.attempt}.{number} ")
         await asyncio.sleep(seconds / WORDS)
+    context.spent(Usage(f"{context.attempt}", seconds=seconds))
     await context.progress(1.0, "said")
 
 

@@ -8,6 +8,7 @@ from cartrita.history import violations
 from cartrita.journal import Event, TaskState, fold
 from cartrita.protocol.task import Delivery, TaskStatus
 from cartrita.story import cursor_of, narrate
+from cartrita.uses import uses
 from tests.simulator.agents import CATALOG
 from tests.simulator.clients import CERTAIN, Caller
 from tests.simulator.loop import Process
@@ -162,7 +163,17 @@ class Checks:
         if state.status is TaskStatus.TIMEOUT and state.record.params["deed"] != "calls":
             early = story[-1].at - state.record.deadline
             self._hold(early > -0.01, "timed out early:", task_id, early)
+        self._uses(story, state)
         self._blameless(task_id, state)
+
+    def _uses(self, story: list[Event], state: TaskState) -> None:
+        """What was used is told by whoever used it, and of the attempt that completed all is."""
+        told = [(use.attempt, use.data["model"]) for use in uses(story)]
+        odd = [use for use in told if str(use[0]) != use[1]]
+        self._hold(not odd, "used in another attempt:", state.record.task_id, odd)
+        talked = state.record.params["deed"] == "talks" and state.record.params["until"] > 5
+        if talked and state.status is TaskStatus.COMPLETED:
+            self._hold(told, "completed and used nothing:", state.record.task_id)
 
     def _blameless(self, task_id: str, state: TaskState) -> None:
         """Where nothing goes wrong, every task comes to the end that its deed asks for."""

@@ -27,6 +27,7 @@ from cartrita.services import Services
 from cartrita.storage.memory import InMemoryUsers
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
+from tests.support.busy import Busy
 from tests.support.fakes import FixedProbes
 from tests.support.runtime import Bridge, Told, Ward
 
@@ -65,7 +66,7 @@ class Api:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Gate]:
         """Open a tree and what the gateway needs of it."""
-        clock, catalog = SystemClock(), Catalog.of([Health, Unlucky])
+        clock, catalog = SystemClock(), Catalog.of([Health, Unlucky, Busy])
         keys, passwords = open_keys(self.folder / "keys"), Passwords(Argon2Profile(1, 8))
         rules = Rules(registration_open=True, revocation_ttl_s=0)
         identity = Identity(self.users, Tokens(keys, clock=clock), passwords, clock, rules)

@@ -36,6 +36,7 @@ from cartrita.storage.memory_journal import JournalTables
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
 from tests.support.api_server import lifespan_of, serving, short_folder
+from tests.support.busy import Busy
 from tests.support.runtime import Bridge, Told, Ward
 
 ADMIN = ("admin@example.org", "correct horse battery")
@@ -171,7 +172,7 @@ class Stand:
     async def opened(self) -> AsyncIterator[Gate]:
         """Open a tree and what the gateway needs of it."""
         self.latch = Latch()
-        catalog, passwords = Catalog.of([Health, Bench]), Passwords(Argon2Profile(1, 8))
+        catalog, passwords = Catalog.of([Health, Bench, Busy]), Passwords(Argon2Profile(1, 8))
         rules = Rules(registration_open=self.registration, revocation_ttl_s=0)
         clock = SystemClock()
         self.identity = Identity(self.users, Tokens(self.keys), passwords, clock, rules)

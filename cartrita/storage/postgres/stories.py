@@ -23,7 +23,7 @@ _FAMILY = """WITH RECURSIVE family AS (
 SELECT *, id::text AS task_id, parent::text AS above,
     extract(epoch FROM accepted_at)::float8 AS accepted,
     extract(epoch FROM finished_at)::float8 AS finished
-FROM (SELECT * FROM family LIMIT $2) AS some ORDER BY accepted_at, id"""
+FROM (SELECT * FROM family LIMIT $2) AS relatives ORDER BY accepted_at, id"""
 
 
 class PostgresStories:

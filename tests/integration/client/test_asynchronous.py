@@ -45,7 +45,7 @@ async def test_a_failed_task_is_a_value(client):
 
 async def test_the_system_can_be_looked_at(client):
     assert (await client.health())["status"] == "healthy"
-    assert len(await client.catalog()) == 3
+    assert len(await client.catalog()) == 4
     assert (await client.tree())["orchestrator"]["state"] == "up"
     assert (await client.me()).role == "admin"
 
@@ -145,3 +145,10 @@ async def test_nobody_there_is_told():
     async with AsyncClient("http://127.0.0.1:9", "token", retries=0) as client:
         with pytest.raises(errors.NetworkFailed):
             await client.me()
+
+
+async def test_a_task_s_whole_story_can_be_read(client):
+    done = await client.run("busy.work")
+    story = await client.story(done.task_id)
+    assert (story["status"], len(story["children"])) == ("COMPLETED", 1)
+    assert (await client.story(done.task_id, story["events"][0]["cursor"]))["response"] is None

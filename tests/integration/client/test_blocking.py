@@ -309,3 +309,15 @@ def test_threads_that_are_refused_together_refresh_once():
         for thread in threads:
             thread.join(20)
     assert (server.number, server.reused) == (1, False)
+
+
+def test_a_task_s_whole_story_can_be_read_to_any_step(client):
+    done = client.run("busy.work")
+    story = client.story(done.task_id)
+    assert story["modelCalls"][0]["model"] == "model/a"
+    upto = client.story(done.task_id, story["events"][1]["cursor"])
+    assert [event["type"] for event in upto["events"]] == ["accepted", "queued"]
+    with pytest.raises(errors.NotFound):
+        client.story(new_id())
+    with pytest.raises(errors.InvalidParameters, match="cursor"):
+        client.story(done.task_id, "later")

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cartrita.errors import InvalidParameters
-from cartrita.journal import ATTEMPT_SHIFT, END_STEP, Event, EventKind
+from cartrita.journal import ATTEMPT_SHIFT, END_STEP, USED_PLACE, Event, EventKind
 from cartrita.protocol.task import TaskStatus
-from cartrita.story import Entry, cursor_of, narrate, opening, step_of, to_wire
+from cartrita.story import Entry, cursor_at, cursor_of, narrate, opening, place_of, step_of, to_wire
 from tests.support.records import record, response
 
 STEPS = st.integers(0, END_STEP)
@@ -107,6 +107,14 @@ class TestNarration:
         assert [entry.step for entry in entries] == [0, 1, at(1, 1), at(1, 2), at(1, 3), END_STEP]
         assert [entry.data for entry in entries[3:5]] == ["a", "b"]
 
+    def test_what_an_attempt_used_is_not_told_but_proves_that_it_began(self):
+        task = record()
+        used = Event.within(task.task_id, 1, USED_PLACE, EventKind.USED, [[1.0, "model", {}]])
+        assert types([accepted(task), used]) == ["accepted", "queued", "started"]
+        story = [accepted(task), started(task, 1), said(task, 1, 2, "a"), used, lost(task, 2)]
+        plain = [event for event in story if event is not used]
+        assert narrate(story) == narrate(plain)
+
     def test_the_steps_grow(self):
         task = record()
         story = [
@@ -153,3 +161,26 @@ def test_on_the_wire_an_end_belongs_to_no_attempt():
         "data": "x",
     }
     assert to_wire(task.task_id, last, "then")["attempt"] is None
+
+
+class TestPlaces:
+    """How people read and write cursors."""
+
+    @given(STEPS)
+    def test_a_place_names_its_cursor(self, step):
+        assert cursor_at(place_of(cursor_of(step))) == cursor_of(step)
+
+    @pytest.mark.parametrize(
+        ("step", "place"), [(0, "0.0"), (1, "0.1"), (at(2, 13), "2.13"), (END_STEP, "end")]
+    )
+    def test_it_is_the_attempt_and_the_place_in_it(self, step, place):
+        assert place_of(cursor_of(step)) == place
+
+    @pytest.mark.parametrize(
+        "text", ["", "1", "1.", ".1", "1.x", "later", "²" + ".1", "1.1.1", "9" * 11 + ".1"]
+    )
+    def test_what_is_none_is_left_for_the_server_to_refuse(self, text):
+        assert cursor_at(text) == text
+
+    def test_a_cursor_is_one_already(self):
+        assert cursor_at(cursor_of(at(1, 2))) == cursor_of(at(1, 2))
