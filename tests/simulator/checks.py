@@ -23,6 +23,9 @@ CALLERS_LATE = 120.0
 
 SAID = ("token", "progress", "tool")
 
+MOST = 10
+"""Attempts that no task comes to."""
+
 RESIDENT = {
     "Orchestrator._keep",
     "Orchestrator._listen",
@@ -171,8 +174,9 @@ class Checks:
         told = [(use.attempt, use.data["model"]) for use in uses(story)]
         odd = [use for use in told if str(use[0]) != use[1]]
         self._hold(not odd, "used in another attempt:", state.record.task_id, odd)
-        talked = state.record.params["deed"] == "talks" and state.record.params["until"] > 5
-        if talked and state.status is TaskStatus.COMPLETED:
+        params = state.record.params
+        always = params["deed"] == "talks" and params.get("until", MOST) >= MOST
+        if always and state.status is TaskStatus.COMPLETED:
             self._hold(told, "completed and used nothing:", state.record.task_id)
 
     def _blameless(self, task_id: str, state: TaskState) -> None:
