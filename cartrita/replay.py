@@ -20,6 +20,9 @@ from cartrita.story import SAID, TYPE_OF, Entry, cursor_of, narrate, to_wire
 from cartrita.telemetry.trace import trace_id
 from cartrita.uses import CUT, LONGEST_INPUT, LONGEST_OUTPUT, MODEL, TOOL, Used, brief, uses
 
+RUNNING, LOST = "running", "lost"
+"""Outcomes of attempts; the others are what ended the task, and `failed`."""
+
 _NANO = 1e9
 _FOR_EVER = float("inf")
 _LEFT = {"started": TaskStatus.RUNNING} | {TYPE_OF[kind]: STATUS_OF[kind] for kind in TYPE_OF}
@@ -122,18 +125,18 @@ class _Teller:
                 self._end(found, entry)
             elif entry.type == "started":
                 attempt = {"attempt": entry.step >> ATTEMPT_SHIFT, **self._when(entry.at)}
-                found.append({**attempt, "endedAt": None, "outcome": "running", "alone": None})
+                found.append({**attempt, "endedAt": None, "outcome": RUNNING, "alone": None})
         return found
 
     def _end(self, found: list[dict[str, Any]], entry: Entry) -> None:
         """Note how the last attempt ended, unless that is known."""
-        if not found or found[-1]["outcome"] != "running":
+        if not found or found[-1]["outcome"] != RUNNING:
             return
         last = found[-1]
         last["endedAt"] = iso(entry.at)
-        last["outcome"] = entry.type if entry.step == END_STEP else "lost"
+        last["outcome"] = entry.type if entry.step == END_STEP else LOST
         if entry.type == "retry":
-            last["alone"] = bool(entry.data and entry.data.get("solo"))
+            last |= _why(entry.data or {})
         metrics = (self._response or {}).get("metrics") or {}
         if entry.step == END_STEP and last["at"] == last["endedAt"]:
             # Nobody wrote its start down: it is told from how long it took.
@@ -211,11 +214,10 @@ class _Teller:
 
         What attempts used that were lost is charged to nobody.
         """
-        attempts = self._attempts()
-        last = attempts[-1]["attempt"] if attempts else 1
-        used = sum(call["costUsd"] for call in models if call["attempt"] == last)
-        lost = sum(call["costUsd"] for call in models if call["attempt"] != last)
-        tokens = sum(_tokens(call) for call in models if call["attempt"] == last)
+        gone = {one["attempt"] for one in self._attempts() if one["outcome"] == LOST}
+        used = sum(call["costUsd"] for call in models if call["attempt"] not in gone)
+        lost = sum(call["costUsd"] for call in models if call["attempt"] in gone)
+        tokens = sum(_tokens(call) for call in models if call["attempt"] not in gone)
         if self._response:
             metrics = self._response.get("metrics") or {}
             own, tokens = metrics.get("costUsd", 0.0), metrics.get("tokensUsed", 0)
@@ -236,6 +238,13 @@ class _Teller:
             "tokens": tokens,
             "childrenTokens": sum(child["tokens"] for child in theirs),
         }
+
+
+def _why(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is told of the end of an attempt that another one followed."""
+    if "errorCode" in data:
+        return {"outcome": "failed", "errorCode": data["errorCode"]}
+    return {"outcome": LOST, "alone": bool(data.get("solo"))}
 
 
 def _answered(entry: Entry) -> bool:

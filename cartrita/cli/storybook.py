@@ -163,7 +163,8 @@ def _attempts(rows: Rows) -> Table:
     table = _table("Attempt", "After", "Outcome", "")
     for row in rows:
         alone = {True: "alone on its worker", False: "beside others", None: ""}[row["alone"]]
-        table.add_row(str(row["attempt"]), _after(row), row["outcome"], alone)
+        why = row.get("errorCode", alone)
+        table.add_row(str(row["attempt"]), _after(row), Text(row["outcome"]), Text(why))
     return table
 
 

@@ -21,8 +21,10 @@ def story_schemas() -> dict[str, Any]:
                 "endedAt": _or_null(TIME),
                 "outcome": {
                     **TEXT,
-                    "description": "`running`, `lost` with its worker, or how the task ended.",
+                    "description": "`running`, `lost` with its worker, `failed` before another "
+                    "try, or how the task ended.",
                 },
+                "errorCode?": TEXT,
                 "alone": {
                     **_or_null(_YES),
                     "description": "Whether nothing else ran on the worker it was lost with.",

@@ -138,6 +138,18 @@ class TestWhole:
             "childrenTokens": 2,
         }
 
+    def test_what_a_failed_attempt_used_is_charged_though_another_one_followed(self, task, rows):
+        data = {"errorCode": "NETWORK_ERROR", "costUsd": 0.000005, "tokensUsed": 7}
+        rows[3] = row(task, 1, 4, EventKind.RETRY, data, 3.0)
+        story = retell(rows, NOTHING)
+        first, _ = story["attempts"]
+        assert (first["outcome"], first["errorCode"], first["alone"]) == (
+            "failed",
+            "NETWORK_ERROR",
+            None,
+        )
+        assert (story["costs"]["modelsUsd"], story["costs"]["lostUsd"]) == (0.000012, 0.0)
+
     def test_of_a_quick_task_the_start_is_told_from_how_long_it_took(self, task, rows):
         (attempt,) = retell([rows[0], ended(task, 6.0, processingTimeMs=250.0)], NOTHING)[
             "attempts"
