@@ -173,8 +173,10 @@ class Attempts:
         return outcome
 
     def _leave(self, cell: Cell, host: Host) -> None:
-        """Give back what an attempt held."""
+        """Give back what an attempt held, and have written what it said and used."""
         working = not cell.calls
+        if cell.log:
+            cell.log.spill()
         if cell.uses:
             cell.uses.flush()
         if working:
