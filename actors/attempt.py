@@ -96,6 +96,7 @@ class Attempts:
             self._tasks.check_fence(error)
         finally:
             self._leave(cell, host)
+        self._spill(cell)
         self._tasks.attempted(cell, outcome)
 
     async def _run(self, cell: Cell, host: Host) -> dict[str, Any]:
@@ -162,8 +163,7 @@ class Attempts:
         outcome = fate(cell)
         if outcome is None and suspected:
             data = {"solo": cell.deaths[-1]}
-            if cell.log:
-                cell.log.spill()  # first: no crash in between may leave a gap before the retry
+            self._spill(cell)  # first: no crash in between may leave a gap before the retry
             step = cell.log.retry_step() if cell.log else (cell.attempts << ATTEMPT_SHIFT) | 2
             cell.written = self._journal.append(
                 Event(cell.record.task_id, step, EventKind.RETRY, data)
@@ -172,13 +172,16 @@ class Attempts:
                 cell.log.lost(step, data, cell.written)
         return outcome
 
-    def _leave(self, cell: Cell, host: Host) -> None:
-        """Give back what an attempt held, and have written what it said and used."""
-        working = not cell.calls
+    def _spill(self, cell: Cell) -> None:
+        """Have written what an attempt that is over said and used."""
         if cell.log:
             cell.log.spill()
         if cell.uses:
             cell.uses.flush()
+
+    def _leave(self, cell: Cell, host: Host) -> None:
+        """Give back what an attempt held."""
+        working = not cell.calls
         if working:
             self.running -= 1
         else:

