@@ -137,10 +137,6 @@ class _Teller:
         last["outcome"] = entry.type if entry.step == END_STEP else LOST
         if entry.type == "retry":
             last |= _why(entry.data or {})
-        metrics = (self._response or {}).get("metrics") or {}
-        if entry.step == END_STEP and last["at"] == last["endedAt"]:
-            # Nobody wrote its start down: it is told from how long it took.
-            last |= self._when(entry.at - metrics.get("processingTimeMs", 0.0) / 1000)
 
     def _models(self) -> list[dict[str, Any]]:
         """Return the calls of models, each with what the task had cost by then."""

@@ -116,15 +116,17 @@ def narrate(story: Sequence[Event], after: int = -1) -> list[Entry]:
 
 
 def _all(story: Sequence[Event]) -> Iterator[Entry]:
-    begun = 0
+    begun, latest = 0, 0.0
     for event in story:
         if event.kind is EventKind.ACCEPTED:
             yield from opening(event.at)
+            latest = event.at
             continue
         attempt = _attempt(event)
         if attempt > begun:
             begun = attempt
-            yield from beginning(attempt, event.at)
+            yield from beginning(attempt, max(_began(event), latest))
+        latest = event.at
         yield from _told(event)
 
 
@@ -135,6 +137,16 @@ def _attempt(event: Event) -> int:
     metrics = event.data.get("metrics") or {}
     ran = metrics.get("processingTimeMs", 0) > 0
     return int(metrics.get("retryCount", 0)) + 1 if ran else 0
+
+
+def _began(event: Event) -> float:
+    """Return when the attempt began, as far as the first row that proves that can tell."""
+    if event.kind.terminal:
+        return event.at - float(event.data["metrics"]["processingTimeMs"]) / 1000
+    if event.kind is EventKind.USED:
+        at, _, data = event.data[0]
+        return float(at - (data or {}).get("durationMs", 0.0) / 1000)
+    return event.at
 
 
 def _told(event: Event) -> Iterator[Entry]:

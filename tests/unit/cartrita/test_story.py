@@ -1,5 +1,7 @@
 """A task's log: its order, its cursors, and how it is told from the journal."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,6 +81,20 @@ class TestNarration:
             "started",
             "completed",
         ]
+
+    @pytest.mark.parametrize(("took", "began"), [(2000.0, 8.0), (9500.0, 1.0)])
+    def test_it_was_started_as_long_before_its_end_as_it_took_but_not_before_it_came(
+        self, took, began
+    ):
+        task = record()
+        _, _, start, _ = narrate([accepted(task), replace(ended(task, took=took), at=10.0)])
+        assert (start.type, start.at) == ("started", began)
+
+    def test_or_as_long_before_its_first_use_of_a_model_as_that_took(self):
+        task = record()
+        rows = [[7.0, "model", {"durationMs": 1500.0}], [9.0, "cut", None]]
+        used = Event.within(task.task_id, 1, USED_PLACE, EventKind.USED, rows)
+        assert narrate([accepted(task), used])[-1].at == 5.5
 
     @pytest.mark.parametrize("status", ["FAILED", "CANCELLED", "TIMEOUT"])
     def test_a_task_that_ended_in_the_queue_was_not_started(self, status):
