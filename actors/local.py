@@ -23,6 +23,7 @@ from cartrita.channel.server import ChannelServer
 from cartrita.clock import Clock, SystemClock, new_random
 from cartrita.errors import ServiceUnavailable
 from cartrita.services import Services
+from cartrita.storage.memory_effects import InMemoryLedger
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
 from cartrita.storage.memory_runtime import InMemoryAudit, InMemoryOrders, InMemoryQuarantine
 
@@ -71,10 +72,11 @@ class LocalSupervisor:
         supervisor: Supervisor,
         server: ChannelServer,
         journal: InMemoryJournal,
+        ledger: InMemoryLedger,
     ) -> None:
         self.info, self.supervisor = info, supervisor
         self.controls = Controls(supervisor)
-        self._server, self._journal = server, journal
+        self._server, self._journal, self._ledger = server, journal, ledger
         self.died: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._fence = asyncio.create_task(self._die_when_fenced())
 
@@ -86,6 +88,7 @@ class LocalSupervisor:
         """End it as a crash does: nobody is told, and nothing more is written."""
         self._fence.cancel()
         await self._journal.close()
+        await self._ledger.close()
         await self._end("killed")
 
     async def _end(self, why: str) -> None:
@@ -146,6 +149,7 @@ class LocalTree:
         """Start a shard's supervisor (the orchestrator calls this)."""
         journal = InMemoryJournal(self.tables, shard, self.clock)
         epoch = await journal.open()
+        ledger = InMemoryLedger(self.tables, shard, epoch, self.clock)
         supervisor = Supervisor(
             shard,
             self.catalog,
@@ -153,7 +157,9 @@ class LocalTree:
             self.tables,
             limits=self._limits,
             clock=self.clock,
+            randomness=new_random(),
             calls=self.door,
+            ledger=ledger,
         )
         fleet = Fleet(
             shard,
@@ -169,7 +175,7 @@ class LocalTree:
         where = Address.unix(self.folder / f"{shard.replace('/', '.')}.{epoch}.sock")
         address = str(await server.start(where))
         info = SupervisorInfo(shard, address, epoch, "local", os.getpid(), "local")
-        local = self.supervisors[shard] = LocalSupervisor(info, supervisor, server, journal)
+        local = self.supervisors[shard] = LocalSupervisor(info, supervisor, server, journal, ledger)
         await obey(self.orders, shard, local.controls, self.catalog)
         return local
 

@@ -12,6 +12,22 @@ from typing import Any
 from cartrita.clock import Clock, SystemClock
 from cartrita.errors import ServiceUnavailable, StaleEpoch
 from cartrita.journal import Event, EventKind, Settlement, TaskRecord, Verdict, fold
+from cartrita.ledger import EffectRow
+
+
+@dataclass(frozen=True, slots=True)
+class EffectEntry:
+    """A row of the effect ledger.
+
+    Attributes:
+        claim: Shard, epoch, task and attempt that may end it.
+        result: JSON.
+    """
+
+    row: EffectRow
+    claim: tuple[str, int, str, int]
+    root: str
+    result: str
 
 
 @dataclass(slots=True)
@@ -21,6 +37,7 @@ class JournalTables:
     stories: dict[str, list[Event]] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
     keys: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
+    effects: dict[str, EffectEntry] = field(default_factory=dict)
 
     async def story(self, task_id: str, after: int = -1) -> list[Event]:
         """Return the events of a task in order, but for those told wholly before a step."""

@@ -50,7 +50,7 @@ REPEATS_EVERYTHING = property(lambda _: True)
 """Whatever a dead host had may run again, also what may run once only."""
 
 
-def forgets_what_was_accepted(self, state):
+async def forgets_what_was_accepted(self, states):
     """Take up nothing after a restart."""
 
 

@@ -240,6 +240,7 @@ class SupervisorLife:
             library,
             limits=world.limits,
             clock=world.clock,
+            randomness=random.Random(f"{shard} {epoch} rests"),
             calls=door,
         )
         fleet = Fleet(
