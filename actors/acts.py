@@ -7,8 +7,8 @@ from typing import Any
 from actors.outbox import Line
 from cartrita.context import Context
 from cartrita.declare import TaskSpec
-from cartrita.effects import Doubt, Finding, State, from_json, to_json
-from cartrita.errors import AgentFailed, CartritaError, InternalFailure, from_wire
+from cartrita.effects import Doubt, Finding, Register, State, from_json, to_json
+from cartrita.errors import CartritaError, InternalFailure, from_wire
 from cartrita.telemetry.log import get_logger
 
 log = get_logger(__name__)
@@ -39,9 +39,8 @@ class Acts:
         line: Line | None,
         check: Callable[[], None],
     ) -> None:
-        self._spec, self._probes, self._context = spec, probes, context
-        self._line, self._check = line, check
-        self._states: dict[tuple[str, str], State] = {}
+        self._probes, self._context, self._line, self._check = probes, context, line, check
+        self._register = Register(spec.name, spec.effects)
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._asked = 0
         self._closed = False
@@ -53,25 +52,13 @@ class Acts:
             AgentFailed: The task does not declare it, or it stood here before.
             CartritaError: There is no ledger to write to.
         """
-        self._admit(name, key)
+        self._register.enter(name, key)
+        found = Finding.not_done()
         try:
             found = await self._permission(name, key)
-        except BaseException:
-            del self._states[name, key]
-            raise
-        self._states[name, key] = found.state
+        finally:
+            self._register.note(name, key, found.state)
         return found
-
-    def _admit(self, name: str, key: str) -> None:
-        task = f"The task {self._spec.name!r}"
-        if name not in self._spec.effects:
-            raise AgentFailed(f"{task} does not declare the effect {name!r}: @task(effects=…).")
-        if self._states.get((name, key), State.NOT_DONE) is not State.NOT_DONE:
-            raise AgentFailed(
-                f"{task} has the effect {name!r} with the key {key!r} twice: what tells them "
-                "apart belongs into the key."
-            )
-        self._states[name, key] = State.BEGUN
 
     async def _permission(self, name: str, key: str) -> Finding:
         clock = self._context.clock
@@ -85,14 +72,14 @@ class Acts:
     async def end(self, name: str, key: str, finding: Finding) -> Finding:
         """Write down what became of an effect, and return what stands."""
         found = await self._ask("end", name, key, finding)
-        self._states[name, key] = found.state
+        self._register.note(name, key, found.state)
         return found
 
     def tell(self, name: str, key: str, finding: Finding) -> None:
         """Have that written down without waiting, even when the attempt is being cancelled."""
         if self._line is not None and not self._closed:
             self._line.emit(self._question("end", name, key, finding))
-        self._states[name, key] = finding.state
+        self._register.note(name, key, finding.state)
 
     async def probe(self, doubt: Doubt) -> Finding:
         """Ask the agent whether an effect happened; one that fails cannot tell."""
@@ -112,7 +99,7 @@ class Acts:
         index, self._asked = self._asked, self._asked + 1
         told: list[str] = []
         if finding:
-            of = self._states[name, key]
+            of = self._register.state(name, key)
             told = [of.value, finding.state.value, to_json(finding.result)]
         return ["effect", [index, verb, name, key, *told]]
 

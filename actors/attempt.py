@@ -125,6 +125,7 @@ class Attempts:
             self._tasks.check_fence(error)
         finally:
             self._leave(cell, host)
+        self.effects.over(cell)
         self._tasks.attempted(cell, outcome)
 
     async def _run(self, cell: Cell, host: Host) -> dict[str, Any]:
@@ -216,7 +217,6 @@ class Attempts:
 
     def _leave(self, cell: Cell, host: Host) -> None:
         """Give back what an attempt held."""
-        self.effects.over(cell)
         working = not cell.calls
         if working:
             self.running -= 1

@@ -9,16 +9,8 @@ from actors.cell import Act, Cell
 from actors.slot import Host
 from cartrita.clock import Clock
 from cartrita.effects import Finding, State, from_json, to_json
-from cartrita.errors import (
-    CartritaError,
-    InternalFailure,
-    ResourceLimitExceeded,
-    ServiceUnavailable,
-)
+from cartrita.errors import CartritaError, InternalFailure, ResourceLimitExceeded
 from cartrita.ledger import Intent, Ledger
-from cartrita.telemetry.log import get_logger
-
-log = get_logger(__name__)
 
 MOST_EFFECTS = 1000
 """Effects one task may have."""
@@ -128,15 +120,13 @@ class Effects:
                 self.ledger.end(act.intent, Finding.unknown(), of=State.BEGUN)
 
     async def inherit(self, cells: Sequence[Cell]) -> None:
-        """Learn what attempts under earlier supervisors left, for tasks that have effects."""
+        """Learn what attempts under earlier supervisors left, for tasks that have effects.
+
+        Raises:
+            ServiceUnavailable: The ledger cannot be reached.
+        """
         by_root = {cell.record.root or cell.record.task_id: cell for cell in cells}
-        if not by_root:
-            return
-        try:
-            past = await self.ledger.past(list(by_root))
-        except ServiceUnavailable as error:
-            log.warning("effects_not_inherited", error=error.message)
-            return
+        past = await self.ledger.past(list(by_root)) if by_root else {}
         for root, cell in by_root.items():
             cell.acts = {one.id: Act(one.id, one.name, one.state) for one in past.get(root, ())}
 

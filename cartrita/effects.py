@@ -97,6 +97,43 @@ class Acting(Protocol):
         """Ask the agent's own probe."""
 
 
+class Register:
+    """The effects of one attempt, each once, as far as the attempt knows.
+
+    Args:
+        task_type: For whoever is told.
+        declared: The names that its declaration has.
+    """
+
+    def __init__(self, task_type: str, declared: tuple[str, ...]) -> None:
+        self._task_type, self._declared = task_type, declared
+        self._states: dict[tuple[str, str], State] = {}
+
+    def enter(self, name: str, key: str) -> None:
+        """Add an effect that is to begin; one that certainly was not done may begin again.
+
+        Raises:
+            AgentFailed: It is not declared, or stood here before.
+        """
+        task = f"The task {self._task_type!r}"
+        if name not in self._declared:
+            raise AgentFailed(f"{task} does not declare the effect {name!r}: @task(effects=…).")
+        if self._states.get((name, key), State.NOT_DONE) is not State.NOT_DONE:
+            raise AgentFailed(
+                f"{task} has the effect {name!r} with the key {key!r} twice: what tells them "
+                "apart belongs into the key."
+            )
+        self.note(name, key, State.BEGUN)
+
+    def note(self, name: str, key: str, state: State) -> None:
+        """Note where an effect stands."""
+        self._states[name, key] = state
+
+    def state(self, name: str, key: str) -> State:
+        """Return where an effect stands."""
+        return self._states[name, key]
+
+
 def effect_id(root: str, name: str, key: str) -> str:
     """Return the id of an effect, which every attempt at the same work computes alike.
 
