@@ -10,6 +10,7 @@ from typing import Any
 
 from actors.controls import Controls
 from actors.door import Door
+from actors.effectdesk import EffectDesk
 from actors.fleet import Fleet, Rules
 from actors.hosting import HostSpec, Limits, RouteTable, SupervisorInfo, groups_of, team_of
 from actors.operations import Operations, obey
@@ -23,7 +24,7 @@ from cartrita.channel.server import ChannelServer
 from cartrita.clock import Clock, SystemClock, new_random
 from cartrita.errors import ServiceUnavailable
 from cartrita.services import Services
-from cartrita.storage.memory_effects import InMemoryLedger
+from cartrita.storage.memory_effects import InMemoryEffectBook, InMemoryLedger
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
 from cartrita.storage.memory_runtime import InMemoryAudit, InMemoryOrders, InMemoryQuarantine
 
@@ -144,6 +145,8 @@ class LocalTree:
         self.door = Door(catalog, self, self.tables, self.clock, "door")
         quarantine = InMemoryQuarantine(self.tables)
         self.quarantine = QuarantineDesk(self.tables, quarantine, self.door.resubmit, self.clock)
+        book = InMemoryEffectBook(self.tables, self.clock)
+        self.effects = EffectDesk(book, self.audit, self.clock)
 
     async def ensure(self, shard: str) -> LocalSupervisor:
         """Start a shard's supervisor (the orchestrator calls this)."""

@@ -8,7 +8,16 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_apps.asgi.guard import Guard
-from serve_apps.gateway import accounts, admin, docs, events, quarantine, system, tasks
+from serve_apps.gateway import (
+    accounts,
+    admin,
+    docs,
+    effects,
+    events,
+    quarantine,
+    system,
+    tasks,
+)
 from serve_apps.gateway.gate import Desk, Gate
 
 Opener = Callable[[], AbstractAsyncContextManager[Gate]]
@@ -17,6 +26,7 @@ ROUTES: list[BaseRoute] = [
     *tasks.ROUTES,
     *events.ROUTES,
     *quarantine.ROUTES,
+    *effects.ROUTES,
     *accounts.ROUTES,
     *system.ROUTES,
     *admin.ROUTES,

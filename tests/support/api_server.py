@@ -88,6 +88,7 @@ class Api:
                 version="test",
                 above=above,
                 quarantine=self.wards[-1],
+                effects=tree.effects,
                 command=self.bridge.command,
                 audit=self.bridge.audit,
                 probes=self.probes,

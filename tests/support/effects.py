@@ -6,6 +6,7 @@ import pytest
 from cartrita.effects import Finding, State
 from cartrita.journal import TaskRecord
 from cartrita.ledger import Intent
+from cartrita.protocol.principal import Principal
 from cartrita.storage.memory_effects import InMemoryEffectBook, InMemoryLedger
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
 from cartrita.storage.postgres.effects import PostgresEffectBook, PostgresLedger
@@ -19,6 +20,16 @@ SENT = Finding.done({"receipt": 7})
 def intent(task: TaskRecord | None = None, key="ada", attempt=1, name="email"):
     """Return what an attempt at a task intends."""
     return Intent.of(task or record(), attempt, name, key)
+
+
+async def doubtful(tables, user="ada", name="email", key="ada", shard="effects/0"):
+    """Leave an effect of a user's behind that nobody knows of; returns its id."""
+    journal = InMemoryJournal(tables, shard)
+    ledger = InMemoryLedger(tables, shard, await journal.open())
+    one = intent(record(principal=Principal(user, user)), key, name=name)
+    await ledger.begin(one)
+    await ledger.end(one, Finding.unknown(), of=BEGUN)
+    return one.id
 
 
 class InMemory:

@@ -190,6 +190,7 @@ class Stand:
                 version="3.0.0-test",
                 above=self.above,
                 quarantine=self.tree.quarantine if self.genuine else self.ward,
+                effects=self.tree.effects,
                 command=self.command if self.genuine else self.bridge.command,
                 audit=self.audit if self.genuine else self.bridge.audit,
                 probes=self.probes,
