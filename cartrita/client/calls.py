@@ -188,7 +188,7 @@ def effects(state: str, limit: int, before: str | UUID | None) -> Call:
 def resolution(effect_id: str | UUID, outcome: str, result: Any) -> Call:
     """Say what became of an effect. A repeat would be told that it is known already."""
     said = {"outcome": outcome} | ({} if result is None else {"result": result})
-    name = _uuid("effectId", "an effect's id", effect_id)
+    name = _uuid("effectId", "effect id", effect_id)
     return Call("POST", f"{_EFFECTS}/{name}/resolve", _json(said), repeatable=False)
 
 
@@ -207,7 +207,7 @@ def record(limit: int, before: int | None) -> Call:
 
 
 def _task(method: str, task_id: str | UUID, folder: str = "/v3/tasks", end: str = "") -> Call:
-    return Call(method, f"{folder}/{_uuid('taskId', 'a task id', task_id)}{end}")
+    return Call(method, f"{folder}/{_uuid('taskId', 'task id', task_id)}{end}")
 
 
 def _uuid(field: str, what: str, text: str | UUID) -> UUID:
@@ -215,7 +215,7 @@ def _uuid(field: str, what: str, text: str | UUID) -> UUID:
         return UUID(str(text))
     except ValueError:
         wrong = [(field, "is not a UUID")]
-        raise InvalidParameters(f"{text!r} is not {what}: it is a UUID.", None, wrong) from None
+        raise InvalidParameters(f"{text!r} is no {what}: it is a UUID.", None, wrong) from None
 
 
 def registration(email: str, password: str, name: str) -> Call:

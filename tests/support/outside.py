@@ -9,13 +9,14 @@ from typing import Literal
 
 from actors.local import local_tree
 from cartrita.catalog import Catalog
+from cartrita.clock import new_id
 from cartrita.context import Context
 from cartrita.declare import Agent, Params, probe, task
-from cartrita.effects import Doubt, Finding
+from cartrita.effects import Doubt, Finding, effect_id
 from cartrita.errors import AgentFailed, NetworkFailed, NotDone
 from cartrita.services import Services
 from cartrita.storage.memory_effects import InMemoryEffectBook
-from tests.support.stage import Said, Say, Stage
+from tests.support.stage import Said, Say, Stage, begin, host_of
 
 How = Literal["truth", "unknown", "broken"]
 
@@ -210,3 +211,36 @@ async def post_tree(outside, stage, **options):
         outside.lets_arrive.set()
         outside.lets_answer.set()
         shutil.rmtree(folder)
+
+
+UNKNOWN = ("FAILED", "AGENT_ERROR", "OUTCOME_UNKNOWN")
+
+
+def posting(tree):
+    """Return what sends something by the postman: it gives the task's id and its end to come."""
+
+    def sends(name="letter", **fields):
+        task_id = new_id()
+        return task_id, begin(tree.door, f"post.{name}", task_id=task_id, **fields)
+
+    return sends
+
+
+def ended(answer):
+    return answer["status"], answer.get("errorCode"), answer.get("reason")
+
+
+async def row_of(tree, task_id, name="letter", key="ada"):
+    return await tree.book.find(effect_id(task_id, name, key))
+
+
+async def stands(tree, *where):
+    return (await row_of(tree, *where)).state
+
+
+async def kill_host(tree):
+    await host_of(tree, "postman").kill()
+
+
+async def kill_supervisor(tree):
+    await tree.supervisors["system/0"].kill()

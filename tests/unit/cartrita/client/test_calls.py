@@ -136,7 +136,7 @@ def test_a_decision_has_a_result_only_where_there_is_one():
     assert not call.repeatable
     call = calls.resolution(new_uuid(), "done", [0])
     assert json.loads(call.body) == {"outcome": "done", "result": [0]}
-    with pytest.raises(InvalidParameters, match="effect's id") as refused:
+    with pytest.raises(InvalidParameters, match="no effect id") as refused:
         calls.resolution("..", "done", None)
     assert refused.value.fields[0].field == "effectId"
 
