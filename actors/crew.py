@@ -236,6 +236,10 @@ class Crew:
             crowd = int(CLEARED / seconds) if seconds else CROWD
             self.places[name] = min(places, max(crowd, CROWD))
 
+    def allow(self, agent: str, places: int) -> None:
+        """Set how many tasks of an agent a host may run at a time."""
+        self._declared[agent] = self.places[agent] = places
+
     def calm_down(self, now: float) -> None:
         """Let hosts have their whole crowd again, once no crash was for a while."""
         if self._careful_until and now >= self._careful_until:

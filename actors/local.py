@@ -10,6 +10,7 @@ from typing import Any
 
 from actors.controls import Controls
 from actors.door import Door
+from actors.effectdesk import EffectDesk
 from actors.fleet import Fleet, Rules
 from actors.hosting import HostSpec, Limits, RouteTable, SupervisorInfo, groups_of, team_of
 from actors.operations import Operations, obey
@@ -25,6 +26,7 @@ from cartrita.clock import Clock, SystemClock, new_random
 from cartrita.errors import ServiceUnavailable
 from cartrita.journal import Journal, Stories
 from cartrita.services import Services
+from cartrita.storage.memory_effects import InMemoryEffectBook, InMemoryLedger
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
 from cartrita.storage.memory_runtime import InMemoryAudit, InMemoryOrders, InMemoryQuarantine
 
@@ -73,10 +75,11 @@ class LocalSupervisor:
         supervisor: Supervisor,
         server: ChannelServer,
         journal: Journal,
+        ledger: InMemoryLedger,
     ) -> None:
         self.info, self.supervisor = info, supervisor
         self.controls = Controls(supervisor)
-        self._server, self._journal = server, journal
+        self._server, self._journal, self._ledger = server, journal, ledger
         self.died: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._fence = asyncio.create_task(self._die_when_fenced())
 
@@ -88,6 +91,7 @@ class LocalSupervisor:
         """End it as a crash does: nobody is told, and nothing more is written."""
         self._fence.cancel()
         await self._journal.close()
+        await self._ledger.close()
         await self._end("killed")
 
     async def _end(self, why: str) -> None:
@@ -146,6 +150,8 @@ class LocalTree:
         quarantine = InMemoryQuarantine(self.tables)
         self.quarantine = QuarantineDesk(self.stories, quarantine, self.door.resubmit, self.clock)
         self.storyteller = Storyteller(self.stories)
+        book = InMemoryEffectBook(self.tables, self.clock)
+        self.effects = EffectDesk(book, self.audit, self.clock)
 
     def journal(self, shard: str) -> Journal:
         """Return a writer for a shard: in memory, unless somebody who knows better says so."""
@@ -155,6 +161,7 @@ class LocalTree:
         """Start a shard's supervisor (the orchestrator calls this)."""
         journal = self.journal(shard)
         epoch = await journal.open()
+        ledger = InMemoryLedger(self.tables, shard, epoch, self.clock)
         supervisor = Supervisor(
             shard,
             self.catalog,
@@ -162,7 +169,9 @@ class LocalTree:
             self.stories,
             limits=self._limits,
             clock=self.clock,
+            randomness=new_random(),
             calls=self.door,
+            ledger=ledger,
         )
         fleet = Fleet(
             shard,
@@ -178,7 +187,7 @@ class LocalTree:
         where = Address.unix(self.folder / f"{shard.replace('/', '.')}.{epoch}.sock")
         address = str(await server.start(where))
         info = SupervisorInfo(shard, address, epoch, "local", os.getpid(), "local")
-        local = self.supervisors[shard] = LocalSupervisor(info, supervisor, server, journal)
+        local = self.supervisors[shard] = LocalSupervisor(info, supervisor, server, journal, ledger)
         await obey(self.orders, shard, local.controls, self.catalog)
         return local
 

@@ -4,9 +4,10 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
+from actors.acts import Acts, Probes
 from actors.inbox import Inbox
 from actors.outbox import Line, Outbox
-from cartrita.context import Use
+from cartrita.context import Context, Use
 from cartrita.declare import TaskSpec
 from cartrita.errors import (
     ChannelLost,
@@ -40,9 +41,11 @@ class AttemptReach:
         spec: What the task declares.
         threads: Where its blocking work runs.
         line: Where the supervisor listens; without one nobody does.
+        probes: What its agent can tell of effects.
     """
 
     __slots__ = (
+        "_acts",
         "_called",
         "_calls",
         "_closed",
@@ -51,6 +54,7 @@ class AttemptReach:
         "_loop",
         "_noted",
         "_outbox",
+        "_probes",
         "_spec",
         "_task",
         "_told_at",
@@ -60,13 +64,20 @@ class AttemptReach:
     )
 
     def __init__(
-        self, task_id: str, attempt: int, spec: TaskSpec, threads: Threads, line: Line | None
+        self,
+        task_id: str,
+        attempt: int,
+        spec: TaskSpec,
+        threads: Threads,
+        line: Line | None,
+        probes: Probes,
     ) -> None:
         self.task_id, self.attempt, self.threads = task_id, attempt, threads
-        self._spec, self._line = spec, line
+        self._spec, self._line, self._probes = spec, line, probes
         self._task, self._loop = asyncio.current_task(), asyncio.get_running_loop()
         self._outbox: Outbox | None = None
         self._inbox: Inbox | None = None
+        self._acts: Acts | None = None
         self._calls: dict[int, asyncio.Future[dict[str, Any]]] | None = None
         self._called = self._noted = 0
         self._closed = False
@@ -74,8 +85,8 @@ class AttemptReach:
 
     @property
     def used(self) -> bool:
-        """Whether it has said something or called for something."""
-        return self._outbox is not None or self._called > 0
+        """Whether it has said something, called for something, or had effects."""
+        return self._outbox is not None or self._called > 0 or self._acts is not None
 
     @property
     def cancelled(self) -> bool:
@@ -169,6 +180,17 @@ class AttemptReach:
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)
 
+    def acting(self, context: Context) -> Acts:
+        """Return the way to the effect ledger."""
+        if self._acts is None:
+            self._acts = Acts(self._spec, self._probes, context, self._line, self._check)
+        return self._acts
+
+    def settle(self, index: int, answer: dict[str, Any]) -> None:
+        """Hand over what the ledger says of an effect."""
+        if self._acts is not None:
+            self._acts.answer(index, answer)
+
     def incoming(self) -> Incoming:
         """Return the stream that is fed in."""
         return self.inbox()
@@ -194,6 +216,8 @@ class AttemptReach:
         self._closed = True
         for waiting in (self._calls or {}).values():
             waiting.cancel()
+        if self._acts is not None:
+            self._acts.close()
         if self._outbox is not None:
             self._outbox.close()
         if self._inbox is not None:

@@ -22,6 +22,7 @@ from cartrita.channel.server import ChannelServer
 from cartrita.clock import SystemClock, new_random
 from cartrita.instance import make_private
 from cartrita.services import open_services
+from cartrita.storage.postgres.effects import PostgresLedger
 from cartrita.storage.postgres.journal import PostgresJournal, take_epoch
 from cartrita.storage.postgres.runtime import PostgresAudit, PostgresOrders
 from cartrita.storage.postgres.stories import PostgresStories
@@ -142,7 +143,9 @@ class SupervisorActor(_Actor):
             stories,
             limits=Limits(limits.message_queue_size, limits.max_concurrent_tasks),
             clock=clock,
+            randomness=new_random(),
             calls=door,
+            ledger=PostgresLedger(url, self._shard, epoch),
         )
         fleet = Fleet(
             self._shard,

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, overload
 from pydantic import ValidationError
 
 from cartrita.clock import Clock, SystemClock
+from cartrita.effects import Acting, Effect
 from cartrita.errors import AgentFailed, CartritaError, InternalFailure, TaskTimeout
 from cartrita.protocol.principal import SYSTEM, Principal
 from cartrita.protocol.task import Budget, Preferences, TaskStatus
@@ -88,7 +89,7 @@ class Reach(Protocol):
 
     @property
     def used(self) -> bool:
-        """Whether it has said something or called for something."""
+        """Whether it has said something, called for something, or had effects."""
 
     async def say(self, item: Said) -> None:
         """Tell whoever reads the task's events; waits while they cannot keep up."""
@@ -108,6 +109,9 @@ class Reach(Protocol):
     def incoming(self) -> Incoming:
         """Return the stream that comes in."""
 
+    def acting(self, context: "Context") -> Acting:
+        """Return the way to the effect ledger."""
+
 
 @dataclass(slots=True)
 class Context:
@@ -117,6 +121,7 @@ class Context:
         repeatable: Whether work that had begun may begin again.
         deadline: In the clock's monotonic seconds.
         attempt: 1 for the first.
+        root: The first of the tasks that try this one again; None for itself.
         trace: The W3C `traceparent` this attempt belongs to.
         reach: None in a context that was made by hand: nobody hears what it says.
     """
@@ -128,6 +133,7 @@ class Context:
     deadline: float = float("inf")
     repeatable: bool = True
     attempt: int = 1
+    root: str | None = None
     trace: str | None = None
     budget: Budget | None = None
     preferences: Preferences = field(default_factory=Preferences)
@@ -266,6 +272,30 @@ class Context:
         if self.reach is None:
             raise InternalFailure(f"A context without a host cannot {what}; see `run_task`.")
         return self.reach
+
+    def effect(self, name: str, *, key: str) -> Effect:
+        """Return a block in which this task does something to the outside world, once.
+
+            async with ctx.effect("email", key=params.to) as effect:
+                receipt = await effect.once(self._mail.send, params.to, params.text, effect.id)
+
+        Whichever attempt, host or supervisor runs the task: what came of it is kept, and given
+        back instead of doing it again. What the block ends with tells what happened; see
+        `Effect`. Each name and key may stand in a task once, so what tells two effects apart
+        belongs into the key.
+
+        Args:
+            name: One of the task's declared `effects`.
+            key: Tells it from others of that name in this task, whichever attempt computes it.
+
+        Raises:
+            ValueError: That is no key.
+            AgentFailed: On entering: the task does not declare it, or it stood here before.
+            OutcomeUnknown: On entering: an earlier attempt began it, and nobody can tell how that
+                ended.
+        """
+        acting = self._beyond("have effects").acting(self)
+        return Effect(self.root or self.task_id, name, key, acting)
 
     @property
     def cancelled(self) -> threading.Event:

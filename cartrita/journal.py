@@ -77,6 +77,7 @@ class TaskRecord:
         parent: The task whose agent called for this one.
         depth: How many callers are above it.
         retry_of: The quarantined task that this one tries again.
+        root: The first of those that tried it, whose effects it shares; None for itself.
     """
 
     task_id: str
@@ -102,6 +103,7 @@ class TaskRecord:
     parent: str | None = None
     depth: int = 0
     retry_of: str | None = None
+    root: str | None = None
     packed: bytes = field(default=b"", repr=False, compare=False)
     """What `pack` made or `unpack` read: the tiers and the journal pass it on as it is."""
 
@@ -143,6 +145,7 @@ class TaskRecord:
             self.parent,
             self.depth,
             self.retry_of,
+            self.root,
         ]
 
     @classmethod
@@ -162,10 +165,12 @@ class Event:
     Attributes:
         step: Orders a task's events: 0 is acceptance, then attempt and sequence, and the end
             has one fixed number, so that the database itself refuses a second end.
-        data: The record's wire form for ACCEPTED, a response's wire form for an end,
-            `{"solo": whether it ran alone}` for RETRY, and for STREAM what was said since the
-            last one: rows of step, type, Unix seconds and data. For USED which models and
-            tools were: rows of Unix seconds, kind and data, as `cartrita.uses` writes them.
+        data: The record's wire form for ACCEPTED, a response's wire form for an end, and for
+            STREAM what was said since the last one: rows of step, type, Unix seconds and data.
+            For RETRY `{"solo": whether it ran alone}` where the host died, or the `errorCode`
+            of an attempt that failed, with what that used.
+            For USED which models and tools were: rows of Unix seconds, kind and data, as
+            `cartrita.uses` writes them.
     """
 
     task_id: str
@@ -315,6 +320,9 @@ class TaskState:
     deaths: tuple[bool, ...] = ()
     """A host died under it: alone with it, or with others."""
 
+    spent: tuple[float, int] = (0.0, 0)
+    """USD and tokens of attempts that failed and were followed by another."""
+
 
 def fold(story: Sequence[Event]) -> TaskState | None:
     """Fold a story into where its task stands; None for an empty one."""
@@ -323,12 +331,17 @@ def fold(story: Sequence[Event]) -> TaskState | None:
     record = TaskRecord.from_wire(story[0].data)
     status, attempts, response = TaskStatus.PENDING, 0, None
     deaths: list[bool] = []
+    usd, tokens = 0.0, 0
     for event in story[1:]:
         if event.kind.terminal:
             status, response = STATUS_OF[event.kind], event.data
-        else:
-            status = STATUS_IN.get(event.kind, status)
-            attempts = max(attempts, event.step >> ATTEMPT_SHIFT)
-            if event.kind is EventKind.RETRY:
-                deaths.append(bool(event.data and event.data.get("solo")))
-    return TaskState(record, story[0].shard, status, attempts, response, tuple(deaths))
+            continue
+        status = STATUS_IN.get(event.kind, status)
+        attempts = max(attempts, event.step >> ATTEMPT_SHIFT)
+        if event.kind is EventKind.RETRY:
+            data = event.data or {}
+            if "errorCode" not in data:
+                deaths.append(bool(data.get("solo")))
+            usd, tokens = usd + data.get("costUsd", 0.0), tokens + data.get("tokensUsed", 0)
+    spent = (usd, tokens)
+    return TaskState(record, story[0].shard, status, attempts, response, tuple(deaths), spent)

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from actors import spawn
 from actors.directory import RayDirectory, open_door
+from actors.effectdesk import EffectDesk
 from actors.quarantine import QuarantineDesk
 from actors.replay import Storyteller
 from actors.setup import Network, TreeConfig, build_id, catalog, postgres_url
@@ -31,6 +32,7 @@ from cartrita.config.settings import Settings
 from cartrita.instance import make_private
 from cartrita.providers.probes import ProbeSet
 from cartrita.services import database_probes
+from cartrita.storage.postgres.effects import PostgresEffectBook
 from cartrita.storage.postgres.migrate import migrate
 from cartrita.storage.postgres.runtime import PostgresAudit, PostgresQuarantine
 from cartrita.storage.postgres.stories import PostgresStories
@@ -124,6 +126,7 @@ class Gateway:
                         stories, PostgresQuarantine(pool), door.resubmit, clock
                     ),
                     storyteller=Storyteller(stories),
+                    effects=EffectDesk(PostgresEffectBook(pool), PostgresAudit(pool), clock),
                     command=directory.command,
                     audit=_audit(PostgresAudit(pool)),
                     probes=ProbeSet(database_probes(settings)),

@@ -136,6 +136,20 @@ class Conversation:
         reply = yield from self._exchange.ask(calls.discarding(task_id))
         return read(Discarded, reply).discarded
 
+    # --- effects
+
+    def effects(
+        self, state: str, limit: int, before: str | UUID | None
+    ) -> Flow[list[dict[str, Any]]]:
+        """List effects on the outside world."""
+        reply = yield from self._exchange.ask(calls.effects(state, limit, before))
+        return read_rows("effects", reply)
+
+    def resolve(self, effect_id: str | UUID, outcome: str, result: Any) -> Flow[dict[str, Any]]:
+        """Say what became of an effect."""
+        reply = yield from self._exchange.ask(calls.resolution(effect_id, outcome, result))
+        return read_object(reply)
+
     # --- operators
 
     def command(

@@ -40,6 +40,8 @@ def catalog_entry(spec: TaskSpec) -> dict[str, Any]:
         "maxTokens": spec.cost.max_tokens,
         "timeoutMs": int(spec.timeout * 1000),
         "idempotent": spec.idempotent,
+        "delivery": spec.delivery.value,
+        "effects": list(spec.effects),
         "streams": spec.streams,
         "takesStream": spec.takes_stream,
         "aliases": list(spec.aliases),

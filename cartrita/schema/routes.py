@@ -4,7 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from cartrita.effects import State
 from cartrita.schema.shapes import (
+    EFFECT_ID,
     JSON,
     OBJECT,
     TASK_ID,
@@ -21,6 +23,8 @@ _PASSWORD = {"type": "string", "format": "password", "minLength": 8, "maxLength"
 _REFRESH = {"type": "string", "minLength": 1, "maxLength": 256}
 _SESSION, _ACCOUNT, _HEALTH = ref("AuthSession"), ref("AuthAccount"), ref("HealthReport")
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
+_STATE = {"type": "string", "enum": list(State), "default": State.UNKNOWN}
+_OUTCOME = {"type": "string", "enum": [State.DONE, State.NOT_DONE]}
 _NUMBER = {"type": "integer", "minimum": 0}
 _LOGIN = {"email": _EMAIL, "password": _PASSWORD}
 _NAMED = {**_LOGIN, "name?": {"type": "string", "maxLength": 200}}
@@ -72,6 +76,11 @@ ROUTES = (
            ref("QuarantineRetry"), 202, {"parameters?": OBJECT}, private=True),
     Route("delete", "/v3/quarantine/{taskId}", "Give it up for good", "quarantine",
            ref("QuarantineDiscard"), private=True),
+    Route("get", "/v3/effects", "Effects on the outside world, newest tasks first", "effects",
+           ref("EffectList"), private=True,
+           query={"state": _STATE, "limit": _LIMIT, "before": UUID}),
+    Route("post", "/v3/effects/{effectId}/resolve", "Say what became of an unknown effect",
+           "effects", ref("Effect"), fields={"outcome": _OUTCOME, "result?": {}}, private=True),
     Route("post", "/v3/admin/commands", "Carry out a command; for administrators", "operations",
            ref("CommandResponse"), private=True, body=ref("Command")),
     Route("get", "/v3/admin/audit", "What was commanded, newest first; for administrators",
@@ -97,7 +106,7 @@ def operation(route: Route) -> dict[str, Any]:
         "tags": [route.tag],
         "responses": answers({str(route.status): {"description": route.summary, **body}}),
     }
-    named = [TASK_ID] if "{taskId}" in route.path else []
+    named = [one for one in (TASK_ID, EFFECT_ID) if f"{{{one['name']}}}" in route.path]
     asks = [{"name": name, "in": "query", "schema": s} for name, s in (route.query or {}).items()]
     if named or asks:
         told["parameters"] = [*named, *asks]

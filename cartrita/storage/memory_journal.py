@@ -21,6 +21,22 @@ from cartrita.journal import (
     Verdict,
     fold,
 )
+from cartrita.ledger import EffectRow
+
+
+@dataclass(frozen=True, slots=True)
+class EffectEntry:
+    """A row of the effect ledger.
+
+    Attributes:
+        claim: Shard, epoch, task and attempt that may end it.
+        result: JSON.
+    """
+
+    row: EffectRow
+    claim: tuple[str, int, str, int]
+    root: str
+    result: str
 
 
 @dataclass(slots=True)
@@ -30,6 +46,7 @@ class JournalTables:
     stories: dict[str, list[Event]] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
     keys: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
+    effects: dict[str, EffectEntry] = field(default_factory=dict)
 
     async def story(self, task_id: str, after: int = -1) -> list[Event]:
         """Return the events of a task in order, but for those told wholly before a step."""

@@ -8,7 +8,17 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_apps.asgi.guard import Guard
-from serve_apps.gateway import accounts, admin, docs, events, quarantine, stories, system, tasks
+from serve_apps.gateway import (
+    accounts,
+    admin,
+    docs,
+    effects,
+    events,
+    quarantine,
+    stories,
+    system,
+    tasks,
+)
 from serve_apps.gateway.gate import Desk, Gate
 
 Opener = Callable[[], AbstractAsyncContextManager[Gate]]
@@ -18,6 +28,7 @@ ROUTES: list[BaseRoute] = [
     *events.ROUTES,
     *stories.ROUTES,
     *quarantine.ROUTES,
+    *effects.ROUTES,
     *accounts.ROUTES,
     *system.ROUTES,
     *admin.ROUTES,

@@ -5,7 +5,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic_core import to_json
 from starlette.requests import Request
@@ -88,6 +88,23 @@ class Storyteller(Protocol):
         """Return all that is known of a task, or was when a cursor had been told."""
 
 
+class Effects(Protocol):
+    """What tasks did to the outside world.
+
+    Owners see theirs, administrators all; to others they are not found.
+    """
+
+    async def list(
+        self, who: Principal, state: str, limit: int, before: str | None
+    ) -> list[dict[str, Any]]:
+        """Return effects in a state, newest tasks first, older than the effect `before`."""
+
+    async def resolve(
+        self, effect_id: str, who: Principal, outcome: Literal["done", "not_done"], result: Any
+    ) -> dict[str, Any]:
+        """Decide about one that nobody knows of, once and for all; return it as it stands then."""
+
+
 class Commands(Protocol):
     """Has the orchestrator carry out a command, and keep a record of it."""
 
@@ -130,6 +147,7 @@ class Gate:
     above: Callable[[], Awaitable[dict[str, Any]]]
     quarantine: Quarantine
     storyteller: Storyteller
+    effects: Effects
     command: Commands
     audit: Audit
     probes: Probes

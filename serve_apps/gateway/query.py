@@ -4,6 +4,7 @@ import re
 
 from starlette.requests import Request
 
+from cartrita.effects import State
 from cartrita.errors import InvalidParameters
 
 LONGEST_WAIT = 60.0
@@ -21,12 +22,17 @@ _CURSOR = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 def task_id_of(request: Request) -> str:
     """Return the task that the path names."""
-    return _task_id("taskId", request.path_params["task_id"])
+    return _uuid("taskId", request.path_params["task_id"])
 
 
-def _task_id(field: str, text: str) -> str:
+def effect_id_of(request: Request) -> str:
+    """Return the effect that the path names."""
+    return _uuid("effectId", request.path_params["effect_id"], "An effect's id")
+
+
+def _uuid(field: str, text: str, what: str = "A task id") -> str:
     if not _UUID.fullmatch(text):
-        raise InvalidParameters("A task id is a UUID.", fields=[(field, "is not a UUID")])
+        raise InvalidParameters(f"{what} is a UUID.", fields=[(field, "is not a UUID")])
     return text.lower()
 
 
@@ -49,7 +55,21 @@ def limit_of(request: Request) -> int:
 def task_before(request: Request) -> str | None:
     """Return the task behind which a list goes on."""
     text = request.query_params.get("before")
-    return None if text is None else _task_id("before", text)
+    return None if text is None else _uuid("before", text)
+
+
+def effect_before(request: Request) -> str | None:
+    """Return the effect behind which a list goes on."""
+    text = request.query_params.get("before")
+    return None if text is None else _uuid("before", text, "An effect's id")
+
+
+def effect_state(request: Request) -> str:
+    """Return the state in which the client wants effects."""
+    text = request.query_params.get("state", State.UNKNOWN)
+    if text not in list(State):
+        raise _refusal("state", f"takes {', '.join(State)}")
+    return text
 
 
 def number_before(request: Request) -> int | None:

@@ -93,6 +93,7 @@ class Api:
                 above=above,
                 quarantine=self.wards[-1],
                 storyteller=tree.storyteller,
+                effects=tree.effects,
                 command=self.bridge.command,
                 audit=self.bridge.audit,
                 probes=self.probes,

@@ -192,6 +192,7 @@ class Stand:
                 above=self.above,
                 quarantine=self.tree.quarantine if self.genuine else self.ward,
                 storyteller=self.tree.storyteller,
+                effects=self.tree.effects,
                 command=self.command if self.genuine else self.bridge.command,
                 audit=self.audit if self.genuine else self.bridge.audit,
                 probes=self.probes,

@@ -11,6 +11,7 @@ from cartrita.client import AsyncClient
 from cartrita.clock import new_id
 from cartrita.protocol.task import TaskStatus
 from tests.support.api_server import ADMIN, Api, lifespan_of, short_folder
+from tests.support.effects import doubtful
 from tests.support.runtime import cursor, event
 
 
@@ -100,6 +101,9 @@ async def test_the_system_can_be_looked_after(api, inside):
         assert (await client.inspect(task))["taskId"] == task
         assert (await (await client.retry(task)).wait(5)).unwrap() == {"payload": 1}
         assert await client.discard(task) is False
+        effect = await doubtful(inside.trees[0].tables, shard="y/0")
+        assert effect in [row["effectId"] for row in await client.effects()]
+        assert (await client.resolve(effect, "done"))["state"] == "done"
         assert (await client.command("RESTART", "tree", grace=0))["results"][0]["ok"]
         assert (await client.audit(1))[0]["action"] == "RESTART"
 

@@ -35,7 +35,7 @@ def line():
 @pytest.fixture
 async def reach(line):
     threads = Threads(keep=0)
-    yield AttemptReach("t", 1, SPEC, threads, line)
+    yield AttemptReach("t", 1, SPEC, threads, line, {})
     threads.close()
 
 
@@ -60,7 +60,7 @@ async def test_a_thread_may_tell_of_them(reach, line):
 
 
 async def test_where_nobody_listens_nothing_is_kept():
-    reach = AttemptReach("t", 1, SPEC, Threads(keep=0), None)
+    reach = AttemptReach("t", 1, SPEC, Threads(keep=0), None, {})
     reach.note(Usage("m"))
 
 
