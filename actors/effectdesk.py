@@ -74,7 +74,7 @@ class EffectDesk:
         done = await self._book.resolve(effect_id, finding, who.user)
         row = await self._find(effect_id, who)
         told = outcome if done else f"refused: {row.state.value} before"
-        detail = {"taskId": row.task_id, "name": row.name, "key": row.key}
+        detail = {"taskId": row.task_id, "name": row.name}
         entry = AuditEntry(self._clock.now(), who.user, RESOLVE, effect_id, told, detail)
         await self._audit.note(entry)
         if not done:
