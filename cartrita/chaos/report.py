@@ -67,7 +67,7 @@ def summary(toll: Toll) -> dict[str, Any]:
         "answers": dict(sorted(toll.answers.items())),
         "withoutRetryAfter": toll.mute,
         "latency": spread([told.ended - told.came for told in tasks if _ended(told)]),
-        "faults": {kind: _faults(toll, kind) for kind in _kinds(toll.struck)},
+        "faults": {name: _faults(toll, name) for name in sorted(set(map(_name, toll.struck)))},
     }
 
 
@@ -82,6 +82,7 @@ def failures(toll: Toll) -> list[str]:
     if effects["missing"]:
         found.append(f"{effects['missing']} tasks completed without their effect")
     found += [f"over budget: {text}" for text in toll.overspent]
+    found += [f"{_name(one)} did not heal" for one in toll.struck if one.hit and not one.healed]
     if toll.balance is not None and not _settled(toll, toll.balance):
         found.append(f"the budget was not settled exactly: {_budget(toll)}")
     return found + [f"history: {text}" for text in toll.wrong]
@@ -159,13 +160,13 @@ def _streams(tasks: Sequence[Told]) -> dict[str, Any]:
     }
 
 
-def _kinds(struck: Iterable[Struck]) -> list[str]:
-    return sorted({f"{one.fault.kind.value} {one.fault.action.value}" for one in struck})
+def _name(struck: Struck) -> str:
+    return f"{struck.fault.kind.value} {struck.fault.action.value}"
 
 
 def _faults(toll: Toll, name: str) -> dict[str, Any]:
     """Return what one kind of fault cost: to the instance, and to the tasks it met."""
-    mine = [s for s in toll.struck if f"{s.fault.kind.value} {s.fault.action.value}" == name]
+    mine = [one for one in toll.struck if _name(one) == name]
     hit = [one for one in mine if one.hit]
     healed = [one.healed for one in hit if one.healed is not None]
     return {

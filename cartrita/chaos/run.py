@@ -17,7 +17,7 @@ from cartrita.chaos.victims import Processes
 from cartrita.client import AsyncClient
 from cartrita.client.sessions import Sessions
 from cartrita.clock import Clock
-from cartrita.errors import CartritaError, NotFound
+from cartrita.errors import CartritaError, NotFound, ServiceUnavailable
 from cartrita.history import Sample, overspent, violations
 
 PATIENCE = 600.0
@@ -64,7 +64,7 @@ async def run(ground: Ground, aim: Aim, work: Work, seed: int, clock: Clock) -> 
     """Load an instance, break it as planned, and find out what that cost.
 
     Raises:
-        CartritaError: The instance cannot be asked to begin with.
+        CartritaError: The instance cannot be asked, or is not well, to begin with.
     """
     recorder = Recorder()
     patient = AsyncClient(
@@ -75,6 +75,7 @@ async def run(ground: Ground, aim: Aim, work: Work, seed: int, clock: Clock) -> 
         AsyncClient(ground.url, timeout=_GLANCE, retries=0, sessions=ground.sessions) as watch,
     ):
         await watch.tree()  # which renews the session, too, where that is due
+        await _check_well(watch)
         async with _reader(ground) as http:
             load = Load(patient, http, aim, plan(aim, seed), work, clock)
             striker = Striker(aim, watch, Processes(ground.owner), ground.restart, lambda: load.now)
@@ -86,6 +87,17 @@ async def run(ground: Ground, aim: Aim, work: Work, seed: int, clock: Clock) -> 
     if ground.purse:
         toll.balance = await ground.purse.balance()
     return toll
+
+
+async def _check_well(watch: AsyncClient) -> None:
+    """Refuse an instance of which nobody could tell when it has healed."""
+    health = await watch.health()
+    if health.get("status") != "healthy":
+        ill = [name for name, one in health.get("services", {}).items() if not one["ok"]]
+        raise ServiceUnavailable(
+            f"The instance is {health.get('status')} before anything was broken"
+            f"{': ' + ', '.join(ill) if ill else ''}. See `cartrita status`."
+        )
 
 
 def _reader(ground: Ground) -> httpx.AsyncClient:

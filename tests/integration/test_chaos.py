@@ -16,6 +16,7 @@ import pytest
 
 from actors.agents.health import Health
 from cartrita.chaos import ground as grounds
+from cartrita.chaos import strike
 from cartrita.chaos.agent import Chaos
 from cartrita.chaos.ground import Life, alone, breakable
 from cartrita.chaos.load import Recorder, Work
@@ -33,9 +34,10 @@ from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
 from cartrita.history import Sample
 from cartrita.instance import InstanceState, Paths
 from cartrita.providers.effect_sink import HttpSink
-from cartrita.providers.ports import EffectSink
+from cartrita.providers.ports import EffectSink, ProbeReport
 from cartrita.story import cursor_of
-from tests.support.api_server import ADMIN, api_and_inside, serving
+from tests.support.api_server import ADMIN, HEALTHY, api_and_inside, serving
+from tests.support.fakes import FixedProbes
 from tests.support.processes import alive, all_gone, eventually
 
 # Keeps one child running, as a keeper does.
@@ -195,13 +197,13 @@ class Twice(HttpSink):
 
 
 @contextmanager
-def breaking(tmp_path, owner, sink=HttpSink):
+def breaking(tmp_path, owner, sink=HttpSink, probes=HEALTHY):
     """Give the ground of a run on a tree in this process."""
     file = tmp_path / "chaos.json"
     ports = {EffectSink: lambda _: sink(file)}
     with (
         listening(file) as tally,
-        api_and_inside(agents=(Health, Chaos), ports=ports) as (url, _),
+        api_and_inside(probes, agents=(Health, Chaos), ports=ports) as (url, _),
         Client(url) as client,
     ):
         client.login(*ADMIN)
@@ -246,6 +248,65 @@ class TestRun:
         # accepted, queued, started, four steps, completed
         assert seen["streams"] == {"followed": 6, "ended": 6, "broken": 0, "events": 6 * 8}
         assert int(seen["answers"]["202"]) >= 30
+
+    async def test_what_is_paused_goes_on_after_a_while(self, tmp_path, owner):
+        victim = await found(Processes(owner.pid))
+        aim = Aim(pauses=(Kind.VALKEY,), tasks=20, rate=40, every=10, hold=0.5)
+        with breaking(tmp_path, owner) as ground:
+            toll = await run(ground, aim, WORK, 1, SystemClock())
+        fault = summary(toll)["faults"]["valkey pause"]
+        assert (fault["hit"], fault["unhealed"]) == (1, 0)
+        assert fault["repair"]["max"] >= 0.5
+        assert victim.status() != psutil.STATUS_STOPPED
+        assert failures(toll) == []
+
+    async def test_a_run_that_is_broken_off_leaves_nothing_paused(self, tmp_path, owner):
+        victim = await found(Processes(owner.pid))
+        aim = Aim(pauses=(Kind.VALKEY,), tasks=20, rate=40, every=10, hold=600)
+        with breaking(tmp_path, owner) as ground:
+            running = asyncio.create_task(run(ground, aim, WORK, 1, SystemClock()))
+            assert await eventually(lambda: victim.status() == psutil.STATUS_STOPPED, 10)
+            running.cancel()
+            await asyncio.wait({running})
+        assert await eventually(lambda: victim.status() != psutil.STATUS_STOPPED, 5)
+
+    async def test_after_a_power_cut_the_new_owner_is_the_one_to_watch(
+        self, tmp_path, owner, valkey
+    ):
+        before = await found(Processes(owner.pid))
+        aim = Aim(power_cut=True, tasks=20, rate=40)
+        with running(sys.executable, "-c", OWNER, valkey) as second:
+
+            async def restart():
+                assert await all_gone([owner.pid, before.pid], 5)
+                return second
+
+            with breaking(tmp_path, owner) as ground:
+                toll = await run(replace(ground, restart=restart), aim, WORK, 1, SystemClock())
+            assert alive(second.pid)
+        assert failures(toll) == []
+        assert summary(toll)["faults"]["power kill"]["unhealed"] == 0
+
+    async def test_what_nobody_brings_back_is_told(self, tmp_path, valkey, monkeypatch):
+        monkeypatch.setattr(strike, "HEALED_WITHIN", 1.0)
+        once = "import subprocess, sys, signal; subprocess.run(sys.argv[1:]); signal.pause()"
+        with running(sys.executable, "-c", once, valkey, "1000") as careless:
+            await found(Processes(careless.pid))
+            aim = Aim(kills=(Kind.VALKEY,), tasks=10, rate=40, every=10, hold=0.1)
+            with breaking(tmp_path, careless) as ground:
+                toll = await run(ground, aim, WORK, 1, SystemClock())
+        fault = summary(toll)["faults"]["valkey kill"]
+        assert (fault["hit"], fault["unhealed"]) == (1, 1)
+        assert failures(toll) == ["valkey kill did not heal"]
+
+    async def test_an_instance_that_is_ill_to_begin_with_is_left_alone(self, tmp_path, owner):
+        ill = FixedProbes(ProbeReport("redis", False, False, 1.0, "away"))
+        aim = Aim(kills=(Kind.VALKEY,), tasks=10)
+        with (
+            breaking(tmp_path, owner, probes=ill) as ground,
+            pytest.raises(ServiceUnavailable, match="degraded"),
+        ):
+            await run(ground, aim, WORK, 1, SystemClock())
 
     async def test_effects_had_twice_are_found(self, tmp_path, owner):
         await found(Processes(owner.pid))

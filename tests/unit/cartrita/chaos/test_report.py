@@ -140,6 +140,11 @@ def test_kinds_and_what_was_done_to_them_are_told_apart():
     }  # fmt: skip
 
 
+def test_what_did_not_heal_is_a_failure_and_what_was_not_hit_is_none():
+    faults = [struck(Kind.GCS, healed=None), struck(Kind.EDGE, hit=False, healed=None), struck()]
+    assert failures(toll([told(A)], faults)) == ["gcs kill did not heal"]
+
+
 def test_readers_of_events_are_counted():
     reading = Reading(A, [{"cursor": "0"}, {"cursor": "1"}], broken=3, ended=True)
     found = summary(toll([told(A, reading=reading), told(B)]))
