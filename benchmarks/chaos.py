@@ -35,18 +35,18 @@ class Case:
 
 
 CASES = {
-    "K1": Case("a worker every second", 2000, "--kill worker --every 1 --rate 100"),
-    "K2": Case("a supervisor every 5 s", 2000, "--kill supervisor --every 5 --rate 100"),
-    "K3": Case("the orchestrator", 2000, "--kill orchestrator --every 5 --rate 100"),
+    "K1": Case("a worker every second", 2000, "--kill worker --every 1 --rate 50"),
+    "K2": Case("a supervisor every 5 s", 2000, "--kill supervisor --every 5 --rate 50"),
+    "K3": Case("the orchestrator", 2000, "--kill orchestrator --every 5 --rate 50"),
     "K4": Case(
         "gateway, Serve's HAProxy and its manager, edge, with 200 open streams",
         2000,
-        "--kill gateway,haproxy,proxy,edge --every 10 --rate 50 --streams 200",
+        "--kill gateway,haproxy,proxy,edge --every 8 --rate 40 --streams 200",
     ),
     "K5": Case(
         "Postgres killed, and frozen for 10 s",
         2000,
-        "--kill postgres --pause postgres --hold 10 --every 15 --rate 50",
+        "--kill postgres --pause postgres --hold 10 --every 15 --rate 40",
     ),
     "K6": Case(
         "Valkey killed with all it held, and frozen for 10 s",

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -77,6 +78,7 @@ def instance(**settings: str) -> Iterator[Instance]:
     chosen = {f"CARTRITA_{name}": value for name, value in {**ports, **settings}.items()}
     environment = {**kept, **chosen, "CARTRITA_HOME": str(home)}
     cartrita = [sys.executable, "-m", "cartrita"]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it ends with us
     try:
         up = subprocess.run(
             [*cartrita, "up", "--detach", "--json"],

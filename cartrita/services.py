@@ -170,9 +170,9 @@ class _Openers:
         return PostgresMemories(await services.get(asyncpg.Pool))
 
     def effect_sink(self, _services: Services) -> EffectSink:
-        from cartrita.providers.effect_sink import HttpSink
+        from cartrita.providers.effect_sink import LineSink
 
-        return HttpSink(self._settings.home / "chaos.json")
+        return LineSink(self._settings.home / "chaos.json")
 
     async def probes(self, services: Services) -> Probes:
         embedder = ModelProbe(await services.get(Embedder))

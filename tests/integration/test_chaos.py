@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ from cartrita.clock import SystemClock
 from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
 from cartrita.history import Sample
 from cartrita.instance import InstanceState, Paths
-from cartrita.providers.effect_sink import HttpSink
+from cartrita.providers.effect_sink import LineSink
 from cartrita.providers.ports import EffectSink, ProbeReport
 from cartrita.story import cursor_of
 from tests.support.api_server import ADMIN, HEALTHY, api_and_inside, serving
@@ -133,40 +134,67 @@ class TestProcesses:
         assert await all_gone(ended, 5)
 
 
+def spoken(port, text):
+    """Say something to a port and return all that it answers."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(text.encode())
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(4096), b""))
+
+
 class TestSink:
     async def test_what_is_done_is_counted(self, tmp_path):
         with listening(tmp_path / "chaos.json") as tally:
-            sink = HttpSink(tmp_path / "chaos.json")
+            sink = LineSink(tmp_path / "chaos.json")
             await sink.ran("a")
             await sink.hit("a")
             await sink.hit("a")
             assert [await sink.hits(name) for name in ("a", "b")] == [2, 0]
             assert (tally.ran["a"], tally.effects["a"]) == (1, 2)
-            await sink.close()
+            sink.close()
 
     async def test_without_a_run_there_is_none(self, tmp_path):
         with listening(tmp_path / "chaos.json"):
             pass
-        sink = HttpSink(tmp_path / "chaos.json")
+        sink = LineSink(tmp_path / "chaos.json")
         with pytest.raises(ServiceUnavailable, match="No chaos run is under way"):
             await sink.hit("a")
-        await sink.close()
+        sink.close()
 
     async def test_a_run_that_was_killed_leaves_a_note_that_leads_nowhere(self, tmp_path):
         with listening(tmp_path / "chaos.json"):
             left = (tmp_path / "chaos.json").read_text()
         (tmp_path / "chaos.json").write_text(left)
-        sink = HttpSink(tmp_path / "chaos.json")
+        sink = LineSink(tmp_path / "chaos.json")
         with pytest.raises(ServiceUnavailable, match="away"):
             await sink.hits("a")
-        await sink.close()
+        sink.close()
+
+    @pytest.mark.parametrize("line", ["hit", "hit ", "steal a", "", "\0"])
+    def test_what_is_no_question_hangs_up(self, tmp_path, line):
+        with listening(tmp_path / "chaos.json") as tally:
+            place = json.loads((tmp_path / "chaos.json").read_text())
+            assert spoken(place["port"], f"{place['token']}\nhit a\n{line}\nhit a\n") == b"1\n"
+        assert tally.effects == {"a": 1}
 
     def test_strangers_count_nothing(self, tmp_path):
         with listening(tmp_path / "chaos.json") as tally:
-            url = json.loads((tmp_path / "chaos.json").read_text())["url"]
-            assert httpx.post(f"{url}/effects/a").status_code == 404
-            assert httpx.get(f"{url}/effects/a").status_code == 404
+            port = json.loads((tmp_path / "chaos.json").read_text())["port"]
+            assert spoken(port, "somebody\nhit a\n") == b""
         assert not tally.effects
+
+    async def test_one_who_left_in_the_middle_takes_nobodys_answer(self, tmp_path):
+        with listening(tmp_path / "chaos.json") as tally:
+            sink = LineSink(tmp_path / "chaos.json")
+            await sink.hit("a")
+            for _ in range(20):
+                leaving = asyncio.create_task(sink.hit("a"))
+                await asyncio.sleep(0)  # it has asked, and has no answer yet
+                leaving.cancel()
+                await asyncio.wait({leaving})
+                assert await sink.hits("b") == 0
+            sink.close()
+        assert tally.effects["a"] >= 1
 
     def test_nobody_else_can_read_where_it_is(self, tmp_path):
         with listening(tmp_path / "chaos.json"):
@@ -188,7 +216,7 @@ def purse(tasks, used=None):
     return Purse(Sample("tenant:x", total, total if used is None else used, 0))
 
 
-class Twice(HttpSink):
+class Twice(LineSink):
     """Has every effect twice, as an agent without a ledger may after a crash."""
 
     async def hit(self, effect_id):
@@ -197,7 +225,7 @@ class Twice(HttpSink):
 
 
 @contextmanager
-def breaking(tmp_path, owner, sink=HttpSink, probes=HEALTHY):
+def breaking(tmp_path, owner, sink=LineSink, probes=HEALTHY):
     """Give the ground of a run on a tree in this process."""
     file = tmp_path / "chaos.json"
     ports = {EffectSink: lambda _: sink(file)}
