@@ -75,8 +75,9 @@ bench: $(VENV)/.dev ## Measure the HTTP path against bare servers, and the memor
 simulate: $(VENV)/.dev ## Simulate the whole tree: make simulate SEEDS=100000 FIRST=1
 	$(BIN)/python -m tests.simulator --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),1)
 
-chaos: $(VENV)/.dev ## Kill processes of a running instance under load and count what it cost
-	$(BIN)/python -m benchmarks.kills all
+chaos: $(VENV)/.dev ## Break each part of an instance under load and count: make chaos SEEDS=5 FIRST=1
+	$(BIN)/python -m benchmarks.chaos --seeds $(or $(SEEDS),5) --first $(or $(FIRST),1)
+	$(BIN)/python -m benchmarks.cancels
 	$(BIN)/python -m benchmarks.overload
 
 lock: $(VENV)/.dev ## Resolve the dependencies anew (needs uv on the PATH)

@@ -7,7 +7,14 @@ from actors.hosting import Limits
 from actors.line import DrainRate, Line
 from actors.mailbox import Entry, Mailbox
 from cartrita.clock import Clock
-from cartrita.errors import QueueFull, Reason, TaskTimeout
+from cartrita.errors import (
+    CartritaError,
+    QueueFull,
+    Reason,
+    ServiceUnavailable,
+    StaleEpoch,
+    TaskTimeout,
+)
 from cartrita.journal import TaskRecord
 
 UNKNOWN = 0.01
@@ -120,3 +127,22 @@ def place_of(record: TaskRecord) -> str:
     if record.idempotency_key:
         return f"{record.principal.user}/{record.idempotency_key}"
     return record.task_id
+
+
+def closed(shard: str, state: str, *, halted: bool, fenced: bool) -> CartritaError | None:
+    """Return why a shard takes no new tasks at all; None when it does.
+
+    Args:
+        shard: Which.
+        state: As the tree shows it.
+        halted: An operator stopped it.
+        fenced: A newer incarnation owns it.
+    """
+    if fenced:
+        return StaleEpoch(f"{shard!r} has a newer owner.")
+    if halted and state == "up":
+        return ServiceUnavailable(f"{shard!r} was stopped by an operator.", retry_after=30)
+    if state != "up":
+        reason = Reason.DRAINING if state == "draining" else None
+        return ServiceUnavailable(f"{shard!r} is {state}.", reason, retry_after=1)
+    return None

@@ -1,23 +1,40 @@
 """The attempts that are under way in a shard: dispatched, watched, taken back."""
 
 import asyncio
+import random
 from typing import Any, Protocol
 
 from actors.cell import Cell
+from actors.effects import Effects
 from actors.family import Calls, Family
 from actors.fleet import Fleet
-from actors.response import attempt_lost, failure, quarantined
+from actors.response import attempt_lost, attempt_told, failure, quarantined
 from actors.slot import Host
 from actors.tasklog import TaskLog
+from actors.uselog import UseLog
 from cartrita.channel.client import Exchange
 from cartrita.clock import Clock
-from cartrita.errors import CartritaError, ChannelLost, NotFound, TaskCancelled, TaskTimeout
+from cartrita.effects import State
+from cartrita.errors import (
+    CartritaError,
+    ChannelLost,
+    ErrorCode,
+    NotFound,
+    TaskCancelled,
+    TaskTimeout,
+)
 from cartrita.journal import ATTEMPT_SHIFT, Event, EventKind, Journal
+from cartrita.ledger import Ledger
+from cartrita.policy.retry import backoff
 from cartrita.story import STARTED
 from cartrita.telemetry.metrics import MESSAGES_SENT
 
 GRACE = 1.0
 """Seconds a host has, past a task's deadline, to report the time-out itself."""
+
+FIRST_REST = 0.5
+LONGEST_REST = 30.0
+"""Seconds between an attempt that failed on the network and the next: 0.5, 1, 2 … 30, ± 50 %."""
 
 KILLS = 3
 """A task that kills its host so often while alone with it is quarantined."""
@@ -52,13 +69,25 @@ class Attempts:
         shard: Whose they are.
         tasks: The supervisor.
         calls: The Door for sub-tasks.
+        ledger: The shard's, for effects.
+        randomness: For the pauses between attempts.
     """
 
-    def __init__(
-        self, shard: str, journal: Journal, clock: Clock, tasks: Tasks, calls: Calls | None
+    def __init__(  # noqa: PLR0913 - each is a separate collaborator
+        self,
+        shard: str,
+        journal: Journal,
+        clock: Clock,
+        tasks: Tasks,
+        *,
+        calls: Calls | None,
+        ledger: Ledger | None,
+        randomness: random.Random,
     ) -> None:
         self._journal, self._clock, self._tasks = journal, clock, tasks
         self._family = Family(calls, self._suspend, self._resume)
+        self.effects = Effects(ledger, clock, tasks.check_fence)
+        self._random = randomness
         self._sent = MESSAGES_SENT.labels("TASK_REQUEST", shard, "worker")
         self.running = self.suspended = 0
 
@@ -82,9 +111,11 @@ class Attempts:
             try:
                 outcome = await self._run(cell, host)
                 self._tasks.ended(cell, self._clock.monotonic() - cell.began)
+                outcome = self._failed(cell, outcome)
             except ChannelLost:
                 host.lose()
                 await asyncio.shield(host.gone)
+                self.effects.over(cell)
                 outcome = self._host_lost(cell, host)
         except asyncio.CancelledError:
             if not cell.cancelled:
@@ -95,6 +126,8 @@ class Attempts:
             self._tasks.check_fence(error)
         finally:
             self._leave(cell, host)
+        self._spill(cell)
+        self.effects.over(cell)
         self._tasks.attempted(cell, outcome)
 
     async def _run(self, cell: Cell, host: Host) -> dict[str, Any]:
@@ -129,8 +162,20 @@ class Attempts:
         kind, data = event
         if kind == "call":
             self._family.ask(cell, host, data)
+        elif kind == "used":
+            self._used(cell, data)
+        elif kind == "effect":
+            self.effects.ask(cell, host, data)
         elif not cell.ending:
             self.log_of(cell).say(kind, data, exchange.grant)
+
+    def _used(self, cell: Cell, row: list[Any]) -> None:
+        """Keep what an agent used, for the task's story."""
+        if cell.ending or not cell.running:
+            return
+        if cell.uses is None:
+            cell.uses = UseLog(cell.record.task_id, self._journal.append, self._clock.now)
+        cell.uses.add(cell.attempts, row)
 
     def log_of(self, cell: Cell) -> TaskLog:
         """Return a task's log, beginning one where the journal's story ends."""
@@ -150,15 +195,44 @@ class Attempts:
             cell.deaths.append(host.crowd == 1)
         outcome = fate(cell)
         if outcome is None and suspected:
-            data = {"solo": cell.deaths[-1]}
-            step = cell.log.retry_step() if cell.log else (cell.attempts << ATTEMPT_SHIFT) | 2
-            cell.written = self._journal.append(
-                Event(cell.record.task_id, step, EventKind.RETRY, data)
-            )
-            if cell.log:
-                cell.log.spill()
-                cell.log.lost(step, data, cell.written)
+            self._note_retry(cell, {"solo": cell.deaths[-1]})
         return outcome
+
+    def _failed(self, cell: Cell, outcome: dict[str, Any]) -> dict[str, Any] | None:
+        """Decide what becomes of a task that failed on the network; None to try it again.
+
+        One that has called others ends: they have been tried again already, and would answer
+        its next attempt the same.
+        """
+        failed = outcome.get("errorCode") == ErrorCode.NETWORK_ERROR
+        last = cell.attempts >= cell.record.max_attempts or cell.cancelled
+        if not failed or last or cell.called or not cell.repeatable:
+            return outcome
+        pause = backoff(self._random, cell.attempts - 1, FIRST_REST, LONGEST_REST)
+        rest = max(pause, outcome.get("retryAfter") or 0.0)
+        if rest >= cell.record.deadline - self._clock.now():
+            return outcome
+        used, (usd, tokens) = outcome["metrics"], cell.spent
+        cell.rest, cell.spent = rest, (usd + used["costUsd"], tokens + used["tokensUsed"])
+        data = {key: outcome[key] for key in ("errorCode", "errorMessage")}
+        data |= {key: used[key] for key in ("costUsd", "tokensUsed")}
+        self._note_retry(cell, {**data, "afterMs": round(rest * 1000)})
+        return None
+
+    def _note_retry(self, cell: Cell, data: dict[str, Any]) -> None:
+        """Make it durable that an attempt is over and another will follow."""
+        self._spill(cell)  # first: no crash in between may leave a gap before the retry
+        step = cell.log.retry_step() if cell.log else (cell.attempts << ATTEMPT_SHIFT) | 2
+        cell.written = self._journal.append(Event(cell.record.task_id, step, EventKind.RETRY, data))
+        if cell.log:
+            cell.log.lost(step, data, cell.written)
+
+    def _spill(self, cell: Cell) -> None:
+        """Have written what an attempt that is over said and used."""
+        if cell.log:
+            cell.log.spill()
+        if cell.uses:
+            cell.uses.flush()
 
     def _leave(self, cell: Cell, host: Host) -> None:
         """Give back what an attempt held."""
@@ -219,9 +293,16 @@ def fate(cell: Cell) -> dict[str, Any] | None:
     """Return the end of a task whose host died; None to run it again."""
     record, alone = cell.record, sum(cell.deaths)
     if not cell.repeatable:
-        return attempt_lost(record, repeatable=False)
+        return lost_for_good(cell)
     if alone >= KILLS:
         return quarantined(record, alone)
     if alone >= record.max_attempts or (cell.deaths and record.max_attempts == 1):
         return attempt_lost(record, repeatable=True)
     return None
+
+
+def lost_for_good(cell: Cell) -> dict[str, Any]:
+    """Return the end of a task that had started, lost its host, and may not run again."""
+    if cell.ledgered and not cell.effects(State.UNKNOWN):
+        return attempt_told(cell.effects(State.DONE))
+    return attempt_lost(cell.record, repeatable=False)

@@ -6,12 +6,30 @@ from typing import Any
 
 from actors.slot import Host
 from actors.tasklog import TaskLog
+from actors.uselog import UseLog
+from cartrita.effects import State
 from cartrita.errors import IdempotencyMismatch, NotFound
 from cartrita.journal import TaskRecord
-from cartrita.protocol.task import Delivery
+from cartrita.ledger import Intent
 
 PRUNE = 32
 """Waiters above which those who left are forgotten."""
+
+
+@dataclass(slots=True, eq=False)
+class Act:
+    """An effect of a live task, as far as its supervisor knows.
+
+    Attributes:
+        intent: The attempt that acts or acted; None for one under an earlier supervisor.
+        asked: It asked whether it may, and was not told yet.
+    """
+
+    id: str
+    name: str
+    state: State = State.NOT_DONE
+    intent: Intent | None = None
+    asked: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -21,6 +39,8 @@ class Cell:
     Attributes:
         since: When it came, in monotonic seconds.
         weight: Seconds of work it was expected to take.
+        safe: Its type says that running it again does no harm.
+        ledgered: Its type says that all its effects go through the ledger.
         began: When it was last given to a host, in monotonic seconds; 0 for never.
         deaths: Whether each host that died under it was alone with it.
         work: The attempt under way, on `host`.
@@ -34,12 +54,18 @@ class Cell:
         calls: Sub-tasks that its agent waits for.
         children: The same, as what carries them out.
         fed: Whether a stream came in, which nobody can send again.
+        rest: Seconds for which it waits after an attempt that failed; 0 when it does not.
+        spent: USD and tokens of the attempts that failed.
+        acts: Its effects, by their ids.
+        asking: What asks the ledger for the present attempt.
     """
 
     record: TaskRecord
     agent: str
     since: float
     weight: float = 1.0
+    safe: bool = False
+    ledgered: bool = False
     attempts: int = 0
     deaths: list[bool] = field(default_factory=list)
     began: float = 0.0
@@ -58,7 +84,12 @@ class Cell:
     placed: asyncio.Event | None = None
     timer: asyncio.TimerHandle | None = None
     log: TaskLog | None = None
+    uses: UseLog | None = None
     children: set[asyncio.Task[None]] | None = None
+    rest: float = 0.0
+    spent: tuple[float, int] = (0.0, 0)
+    acts: dict[str, Act] | None = None
+    asking: set[asyncio.Task[None]] | None = None
     waiters: list[tuple[asyncio.Future[Any], bool]] = field(default_factory=list)
 
     @property
@@ -69,7 +100,19 @@ class Cell:
     @property
     def repeatable(self) -> bool:
         """Whether it may start again after it had started."""
-        return self.record.delivery is Delivery.AT_LEAST_ONCE and not self.fed
+        return self.record.delivery.repeats(safe=self.safe) and not self.fed
+
+    def effects(self, state: State) -> list[str]:
+        """Return the names and ids of its effects that are in a state."""
+        acts = (self.acts or {}).values()
+        return [f"{act.name!r} ({act.id})" for act in acts if act.state is state]
+
+    def abandon(self) -> None:
+        """Let go of it because its supervisor stops; the journal keeps the task."""
+        if self.timer:
+            self.timer.cancel()
+        if self.log:
+            self.log.close()
 
     def wait(self, *, end: bool) -> asyncio.Future[Any]:
         """Return a future of the acceptance, or of the end; cancelling it harms nobody."""

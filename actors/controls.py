@@ -88,7 +88,7 @@ class Controls:
             if pool:
                 await self._scale(part, pool)
             if places and part in crew.places:
-                crew.places[part] = int(places)
+                crew.allow(part, int(places))
             self._fleet.changed()
         self._limit(arguments)
         if arguments.get("logLevel"):

@@ -47,6 +47,7 @@ class Outfit:
     clock: Clock
     randomness: random.Random
     pulse: Pulse
+    shrink_after: float
     owner: SlotOwner
     identity: Callable[[], tuple[str, int]]
     """Returns the channel token and the epoch."""
@@ -65,7 +66,7 @@ class Crew:
         self.group, self._outfit = group, outfit
         least = max(agent.pool[0] for agent in group.agents)
         most = max(agent.pool[1] for agent in group.agents)
-        self.size = PoolSize(PoolBounds(least, most))
+        self.size = PoolSize(PoolBounds(least, most), down_after=outfit.shrink_after)
         self._declared = {agent.name: agent.concurrency for agent in group.agents}
         self.places = dict(self._declared)
         self.slots: list[Slot] = []
@@ -234,6 +235,10 @@ class Crew:
             seconds = service(name)
             crowd = int(CLEARED / seconds) if seconds else CROWD
             self.places[name] = min(places, max(crowd, CROWD))
+
+    def allow(self, agent: str, places: int) -> None:
+        """Set how many tasks of an agent a host may run at a time."""
+        self._declared[agent] = self.places[agent] = places
 
     def calm_down(self, now: float) -> None:
         """Let hosts have their whole crowd again, once no crash was for a while."""

@@ -71,7 +71,7 @@ def open_door(
     """Return a door for a process that belongs to the tree's Ray."""
     limit = config.settings.limits.max_parameters_bytes
     return Door(
-        catalog(),
+        catalog(config.settings),
         directory,
         stories,
         SystemClock(),

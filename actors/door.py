@@ -18,6 +18,7 @@ from cartrita.context import Context
 from cartrita.errors import (
     CartritaError,
     ChannelLost,
+    ConfigurationInvalid,
     NotFound,
     Reason,
     ServiceUnavailable,
@@ -111,8 +112,6 @@ class Door:
             if left <= 0:
                 break
             answer = await self.get(record.task_id, record.principal, left)
-            if not TaskStatus(answer["status"]).terminal:
-                await asyncio.sleep(PAUSE)
         return answer
 
     async def resubmit(self, record: TaskRecord) -> dict[str, Any]:
@@ -158,7 +157,8 @@ class Door:
             except CartritaError as error:
                 if asked and await self._known(record.task_id):
                     return {"taskId": record.task_id, "status": TaskStatus.PENDING.value}
-                if channel and await self._refused(shard, error, asked=asked):
+                tried = channel or isinstance(error, ConfigurationInvalid)  # which no wait mends
+                if tried and await self._refused(shard, error, asked=asked):
                     raise
                 why, asked = error, asked or channel is not None
             else:
@@ -197,12 +197,14 @@ class Door:
         Raises:
             NotFound: There is no such task, or it is somebody else's.
         """
-        state = await self.state(task_id, who)
-        if state.response is None and wait > 0:
+        state, end = await self.state(task_id, who), self._clock.monotonic() + wait
+        while state.response is None and (left := end - self._clock.monotonic()) > 0:
             # The story is the truth, whether or not the shard can be asked.
             with suppress(CartritaError):
-                await self.routes.call(state.shard, "await", task_id, wait)
+                await self.routes.call(state.shard, "await", task_id, left)
             state = await self.state(task_id, who)
+            if state.response is None:  # its shard is away, or has not taken it up again yet
+                await asyncio.sleep(min(left, PAUSE))
         if state.response is not None:
             return state.response
         return {"taskId": task_id, "status": state.status.value, "metrics": {}, "warnings": []}
@@ -270,7 +272,7 @@ class Door:
     async def _status(self, shard: str) -> dict[str, Any]:
         try:
             status: dict[str, Any] = await self.routes.call(shard, "status", None, 2.0)
-        except ServiceUnavailable:
+        except (ServiceUnavailable, ConfigurationInvalid):
             return {"id": shard, "state": "down", "hosts": []}
         return status
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from actors.crew import Crew, Outfit
 from actors.hosting import Group, Hosts
-from actors.pool import Load
+from actors.pool import SHRINK_AFTER, Load
 from actors.restart import Strategy, affected
 from actors.slot import Connect, Host, Pulse, Slot
 from cartrita.channel.client import connect as connect_channel
@@ -47,10 +47,12 @@ class Rules:
 
     Attributes:
         strategy: What the death of one group's host means for the others, in OTP's words.
+        shrink_after: Seconds for which fewer hosts must do before one is ended.
     """
 
     strategy: Strategy = "one_for_one"
     pulse: Pulse = field(default_factory=Pulse)
+    shrink_after: float = SHRINK_AFTER
 
 
 class Fleet:
@@ -78,7 +80,17 @@ class Fleet:
         self._shard, self._clock, self._demand = shard, clock, demand
         self._rules = rules = rules or Rules()
         self._token, self._epoch, self._stopping = "", 0, False
-        outfit = Outfit(shard, hosts, connect, clock, randomness, rules.pulse, self, self._identity)
+        outfit = Outfit(
+            shard,
+            hosts,
+            connect,
+            clock,
+            randomness,
+            rules.pulse,
+            rules.shrink_after,
+            self,
+            self._identity,
+        )
         self.crews = {group.name: Crew(group, outfit) for group in groups}
         self._crew_of = {name: self.crews[group.name] for group in groups for name in group.names}
         self._ready: dict[str, Host] | None = None

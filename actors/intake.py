@@ -19,7 +19,7 @@ from cartrita.errors import (
 )
 from cartrita.journal import TaskRecord
 from cartrita.protocol.principal import Principal
-from cartrita.protocol.task import Delivery, TaskRequest
+from cartrita.protocol.task import TaskRequest
 from cartrita.protocol.wire import field_errors
 
 MAX_PARAMETERS = 4 * 1024 * 1024
@@ -61,7 +61,7 @@ class Intake:
             accepted_at=now,
             deadline=_deadline(request, spec, now),
             priority=request.priority,
-            delivery=request.delivery or _default_delivery(spec),
+            delivery=request.delivery or spec.delivery,
             max_attempts=spec.max_attempts,
             session_id=request.session_id,
             preferred_agent=request.preferred_agent,
@@ -79,7 +79,8 @@ class Intake:
         """Return the record of a sub-task: its parent's identity, session and trace.
 
         Its id follows from the parent's and the call's number, so a parent that runs again
-        finds what its children have done.
+        finds what its children have done. What tries a parent again as another task has other
+        children, which share the effects of the first.
 
         Raises:
             ResourceLimitExceeded: It would be too deep.
@@ -88,8 +89,9 @@ class Intake:
             raise ResourceLimitExceeded(f"Sub-tasks may be {MAX_DEPTH} deep.")
         now = self._clock.now()
         above = min(parent.priority + 1, _HIGHEST)
+        salt = f"{ask.index}/{spec.name}"
         return TaskRecord(
-            task_id=derived_id(parent.task_id, f"{ask.index}/{spec.name}"),
+            task_id=derived_id(parent.task_id, salt),
             task_type=spec.name,
             params=ask.params,
             principal=parent.principal,
@@ -97,7 +99,7 @@ class Intake:
             accepted_at=now,
             deadline=min(parent.deadline, now + (ask.timeout or spec.timeout)),
             priority=above if ask.priority is None else ask.priority,
-            delivery=_default_delivery(spec),
+            delivery=spec.delivery,
             max_attempts=spec.max_attempts,
             session_id=parent.session_id,
             preferences=parent.preferences,
@@ -109,6 +111,7 @@ class Intake:
             max_tokens=parent.max_tokens,
             parent=parent.task_id,
             depth=parent.depth + 1,
+            root=derived_id(parent.root, salt) if parent.root else None,
         )
 
     def _digest(self, spec: TaskSpec, parameters: dict[str, Any]) -> bytes:
@@ -178,7 +181,3 @@ def _deadline(request: TaskRequest, spec: TaskSpec, now: float) -> float:
             [("deadline", "is in the past")],
         )
     return deadline
-
-
-def _default_delivery(spec: TaskSpec) -> Delivery:
-    return Delivery.AT_LEAST_ONCE if spec.idempotent else Delivery.AT_MOST_ONCE

@@ -10,11 +10,13 @@ from typing import Any
 
 from actors.controls import Controls
 from actors.door import Door
+from actors.effectdesk import EffectDesk
 from actors.fleet import Fleet, Rules
 from actors.hosting import HostSpec, Limits, RouteTable, SupervisorInfo, groups_of, team_of
 from actors.operations import Operations, obey
 from actors.orchestrator import Identity, Orchestrator
 from actors.quarantine import QuarantineDesk
+from actors.replay import Storyteller
 from actors.supervisor import Supervisor
 from actors.worker import WorkerHost
 from cartrita.catalog import Catalog
@@ -22,8 +24,10 @@ from cartrita.channel.address import Address
 from cartrita.channel.server import ChannelServer
 from cartrita.clock import Clock, SystemClock, new_random
 from cartrita.errors import ServiceUnavailable
+from cartrita.journal import Journal, Stories
 from cartrita.rate import Limiter
 from cartrita.services import Services
+from cartrita.storage.memory_effects import InMemoryEffectBook, InMemoryLedger
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
 from cartrita.storage.memory_runtime import InMemoryAudit, InMemoryOrders, InMemoryQuarantine
 
@@ -71,11 +75,12 @@ class LocalSupervisor:
         info: SupervisorInfo,
         supervisor: Supervisor,
         server: ChannelServer,
-        journal: InMemoryJournal,
+        journal: Journal,
+        ledger: InMemoryLedger,
     ) -> None:
         self.info, self.supervisor = info, supervisor
         self.controls = Controls(supervisor)
-        self._server, self._journal = server, journal
+        self._server, self._journal, self._ledger = server, journal, ledger
         self.died: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._fence = asyncio.create_task(self._die_when_fenced())
 
@@ -87,6 +92,7 @@ class LocalSupervisor:
         """End it as a crash does: nobody is told, and nothing more is written."""
         self._fence.cancel()
         await self._journal.close()
+        await self._ledger.close()
         await self._end("killed")
 
     async def _end(self, why: str) -> None:
@@ -126,11 +132,13 @@ class LocalTree:
         limits: Limits | None = None,
         rules: Rules | None = None,
         tables: JournalTables | None = None,
+        stories: Stories | None = None,
         clock: Clock | None = None,
         limiter: Limiter | None = None,
     ) -> None:
         self.catalog, self.folder = catalog, folder
         self.tables = tables or JournalTables()
+        self.stories: Stories = stories or self.tables
         self.clock = clock or SystemClock()
         self.hosts = LocalHosts(catalog, services, folder)
         self.supervisors: dict[str, LocalSupervisor] = {}
@@ -140,22 +148,32 @@ class LocalTree:
         self.operations = Operations(
             self.orchestrator, self.orders, self.audit, catalog, self.clock
         )
-        self.door = Door(catalog, self, self.tables, self.clock, "door", limiter=limiter)
+        self.door = Door(catalog, self, self.stories, self.clock, "door", limiter=limiter)
         quarantine = InMemoryQuarantine(self.tables)
-        self.quarantine = QuarantineDesk(self.tables, quarantine, self.door.resubmit, self.clock)
+        self.quarantine = QuarantineDesk(self.stories, quarantine, self.door.resubmit, self.clock)
+        self.storyteller = Storyteller(self.stories)
+        book = InMemoryEffectBook(self.tables, self.clock)
+        self.effects = EffectDesk(book, self.audit, self.clock)
+
+    def journal(self, shard: str) -> Journal:
+        """Return a writer for a shard: in memory, unless somebody who knows better says so."""
+        return InMemoryJournal(self.tables, shard, self.clock)
 
     async def ensure(self, shard: str) -> LocalSupervisor:
         """Start a shard's supervisor (the orchestrator calls this)."""
-        journal = InMemoryJournal(self.tables, shard, self.clock)
+        journal = self.journal(shard)
         epoch = await journal.open()
+        ledger = InMemoryLedger(self.tables, shard, epoch, self.clock)
         supervisor = Supervisor(
             shard,
             self.catalog,
             journal,
-            self.tables,
+            self.stories,
             limits=self._limits,
             clock=self.clock,
+            randomness=new_random(),
             calls=self.door,
+            ledger=ledger,
         )
         fleet = Fleet(
             shard,
@@ -171,7 +189,7 @@ class LocalTree:
         where = Address.unix(self.folder / f"{shard.replace('/', '.')}.{epoch}.sock")
         address = str(await server.start(where))
         info = SupervisorInfo(shard, address, epoch, "local", os.getpid(), "local")
-        local = self.supervisors[shard] = LocalSupervisor(info, supervisor, server, journal)
+        local = self.supervisors[shard] = LocalSupervisor(info, supervisor, server, journal, ledger)
         await obey(self.orders, shard, local.controls, self.catalog)
         return local
 

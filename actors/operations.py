@@ -20,6 +20,8 @@ log = get_logger(__name__)
 PLAN, HALTED, CONFIG = "plan", "halted", "config:"
 MOST_HOSTS = 256
 START_TIMEOUT = 120.0
+PAUSE = 1.0
+"""Seconds between tries to write down what is not ordered any more."""
 
 
 class Operations:
@@ -61,7 +63,11 @@ class Operations:
     def _retire(self, shard: str) -> None:
         async def retire() -> None:
             await self._orchestrator.retire(shard)
-            await self._remember("orchestrator")
+            while True:
+                try:
+                    return await self._remember("orchestrator")
+                except ServiceUnavailable:  # what stands there until then starts it once more
+                    await asyncio.sleep(PAUSE)
 
         task = asyncio.create_task(retire(), name=f"retire {shard}")
         self._retiring.add(task)

@@ -10,6 +10,10 @@ a load that stays the same moves it in one direction only, and then no more.
 from dataclasses import dataclass
 from math import ceil
 
+SHRINK_AFTER = 30.0
+"""Seconds before a step down; longer than a usual pause between two bursts, because a host takes
+seconds to start."""
+
 
 @dataclass(frozen=True, slots=True)
 class PoolBounds:
@@ -89,8 +93,7 @@ class PoolSize:
     Args:
         bounds: The fewest and the most, until `order` says otherwise.
         up_after: Seconds for which the backlog must ask for more.
-        down_after: Seconds throughout which fewer must do, before each single step down. Longer
-            than a usual pause between two bursts: a host takes seconds to start.
+        down_after: Seconds throughout which fewer must do, before each single step down.
         target_wait: Seconds in which a backlog should drain.
     """
 
@@ -99,7 +102,7 @@ class PoolSize:
         bounds: PoolBounds,
         *,
         up_after: float = 1.0,
-        down_after: float = 30.0,
+        down_after: float = SHRINK_AFTER,
         target_wait: float = 1.0,
     ) -> None:
         if target_wait <= 0:

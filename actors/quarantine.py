@@ -124,6 +124,7 @@ class QuarantineDesk:
             parent=None,
             depth=0,
             retry_of=record.task_id,
+            root=record.root or record.task_id,
             packed=b"",
         )
 

@@ -1,14 +1,27 @@
 """How an attempt acts beyond its host: what it says, calls for, and is fed."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
+from actors.acts import Acts, Probes
 from actors.inbox import Inbox
 from actors.outbox import Line, Outbox
+from cartrita.context import Context, Use
 from cartrita.declare import TaskSpec
-from cartrita.errors import InternalFailure, InvalidMessage, ResourceLimitExceeded, from_wire
+from cartrita.errors import (
+    ChannelLost,
+    InternalFailure,
+    InvalidMessage,
+    ResourceLimitExceeded,
+    from_wire,
+)
 from cartrita.stream import Incoming, Said
 from cartrita.threads import Threads
+from cartrita.uses import CUT, told
+
+MOST_USES = 1000
+"""Uses of models and tools that the story of one attempt tells."""
 
 MOST_CALLS = 64
 """Sub-tasks of one attempt that may be under way at once."""
@@ -28,15 +41,20 @@ class AttemptReach:
         spec: What the task declares.
         threads: Where its blocking work runs.
         line: Where the supervisor listens; without one nobody does.
+        probes: What its agent can tell of effects.
     """
 
     __slots__ = (
+        "_acts",
         "_called",
         "_calls",
         "_closed",
         "_inbox",
         "_line",
+        "_loop",
+        "_noted",
         "_outbox",
+        "_probes",
         "_spec",
         "_task",
         "_told_at",
@@ -46,22 +64,29 @@ class AttemptReach:
     )
 
     def __init__(
-        self, task_id: str, attempt: int, spec: TaskSpec, threads: Threads, line: Line | None
+        self,
+        task_id: str,
+        attempt: int,
+        spec: TaskSpec,
+        threads: Threads,
+        line: Line | None,
+        probes: Probes,
     ) -> None:
         self.task_id, self.attempt, self.threads = task_id, attempt, threads
-        self._spec, self._line = spec, line
-        self._task = asyncio.current_task()
+        self._spec, self._line, self._probes = spec, line, probes
+        self._task, self._loop = asyncio.current_task(), asyncio.get_running_loop()
         self._outbox: Outbox | None = None
         self._inbox: Inbox | None = None
+        self._acts: Acts | None = None
         self._calls: dict[int, asyncio.Future[dict[str, Any]]] | None = None
-        self._called = 0
+        self._called = self._noted = 0
         self._closed = False
         self._told_at: float | None = None
 
     @property
     def used(self) -> bool:
-        """Whether it has said something or called for something."""
-        return self._outbox is not None or self._called > 0
+        """Whether it has said something, called for something, or had effects."""
+        return self._outbox is not None or self._called > 0 or self._acts is not None
 
     @property
     def cancelled(self) -> bool:
@@ -95,6 +120,24 @@ class AttemptReach:
         if self._outbox is None:
             self._outbox = Outbox(self._line)
         await self._outbox.say(item)
+
+    def note(self, use: Use) -> None:
+        """Tell the supervisor what was used; a thread may."""
+        self._noted += 1
+        if self._line is None or self._noted > MOST_USES:
+            return
+        row = told(use) if self._noted < MOST_USES else [CUT, None]
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self._loop.call_soon_threadsafe(self._keep, row)
+        else:
+            self._keep(row)
+
+    def _keep(self, row: list[Any]) -> None:
+        if self._line is not None and not self._closed:
+            with suppress(ChannelLost):  # and with it the attempt
+                self._line.emit(["used", row])
 
     async def call(
         self,
@@ -137,6 +180,17 @@ class AttemptReach:
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)
 
+    def acting(self, context: Context) -> Acts:
+        """Return the way to the effect ledger."""
+        if self._acts is None:
+            self._acts = Acts(self._spec, self._probes, context, self._line, self._check)
+        return self._acts
+
+    def settle(self, index: int, answer: dict[str, Any]) -> None:
+        """Hand over what the ledger says of an effect."""
+        if self._acts is not None:
+            self._acts.answer(index, answer)
+
     def incoming(self) -> Incoming:
         """Return the stream that is fed in."""
         return self.inbox()
@@ -162,6 +216,8 @@ class AttemptReach:
         self._closed = True
         for waiting in (self._calls or {}).values():
             waiting.cancel()
+        if self._acts is not None:
+            self._acts.close()
         if self._outbox is not None:
             self._outbox.close()
         if self._inbox is not None:

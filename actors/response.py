@@ -1,11 +1,13 @@
 """How an outcome becomes the response that clients read and metrics count."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from cartrita.errors import (
     AgentFailed,
     AgentUnavailable,
     CartritaError,
+    OutcomeUnknown,
     Reason,
     TaskCancelled,
     TaskTimeout,
@@ -38,6 +40,7 @@ def failure(error: CartritaError) -> dict[str, Any]:
         "errorCode": error.code.value,
         "reason": error.reason,
         "retryable": error.retryable,
+        "retryAfter": error.retry_after,
     }
 
 
@@ -52,7 +55,47 @@ def attempt_lost(record: TaskRecord, *, repeatable: bool) -> dict[str, Any]:
         text = f"Its worker died {record.max_attempts} times."
         return failure(AgentFailed(text, Reason.HOST_DIED))
     text = "Its worker died after it had started; what it had done by then is unknown."
-    return failure(AgentFailed(text, Reason.OUTCOME_UNKNOWN))
+    return failure(OutcomeUnknown(text))
+
+
+def attempt_told(done: Sequence[str]) -> dict[str, Any]:
+    """Return the outcome of a task that may not run again, where the ledger tells what it did.
+
+    Args:
+        done: Names of effects.
+    """
+    did = f"It had done {', '.join(done)}" if done else "It had had no effect"
+    text = f"Its worker died after it had started. {did}, and does not run again by itself."
+    return {**failure(AgentFailed(text, Reason.HOST_DIED)), "retryable": not done}
+
+
+def in_doubt(outcome: dict[str, Any], effects: Sequence[str]) -> dict[str, Any]:
+    """Say of an outcome that nobody knows whether some effects happened.
+
+    Args:
+        outcome: As a host or `failure` made it.
+        effects: Their names.
+    """
+    if not effects:
+        return outcome
+    text = f"Whether it had the effect {', '.join(effects)} is unknown; see `cartrita effects`."
+    if outcome["status"] == TaskStatus.COMPLETED:
+        return {**outcome, "warnings": [*(outcome.get("warnings") or ()), text]}
+    told = {**outcome, "errorMessage": f"{outcome['errorMessage']} {text}", "retryable": False}
+    if outcome["status"] == TaskStatus.FAILED:
+        told["errorCode"] = OutcomeUnknown.code.value
+    if outcome.get("reason") != Reason.QUARANTINED:
+        told["reason"] = Reason.OUTCOME_UNKNOWN
+    return told
+
+
+def charged(outcome: dict[str, Any], spent: tuple[float, int]) -> dict[str, Any]:
+    """Add what earlier attempts used."""
+    if spent == (0.0, 0):
+        return outcome
+    used = outcome.get("metrics") or {}
+    usd, tokens = used.get("costUsd", 0.0) + spent[0], used.get("tokensUsed", 0) + spent[1]
+    return {**outcome, "metrics": {**used, "costUsd": usd, "tokensUsed": tokens}}
 
 
 def quarantined(record: TaskRecord, kills: int) -> dict[str, Any]:

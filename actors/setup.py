@@ -20,6 +20,8 @@ from cartrita.declare import TEAMS, Team
 from cartrita.errors import ServiceUnavailable
 
 AGENTS = "actors.agents"
+CHAOS = "cartrita.chaos.agent"
+"""Loaded where the settings want it: its task has an effect that a chaos run counts."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -65,7 +67,7 @@ class TreeConfig:
         """Return how the fleets of a team behave."""
         chosen = self.settings.supervision
         pulse = Pulse(chosen.heartbeat_s, chosen.wedged_after_s)
-        return Rules(getattr(chosen, team), pulse)
+        return Rules(getattr(chosen, team), pulse, chosen.shrink_after_s)
 
 
 class Network:
@@ -87,7 +89,7 @@ class Network:
         digest = hashlib.blake2b(name.encode(), digest_size=6).hexdigest()
         local = await server.start(Address.unix(self._folder / f"{digest}.sock"))
         if not self._settings.tcp:
-            return str(local)
+            return str(Endpoints(local, self._node))
         credentials = self._credentials()
         remote = await server.start(
             Address(host=self._settings.host or spawn.address()),
@@ -97,13 +99,23 @@ class Network:
         return str(Endpoints(local, self._node, remote))
 
     async def connect(self, address: str, *, token: str, peer: str, epoch: int = 0) -> Channel:
-        """Open a channel to where another process of the instance listens."""
+        """Open a channel to where another process of the instance listens.
+
+        Raises:
+            ConfigurationInvalid: It is on another node, and the settings keep us from it.
+        """
         chosen = Endpoints.parse(address).pick(self._node)
         if not chosen.path and self._client is None:
             credentials = self._credentials()
             self._client = client_context(credentials) if credentials else None
-        tls = None if chosen.path else self._client
-        return await connect(chosen, token=token, peer=peer, epoch=epoch, tls=tls)
+        return await connect(
+            chosen,
+            token=token,
+            peer=peer,
+            epoch=epoch,
+            tls=None if chosen.path else self._client,
+            plain_tcp=self._settings.plain_tcp,
+        )
 
 
 @lru_cache(maxsize=1)
@@ -117,10 +129,14 @@ def build_id() -> str:
     return f"{__version__}+{digest.hexdigest()}"
 
 
-@lru_cache(maxsize=1)
-def catalog() -> Catalog:
+def catalog(settings: Settings) -> Catalog:
     """Return every declared agent and task."""
-    return discover(AGENTS)
+    return _discovered(CHAOS) if settings.chaos.sink else _discovered()
+
+
+@lru_cache(maxsize=2)
+def _discovered(*more: str) -> Catalog:
+    return discover(AGENTS, *more)
 
 
 def postgres_url(settings: Settings) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import ray
 from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.hosting import ENDED
 from cartrita.errors import CartritaError, InternalFailure, ServiceUnavailable, TaskTimeout
@@ -90,8 +91,16 @@ def disconnect() -> None:
 
 
 def own(cls: type, *args: Any, needs: Needs) -> Spawned:
-    """Start an actor that dies with whoever calls this, and is never restarted by Ray."""
-    return Spawned(_remote(cls, needs, max_restarts=0).remote(*args))
+    """Start an actor that dies with whoever calls this, and is never restarted by Ray.
+
+    One that reserves nothing runs on our own node. Ray would put it on any, where it is reached
+    by TCP and keeps a node that nobody else may need. (Ray heeds a soft wish only for what
+    reserves something; and if our node is gone, so are we.)
+    """
+    place: dict[str, Any] = {}
+    if not (needs.cpus or needs.memory_mb):
+        place["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node(), soft=False)
+    return Spawned(_remote(cls, needs, max_restarts=0, **place).remote(*args))
 
 
 def root(cls: type, name: str, *args: Any, namespace: str, needs: Needs) -> Spawned:

@@ -1,31 +1,27 @@
 """Tier 1: owns the tasks of one shard of a team, from acceptance to the end."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from actors.admission import Admission, Work
-from actors.attempt import Attempts
+from actors.admission import Admission, Work, closed
+from actors.attempt import Attempts, lost_for_good
 from actors.callers import Callers
 from actors.cell import Cell, same_task
 from actors.family import Calls
 from actors.fleet import Fleet
 from actors.hosting import Group, Limits
 from actors.reading import Reading
-from actors.response import agent_down, attempt_lost, end_type, failure, report, respond
+from actors.response import agent_down, charged, end_type, failure, in_doubt, report, respond
 from actors.response import settlement as settle
 from cartrita.catalog import Catalog
 from cartrita.channel.server import Call
 from cartrita.clock import Clock
-from cartrita.errors import (
-    InternalFailure,
-    Reason,
-    ServiceUnavailable,
-    StaleEpoch,
-    TaskCancelled,
-    TaskTimeout,
-)
+from cartrita.effects import State
+from cartrita.errors import InternalFailure, StaleEpoch, TaskCancelled, TaskTimeout
 from cartrita.journal import Event, Journal, Stories, TaskRecord, TaskState, Verdict, fold
+from cartrita.ledger import Ledger
 from cartrita.protocol.task import TaskStatus
 from cartrita.telemetry.log import get_logger
 from cartrita.telemetry.metrics import (
@@ -51,7 +47,9 @@ class Supervisor:
         journal: This shard's writer, opened.
         stories: Reads tasks back.
         limits: Bounds of waiting and running tasks.
+        randomness: For the pauses between attempts.
         calls: The Door for sub-tasks.
+        ledger: This shard's, for the effects of tasks.
     """
 
     def __init__(  # noqa: PLR0913 - each is a separate collaborator
@@ -63,7 +61,9 @@ class Supervisor:
         *,
         limits: Limits,
         clock: Clock,
+        randomness: random.Random,
         calls: Calls | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.shard, self._catalog, self._journal, self._clock = shard, catalog, journal, clock
         self.admission = Admission(limits, clock)
@@ -71,17 +71,18 @@ class Supervisor:
         self._cells: dict[str, Cell] = {}
         self._arriving = 0
         self._fleet: Fleet | None = None
-        self._attempts = Attempts(shard, journal, clock, self, calls)
+        self._attempts = Attempts(
+            shard, journal, clock, self, calls=calls, ledger=ledger, randomness=randomness
+        )
         self._callers = Callers(stories, clock, self._live)
         self._reading = Reading(stories, self._attempts.log_of)
         self.state, self.halted = "starting", False
-        self.fenced = asyncio.Event()
-        self.troubled, self._emptied = asyncio.Event(), asyncio.Event()
+        self.fenced, self.troubled, self._emptied = (asyncio.Event() for _ in range(3))
         self._verbs: dict[str, Callable[[Any, Call], Awaitable[Any]]] = {
             "await": lambda task_id, _: self._callers.ended(task_id),
             "cancel": self._cancel,
-            "events": self._events,
-            "feed": self._feed,
+            "events": lambda asked, call: self._reading.serve(self._live(asked[0]), asked[1], call),
+            "feed": lambda sent, call: self._attempts.feed(self._live(sent[0]), sent, call.timeout),
             "status": self._status,
         }
         self._received = MESSAGES_RECEIVED.labels("TASK_REQUEST", "door", shard)
@@ -98,28 +99,34 @@ class Supervisor:
         """Start the hosts and take up what was accepted and not finished."""
         self._fleet = fleet
         await fleet.start(token, self._journal.epoch)
-        async for _, story in self._journal.unfinished():
-            state = fold(story)
-            if state:
-                self._recover(state)
+        states = [fold(story) async for _, story in self._journal.unfinished()]
+        await self._recover([state for state in states if state])
         self.state = "up"
         self.dispatch()
 
-    def _recover(self, state: TaskState) -> None:
-        record = state.record
-        spec = self._catalog.names.get(record.task_type)  # it may be gone since an upgrade
-        cell = self._cell(record, spec.agent if spec else "unknown")
-        cell.accepted, cell.attempts, cell.deaths = True, state.attempts, list(state.deaths)
-        cell.fed = bool(spec and spec.takes_stream and cell.attempts)
-        self._cells[record.task_id] = cell
-        if cell.attempts and not cell.repeatable:
-            self.finish(cell, attempt_lost(record, repeatable=False))
-        else:
-            self._queue(cell)
+    async def _recover(self, states: list[TaskState]) -> None:
+        cells = [self._revived(state) for state in states]
+        await self._attempts.effects.inherit([cell for cell in cells if cell.ledgered])
+        for cell in cells:
+            if cell.attempts and not cell.repeatable:
+                self.finish(cell, lost_for_good(cell))
+            else:
+                self._queue(cell)
 
-    def _cell(self, record: TaskRecord, agent: str) -> Cell:
-        weight = self.admission.weigh(record)
-        return Cell(record, agent, self._clock.monotonic(), weight)
+    def _revived(self, state: TaskState) -> Cell:
+        spec = self._catalog.names.get(state.record.task_type)
+        cell = self._cell(state.record)
+        cell.accepted, cell.attempts, cell.deaths = True, state.attempts, list(state.deaths)
+        cell.fed, cell.spent = bool(spec and spec.takes_stream and cell.attempts), state.spent
+        self._cells[state.record.task_id] = cell
+        return cell
+
+    def _cell(self, record: TaskRecord) -> Cell:
+        spec, now = self._catalog.names.get(record.task_type), self._clock.monotonic()
+        if spec is None:  # it is gone since an upgrade
+            return Cell(record, "unknown", now)
+        ledgered = bool(spec.effects)
+        return Cell(record, spec.agent, now, self.admission.weigh(record), spec.safe, ledgered)
 
     async def handle(self, method: str, payload: Any, call: Call) -> Any:
         """Answer a door."""
@@ -147,17 +154,13 @@ class Supervisor:
 
     def _admit(self, record: TaskRecord) -> Cell:
         """Begin the admission of a new task; it goes on whether or not anybody waits."""
-        if self.fenced.is_set():
-            raise StaleEpoch(f"{self.shard!r} has a newer owner.")
-        if self.halted and self.state == "up":
-            raise ServiceUnavailable(f"{self.shard!r} was stopped by an operator.", retry_after=30)
-        if self.state != "up":
-            reason = Reason.DRAINING if self.state == "draining" else None
-            raise ServiceUnavailable(f"{self.shard!r} is {self.state}.", reason, retry_after=1)
+        refusal = closed(self.shard, self.state, halted=self.halted, fenced=self.fenced.is_set())
+        if refusal:
+            raise refusal
         agent = self._catalog.task(record.task_type).agent
         if self.fleet.given_up(agent):
             raise agent_down(agent)
-        cell = self._cell(record, agent)
+        cell = self._cell(record)
         running, suspended = self._attempts.running, self._attempts.suspended
         work = Work(self._arriving, running, suspended, self.fleet.capacity(agent))
         self.admission.check(record, agent, cell.weight, work)
@@ -183,6 +186,7 @@ class Supervisor:
         self._queue(cell)
 
     def _queue(self, cell: Cell) -> None:
+        cell.rest = 0.0
         if self.fleet.given_up(cell.agent):
             self.finish(cell, failure(agent_down(cell.agent)))
             return
@@ -214,12 +218,6 @@ class Supervisor:
         cell = self._cells.get(task_id)
         return cell if cell is not None and cell.accepted else None
 
-    async def _events(self, payload: Any, call: Call) -> bool:
-        return await self._reading.serve(self._live(payload[0]), payload[1], call)
-
-    async def _feed(self, payload: Any, call: Call) -> None:
-        await self._attempts.feed(self._live(payload[0]), payload, call.timeout)
-
     async def _status(self, _payload: Any, _call: Call) -> dict[str, Any]:
         return self.snapshot()
 
@@ -235,7 +233,7 @@ class Supervisor:
         cell.cancelled = True
         if cell.work and cell.begun:
             cell.work.cancel()
-        elif cell.accepted and self._unqueue(cell):
+        elif cell.accepted and (cell.rest or self._unqueue(cell)):
             self.finish(cell, failure(TaskCancelled("Cancelled while it waited.")))
         return True
 
@@ -272,12 +270,16 @@ class Supervisor:
 
     def attempted(self, cell: Cell, outcome: dict[str, Any] | None) -> None:
         """Go on after an attempt: to the task's end, or to the next attempt."""
-        if outcome is None:
-            self._attempts.part(cell)
-            self._queue(cell)
-        else:
+        if outcome is not None:
             self.finish(cell, outcome)
-            self.dispatch()
+        else:
+            self._attempts.part(cell)
+            if cell.rest:
+                loop = asyncio.get_running_loop()
+                cell.timer = loop.call_later(cell.rest, self._queue, cell)
+            else:
+                self._queue(cell)
+        self.dispatch()
 
     def finish(self, cell: Cell, outcome: dict[str, Any]) -> None:
         """Write the end; those who wait are told once it is durable."""
@@ -287,6 +289,7 @@ class Supervisor:
         if cell.placed:
             cell.placed.set()
         self._attempts.part(cell)
+        outcome = in_doubt(charged(outcome, cell.spent), cell.effects(State.UNKNOWN))
         queued = (cell.began or self._clock.monotonic()) - cell.since
         response = respond(cell.record, outcome, queued=queued, attempts=cell.attempts)
         if cell.log:
@@ -362,10 +365,11 @@ class Supervisor:
 
     def snapshot(self) -> dict[str, Any]:
         """Return this shard as `GET /v3/tree` shows it."""
+        team, _, number = self.shard.partition("/")
         return {
             "id": self.shard,
-            "team": self.shard.partition("/")[0],
-            "shard": int(self.shard.rpartition("/")[2]),
+            "team": team,
+            "shard": int(number),
             "state": self.state,
             "epoch": self._journal.epoch,
             "restarts": self._journal.restarts,
@@ -384,10 +388,8 @@ class Supervisor:
             await self._fleet.stop()
         await self._settled(GRACE)  # those whose hosts were ended still say so
         for cell in self._cells.values():
-            if cell.timer:
-                cell.timer.cancel()
-            if cell.log:
-                cell.log.close()
+            cell.abandon()
+        await self._attempts.effects.close()
         await self._journal.close()
         self.state = "down"
 

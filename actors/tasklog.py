@@ -59,7 +59,7 @@ class TaskLog:
         self._next = start + 1
         for entry in beginning(attempt, self._now()):
             self._put(entry)
-        durable.add_done_callback(lambda _: self._show_from(start))
+        _once(durable, lambda: self._show_from(start))
 
     def _show_from(self, start: int) -> None:
         """Let readers see an attempt from its start to what it said last."""
@@ -117,7 +117,7 @@ class TaskLog:
     def lost(self, step: int, data: Any, durable: asyncio.Future[bool]) -> None:
         """Tell of the loss of an attempt, once that is `durable`."""
         self._put(Entry(step, "retry", self._now(), data))
-        durable.add_done_callback(lambda _: self._show(step))
+        _once(durable, lambda: self._show(step))
 
     def spill(self) -> None:
         """Give to the journal what it has not yet."""
@@ -194,3 +194,13 @@ class TaskLog:
     def _wake(self) -> None:
         if self._changed and not self._changed.done():
             self._changed.set_result(None)
+
+
+def _once(durable: asyncio.Future[bool], show: Callable[[], None]) -> None:
+    """Show something once it is written, and not at all when a fenced writer could not."""
+
+    def written(done: asyncio.Future[bool]) -> None:
+        if done.exception() is None and done.result():
+            show()
+
+    durable.add_done_callback(written)

@@ -22,6 +22,7 @@ from cartrita.channel.server import ChannelServer
 from cartrita.clock import SystemClock, new_random
 from cartrita.instance import make_private
 from cartrita.services import open_services
+from cartrita.storage.postgres.effects import PostgresLedger
 from cartrita.storage.postgres.journal import PostgresJournal, take_epoch
 from cartrita.storage.postgres.runtime import PostgresAudit, PostgresOrders
 from cartrita.storage.postgres.stories import PostgresStories
@@ -60,7 +61,7 @@ class HostActor(_Actor):
     def __init__(self, config: TreeConfig, spec: HostSpec) -> None:
         super().__init__(config, spec.host_id.rpartition(".")[0])
         self._spec = spec
-        self._host = WorkerHost(spec, catalog(), open_services(config.settings))
+        self._host = WorkerHost(spec, catalog(config.settings), open_services(config.settings))
 
     async def start(self) -> dict[str, Any]:
         """Build the agents and listen."""
@@ -127,6 +128,7 @@ class SupervisorActor(_Actor):
     async def _begin(self) -> dict[str, Any]:
         config, clock, team = self.config, SystemClock(), team_of(self._shard)
         limits, network = config.settings.limits, Network(config)
+        tasks = catalog(config.settings)
         url = postgres_url(config.settings)
         journal = PostgresJournal(url, self._shard, build=config.build, run=config.run, clock=clock)
         epoch = await journal.open()
@@ -136,16 +138,18 @@ class SupervisorActor(_Actor):
         self._following = asyncio.create_task(door.follow())
         self._supervisor = Supervisor(
             self._shard,
-            catalog(),
+            tasks,
             journal,
             stories,
             limits=Limits(limits.message_queue_size, limits.max_concurrent_tasks),
             clock=clock,
+            randomness=new_random(),
             calls=door,
+            ledger=PostgresLedger(url, self._shard, epoch),
         )
         fleet = Fleet(
             self._shard,
-            groups_of(catalog().team(team)),
+            groups_of(tasks.team(team)),
             RayHosts(config),
             clock=clock,
             randomness=new_random(),
@@ -155,7 +159,7 @@ class SupervisorActor(_Actor):
         )
         self._controls = Controls(self._supervisor)
         await self._supervisor.start(fleet, config.token)
-        await obey(PostgresOrders(pool), self._shard, self._controls, catalog())
+        await obey(PostgresOrders(pool), self._shard, self._controls, tasks)
         server = self._server = ChannelServer(
             self._shard, self._supervisor, token=config.token, epoch=epoch
         )
@@ -284,7 +288,11 @@ class OrchestratorActor(_Actor):
         await connection.close()
         pool = await asyncpg.create_pool(url, min_size=0, max_size=2)
         operations = Operations(
-            self._orchestrator, PostgresOrders(pool), PostgresAudit(pool), catalog(), clock
+            self._orchestrator,
+            PostgresOrders(pool),
+            PostgresAudit(pool),
+            catalog(config.settings),
+            clock,
         )
         await operations.start(config.shards)
         self._operations = operations

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from actors.acts import Probes
 from actors.hosting import HostSpec
 from actors.outbox import Line
 from actors.pipelines import execution
@@ -28,7 +29,7 @@ from cartrita.errors import (
 )
 from cartrita.journal import TaskRecord
 from cartrita.policy.chain import Job, Proceed, chain, concerning
-from cartrita.protocol.task import Budget, Delivery, Preferences, TaskStatus
+from cartrita.protocol.task import Budget, Preferences, TaskStatus
 from cartrita.protocol.wire import field_errors
 from cartrita.services import Services
 from cartrita.stream import last_of
@@ -50,6 +51,7 @@ class _Work:
 
     spec: TaskSpec
     run: Proceed
+    probes: Probes
 
 
 class WorkerHost:
@@ -96,8 +98,10 @@ class WorkerHost:
         """Answer the supervisor."""
         if method == "run":
             return await self.run(TaskRecord.unpack(payload[0]), payload[1], payload[2], call)
-        if method == "resume":
-            return self._resume(*payload)
+        if method in ("resume", "settled"):
+            task_id, attempt, index, answer = payload
+            reach = self._reach(task_id, attempt)
+            return (reach.resume if method == "resume" else reach.settle)(index, answer)
         if method == "feed":
             return await self._feed(*payload)
         if method == "beat":
@@ -106,21 +110,16 @@ class WorkerHost:
             return "pong"
         raise InternalFailure(f"A host does not know {method!r}.")
 
-    def _resume(self, task_id: str, attempt: int, index: int, answer: dict[str, Any]) -> None:
-        """Hand a sub-task's answer to the attempt that called for it."""
-        reach = self._reach(task_id)
-        if reach.attempt != attempt:
-            raise NotFound(f"Attempt {attempt} of task {task_id!r} has ended.")
-        reach.resume(index, answer)
-
     async def _feed(self, task_id: str, kind: str, sequence: int, data: Any) -> None:
         """Put a piece of a stream into the task that reads it, once it has room."""
         await self._reach(task_id).inbox().put(kind, sequence, data)
 
-    def _reach(self, task_id: str) -> AttemptReach:
+    def _reach(self, task_id: str, attempt: int | None = None) -> AttemptReach:
         reach = self._attempts.get(task_id)
         if reach is None:
             raise NotFound(f"Task {task_id!r} is not running here.")
+        if attempt not in (None, reach.attempt):
+            raise NotFound(f"Attempt {attempt} of task {task_id!r} has ended.")
         return reach
 
     def _stuck(self) -> int:
@@ -146,8 +145,8 @@ class WorkerHost:
         if work is None:
             error = InternalFailure(f"This host does not run {record.task_type!r}.")
             return _metered(failure(error), Decimal(0), Context(record.task_id), 0.0)
-        reach = AttemptReach(record.task_id, attempt, work.spec, self._threads, line)
-        context = self._context(record, attempt, started + timeout, reach)
+        reach = AttemptReach(record.task_id, attempt, work.spec, self._threads, line, work.probes)
+        context = self._context(record, work.spec, started + timeout, reach)
         self._enter(reach)
         try:
             outcome = await _outcome(work, record, context)
@@ -178,7 +177,7 @@ class WorkerHost:
             raise asyncio.CancelledError
 
     def _context(
-        self, record: TaskRecord, attempt: int, deadline: float, reach: AttemptReach
+        self, record: TaskRecord, spec: TaskSpec, deadline: float, reach: AttemptReach
     ) -> Context:
         return Context(
             task_id=record.task_id,
@@ -186,8 +185,9 @@ class WorkerHost:
             principal=record.principal,
             session_id=record.session_id,
             deadline=deadline,
-            repeatable=record.delivery is Delivery.AT_LEAST_ONCE,
-            attempt=attempt,
+            repeatable=record.delivery.repeats(safe=spec.safe),
+            attempt=reach.attempt,
+            root=record.root,
             trace=record.trace,
             budget=_budget(record),
             preferences=_preferences(record),
@@ -208,7 +208,9 @@ def _bind(spec: TaskSpec, agent: Agent) -> _Work:
         return last_of(method(job.params, job.context), spec.result, job.context.say)
 
     policies = concerning(spec, execution())
-    return _Work(spec, chain(policies, stream if spec.streams else work))
+    names = agent.spec.probes
+    probes = {effect: getattr(agent, names[effect]) for effect in spec.effects if effect in names}
+    return _Work(spec, chain(policies, stream if spec.streams else work), probes)
 
 
 async def _outcome(work: _Work, record: TaskRecord, context: Context) -> dict[str, Any]:

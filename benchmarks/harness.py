@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -79,6 +80,7 @@ def instance(**settings: str) -> Iterator[Instance]:
     chosen = {f"CARTRITA_{k}": value for k, value in {**ports, **limits, **settings}.items()}
     environment = {**kept, **chosen, "CARTRITA_HOME": str(home)}
     cartrita = [sys.executable, "-m", "cartrita"]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it ends with us
     try:
         up = subprocess.run(
             [*cartrita, "up", "--detach", "--json"],

@@ -6,7 +6,7 @@ Slots are capped so that a 20-ms task has a capacity near 100 a second, and for 
 mailbox to ten, at run time: what waits there is what the accepted wait for.
 Callers arrive at random (Poisson) whether or not earlier ones were answered; whoever is refused
 waits exactly its Retry-After and tries once more, with the same task id. Everything is measured
-against the same system at 0.8 of its capacity, before and after, in the same run; and one tenant
+against the same system at 0.8 of its capacity, in the same run; and one tenant
 at a tenth of the capacity, alone and beside a flood a hundred times its rate, in turns.
 """
 
@@ -228,6 +228,12 @@ def fairness(a: Driver, b: Driver, capacity: float, seconds: float) -> dict[str,
     return {"b_alone": alone.summary(seconds), "b_beside_flood": beside.summary(seconds)}
 
 
+def queue(running: Instance, bound: int) -> None:
+    """Bound the mailbox."""
+    with Client(running.urls["api"], token=running.token) as client:
+        client.command("CONFIG_UPDATE", "system", messageQueueSize=bound)
+
+
 def drained(driver: Driver, capacity: float) -> None:
     """Wait until hardly anything waits any more."""
     for _ in range(30):
@@ -245,21 +251,17 @@ def measure(running: Instance, seconds: float, again: float) -> dict[str, Any]:
         a.crowd()
         capacity = a.capacity(6.0)
         found: dict[str, Any] = {"capacity_per_s": round(capacity, 1)}
-        found.update(fairness(a, b, capacity, seconds))
-        with Client(running.urls["api"], token=running.token) as client:
-            client.command("CONFIG_UPDATE", "system", messageQueueSize=QUEUE)
-        calm = Crowd()
+        queue(running, QUEUE)
         before = _supervisors_mb(running.processes())
-        a.send(0.8 * capacity, seconds / 2)
-        calm.add(a.crowd())
+        b.send(0.8 * capacity, seconds)
+        found["calm"] = b.crowd().summary(seconds)
         a.send(10 * capacity, seconds, again)
         found["flood"] = a.crowd().summary(seconds)
         after = _supervisors_mb(running.processes())
-        drained(a, capacity)
-        a.send(0.8 * capacity, seconds / 2)
-        calm.add(a.crowd())
-        found["calm"] = calm.summary(seconds)
         found["supervisors_mb"] = {"before": before, "after": after}
+        queue(running, 1000)
+        drained(b, capacity)
+        found.update(fairness(a, b, capacity, seconds))
     finally:
         a.close()
         b.close()

@@ -66,10 +66,11 @@ class Catalog:
         return [agent for agent in self.agents.values() if agent.team == team]
 
 
-def discover(package: str) -> Catalog:
-    """Import every module of `package` and every entry point, and freeze what they declare."""
+def discover(package: str, *more: str) -> Catalog:
+    """Import every module of `package`, `more` modules and every entry point; freeze them."""
     root = importlib.import_module(package)
     modules = [f"{package}.{item.name}" for item in pkgutil.iter_modules(root.__path__)]
+    modules += more
     modules += [point.value for point in entry_points(group=ENTRY_POINTS)]
     found: dict[type[Agent], None] = {}
     for name in modules:

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, overload
 from pydantic import ValidationError
 
 from cartrita.clock import Clock, SystemClock
+from cartrita.effects import Acting, Effect
 from cartrita.errors import AgentFailed, CartritaError, InternalFailure, TaskTimeout
 from cartrita.protocol.principal import SYSTEM, Principal
 from cartrita.protocol.task import Budget, Preferences, TaskStatus
@@ -40,17 +41,43 @@ class Usage:
         tokens_in: Prompt tokens.
         tokens_out: Completion tokens.
         usd: What it cost.
+        seconds: How long it took.
+        failed: It ended in an error, and nobody told what it used.
     """
 
     model: str
     tokens_in: int = 0
     tokens_out: int = 0
     usd: Decimal = Decimal(0)
+    seconds: float = 0.0
+    failed: bool = False
 
     def __post_init__(self) -> None:
         counts = all(0 <= n <= MOST_TOKENS for n in (self.tokens_in, self.tokens_out))
         if not (counts and self.usd.is_finite() and 0 <= self.usd <= MOST_USD):
             raise ValueError(f"Nobody can be charged for {self!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRun:
+    """One run of a tool.
+
+    Attributes:
+        input: What it was given.
+        output: What it answered; a story keeps the beginning.
+        seconds: How long it took.
+        failed: It ended in an error.
+    """
+
+    name: str
+    input: Any
+    output: str = ""
+    seconds: float = 0.0
+    failed: bool = False
+
+
+Use = Usage | ToolRun
+"""What the story of a task tells of its work, though readers of its events are not shown it."""
 
 
 class Reach(Protocol):
@@ -62,10 +89,13 @@ class Reach(Protocol):
 
     @property
     def used(self) -> bool:
-        """Whether it has said something or called for something."""
+        """Whether it has said something, called for something, or had effects."""
 
     async def say(self, item: Said) -> None:
         """Tell whoever reads the task's events; waits while they cannot keep up."""
+
+    def note(self, use: Use) -> None:
+        """Have something kept in the task's story. Never waits and never fails."""
 
     async def call(
         self,
@@ -79,6 +109,9 @@ class Reach(Protocol):
     def incoming(self) -> Incoming:
         """Return the stream that comes in."""
 
+    def acting(self, context: "Context") -> Acting:
+        """Return the way to the effect ledger."""
+
 
 @dataclass(slots=True)
 class Context:
@@ -88,6 +121,7 @@ class Context:
         repeatable: Whether work that had begun may begin again.
         deadline: In the clock's monotonic seconds.
         attempt: 1 for the first.
+        root: The first of the tasks that try this one again; None for itself.
         trace: The W3C `traceparent` this attempt belongs to.
         reach: None in a context that was made by hand: nobody hears what it says.
     """
@@ -99,6 +133,7 @@ class Context:
     deadline: float = float("inf")
     repeatable: bool = True
     attempt: int = 1
+    root: str | None = None
     trace: str | None = None
     budget: Budget | None = None
     preferences: Preferences = field(default_factory=Preferences)
@@ -128,8 +163,14 @@ class Context:
         self.warnings.append(text)
 
     def spent(self, usage: Usage) -> None:
-        """Meter one use of a model."""
+        """Meter one use of a model, and keep it in the task's story."""
         self.usages.append(usage)
+        self.note(usage)
+
+    def note(self, use: Use) -> None:
+        """Keep something in the task's story that nobody is charged for, or shown as it happens."""
+        if self.reach is not None:
+            self.reach.note(use)
 
     def measure(self, name: str, value: float) -> None:
         """Report a finite number under `metrics.customMetrics`."""
@@ -231,6 +272,30 @@ class Context:
         if self.reach is None:
             raise InternalFailure(f"A context without a host cannot {what}; see `run_task`.")
         return self.reach
+
+    def effect(self, name: str, *, key: str) -> Effect:
+        """Return a block in which this task does something to the outside world, once.
+
+            async with ctx.effect("email", key=params.to) as effect:
+                receipt = await effect.once(self._mail.send, params.to, params.text, effect.id)
+
+        Whichever attempt, host or supervisor runs the task: what came of it is kept, and given
+        back instead of doing it again. What the block ends with tells what happened; see
+        `Effect`. Each name and key may stand in a task once, so what tells two effects apart
+        belongs into the key.
+
+        Args:
+            name: One of the task's declared `effects`.
+            key: Tells it from others of that name in this task, whichever attempt computes it.
+
+        Raises:
+            ValueError: That is no key.
+            AgentFailed: On entering: the task does not declare it, or it stood here before.
+            OutcomeUnknown: On entering: an earlier attempt began it, and nobody can tell how that
+                ended.
+        """
+        acting = self._beyond("have effects").acting(self)
+        return Effect(self.root or self.task_id, name, key, acting)
 
     @property
     def cancelled(self) -> threading.Event:

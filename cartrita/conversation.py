@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from langchain.agents import create_agent
@@ -13,11 +13,12 @@ from langchain.agents.middleware import (
     ToolCallLimitMiddleware,
 )
 from langchain.agents.middleware.model_call_limit import ModelCallLimitExceededError
-from langchain.agents.middleware.types import ModelRequest, ModelResponse
+from langchain.agents.middleware.types import ModelRequest, ModelResponse, ToolCallRequest
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from langgraph.types import Command
 
-from cartrita.context import Context, Usage
+from cartrita.context import Context, ToolRun, Usage
 from cartrita.cost.allowance import Allowance
 from cartrita.cost.price import Price
 from cartrita.errors import AgentFailed, TaskTimeout
@@ -147,7 +148,10 @@ def _calls(since: Sequence[AnyMessage]) -> tuple[Called, ...]:
 
 
 class _Meter(AgentMiddleware[Any, Any, Any]):
-    """Meters every model call, and keeps each within what may still be spent."""
+    """Meters every model call, and keeps each within what may still be spent.
+
+    Notes for the task's story how long it took, and what tools ran.
+    """
 
     def __init__(self, chat: ChatModel, ctx: Context, ceiling: Price, longest: int) -> None:
         super().__init__()
@@ -163,11 +167,35 @@ class _Meter(AgentMiddleware[Any, Any, Any]):
         if self._chat.info.generative:
             limit = {"max_tokens": min(self._longest, self._answer_tokens(prompt))}
             request = request.override(model_settings={**request.model_settings, **limit})
-        response = await handler(request)
+        began = self._ctx.clock.monotonic()
+        try:
+            response = await handler(request)
+        except BaseException:
+            took = self._ctx.clock.monotonic() - began
+            self._ctx.note(Usage(self._chat.info.model, seconds=took, failed=True))
+            raise
+        took = self._ctx.clock.monotonic() - began
         for message in response.result:
             if isinstance(message, AIMessage):
-                self._ctx.spent(self._usage(message, prompt))
+                self._ctx.spent(replace(self._usage(message, prompt), seconds=took))
         return response
+
+    async def awrap_tool_call(
+        self,
+        request: ToolCallRequest,
+        handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]],
+    ) -> ToolMessage | Command[Any]:
+        """Run a tool."""
+        began, output, failed = self._ctx.clock.monotonic(), "", True
+        try:
+            answer = await handler(request)
+            if isinstance(answer, ToolMessage):
+                output, failed = str(answer.text), answer.status == "error"
+        finally:
+            took = self._ctx.clock.monotonic() - began
+            call = request.tool_call
+            self._ctx.note(ToolRun(call["name"], call["args"], output, took, failed))
+        return answer
 
     def _answer_tokens(self, prompt: int) -> int:
         left = Allowance.left(self._ceiling, self._ctx.budget, self._ctx.usages)

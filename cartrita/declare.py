@@ -10,6 +10,8 @@ from pydantic import Field
 
 from cartrita.context import Context
 from cartrita.cost.price import Price, free
+from cartrita.effects import NAME, Doubt, Finding
+from cartrita.protocol.task import Delivery
 from cartrita.protocol.wire import WireModel
 from cartrita.stream import Said
 
@@ -74,6 +76,7 @@ class Declaration:
     example: dict[str, Any] | None
     takes_stream: bool
     idle_timeout: float
+    effects: tuple[str, ...]
 
 
 def task(  # noqa: PLR0913 - each is one declared fact
@@ -87,6 +90,7 @@ def task(  # noqa: PLR0913 - each is one declared fact
     example: dict[str, Any] | None = None,
     takes_stream: bool = False,
     idle_timeout: float | None = None,
+    effects: tuple[str, ...] = (),
 ) -> Callable[[Method], Method]:
     """Declare that a method does the work of a task type.
 
@@ -105,6 +109,9 @@ def task(  # noqa: PLR0913 - each is one declared fact
         takes_stream: Whether something is fed into it while it runs (`ctx.incoming()`). What
             was fed is gone once it is read, so such a task cannot be idempotent.
         idle_timeout: Seconds it waits for the next piece of that; 30 by default.
+        effects: The kinds of effects that it has on the outside world, all of them through
+            `ctx.effect`. Such a task is delivered exactly once by default: after a crash it
+            runs again and finds what happened.
     """
     if timeout <= 0 or max_attempts < 1:
         raise TypeError(f"{name!r} needs timeout > 0 and max_attempts >= 1")
@@ -112,6 +119,7 @@ def task(  # noqa: PLR0913 - each is one declared fact
         raise TypeError(f"{name!r} takes a stream, which cannot be read twice: not idempotent")
     if idle_timeout is not None and not (takes_stream and idle_timeout > 0):
         raise TypeError(f"{name!r}: idle_timeout > 0 is for a task that takes a stream")
+    _check_effects(name, effects, idempotent=idempotent)
     declaration = Declaration(
         name,
         cost or free(),
@@ -122,10 +130,44 @@ def task(  # noqa: PLR0913 - each is one declared fact
         example,
         takes_stream,
         idle_timeout or IDLE_TIMEOUT,
+        effects,
     )
 
     def attach(method: Method) -> Method:
         method.__cartrita_task__ = declaration  # type: ignore[attr-defined]
+        return method
+
+    return attach
+
+
+def _check_effects(name: str, effects: tuple[str, ...], *, idempotent: bool) -> None:
+    named = isinstance(effects, tuple) and all(NAME.fullmatch(effect) for effect in effects)
+    if not named or len(set(effects)) < len(effects):
+        raise TypeError(f"{name!r}: effects are names like ('email',), not {effects!r}")
+    if effects and idempotent:
+        raise TypeError(
+            f"{name!r} has effects: what makes running it again safe is the ledger, so it is not "
+            "idempotent"
+        )
+
+
+Probe = TypeVar("Probe", bound=Callable[..., Awaitable[Finding]])
+
+
+def probe(effect: str) -> Callable[[Probe], Probe]:
+    """Declare that a method can tell whether an effect of its agent's tasks happened.
+
+    It is asked when an earlier attempt had begun the effect and nobody knows how that ended:
+    `async def sent(self, doubt: Doubt, ctx: Context) -> Finding`. It may only answer
+    `Finding.not_done()` when what was begun before certainly has no effect any more; where it
+    cannot tell, or fails, the effect stays unknown and a person decides.
+
+    Args:
+        effect: As the tasks declare it.
+    """
+
+    def attach(method: Probe) -> Probe:
+        method.__cartrita_probe__ = effect  # type: ignore[attr-defined]
         return method
 
     return attach
@@ -139,6 +181,7 @@ class TaskSpec:
         streams: Whether it is an async generator, which says things before its result.
         takes_stream: Whether something is fed into it while it runs.
         idle_timeout: Seconds it waits for the next piece of that.
+        effects: What it does to the outside world, all of it through the ledger.
     """
 
     name: str
@@ -157,11 +200,28 @@ class TaskSpec:
     streams: bool = False
     takes_stream: bool = False
     idle_timeout: float = IDLE_TIMEOUT
+    effects: tuple[str, ...] = ()
+
+    @property
+    def safe(self) -> bool:
+        """Whether running it again does no harm."""
+        return self.idempotent or bool(self.effects)
+
+    @property
+    def delivery(self) -> Delivery:
+        """What is guaranteed where the caller does not choose."""
+        if self.effects:
+            return Delivery.EXACTLY_ONCE
+        return Delivery.AT_LEAST_ONCE if self.idempotent else Delivery.AT_MOST_ONCE
 
 
 @dataclass(frozen=True, slots=True)
 class AgentSpec:
-    """One agent: where it runs, how many, and what it can do."""
+    """One agent: where it runs, how many, and what it can do.
+
+    Attributes:
+        probes: The method that can tell of each effect, where there is one.
+    """
 
     name: str
     team: Team
@@ -174,6 +234,7 @@ class AgentSpec:
     period: float
     tasks: tuple[TaskSpec, ...]
     cls: type["Agent"]
+    probes: dict[str, str]
 
 
 class Agent:
@@ -216,6 +277,7 @@ class Agent:
                 f"period > 0, not {restart!r}, {intensity!r} and {period!r}"
             )
         name = cls.__name__.lower()
+        tasks = tuple(_task_specs(cls, name, team))
         cls.spec = AgentSpec(
             name=name,
             team=team,
@@ -226,8 +288,9 @@ class Agent:
             restart=restart,
             intensity=intensity,
             period=period,
-            tasks=tuple(_task_specs(cls, name, team)),
+            tasks=tasks,
             cls=cls,
+            probes=_probes(cls, {effect for spec in tasks for effect in spec.effects}),
         )
 
 
@@ -264,11 +327,32 @@ def _task_specs(cls: type[Agent], agent: str, team: Team) -> list[TaskSpec]:
                 streams=inspect.isasyncgenfunction(method),
                 takes_stream=declared.takes_stream,
                 idle_timeout=declared.idle_timeout,
+                effects=declared.effects,
             )
         )
     if not specs:
         raise TypeError(f"{cls.__name__} declares no task: decorate a method with @task")
     return specs
+
+
+def _probes(cls: type[Agent], effects: set[str]) -> dict[str, str]:
+    """Return which method can tell of which effect."""
+    found: dict[str, str] = {}
+    for attribute, method in vars(cls).items():
+        effect: str | None = getattr(method, "__cartrita_probe__", None)
+        if effect is None:
+            continue
+        where = f"{cls.__name__}.{attribute}"
+        if effect not in effects:
+            raise TypeError(f"{where} probes {effect!r}, which no task of its agent declares")
+        if effect in found:
+            raise TypeError(f"{where} is a second probe of {effect!r}")
+        hints = get_type_hints(method) if inspect.iscoroutinefunction(method) else {}
+        kinds = [hints.get(key) for key in ("doubt", "ctx", "return")]
+        if kinds != [Doubt, Context, Finding]:
+            raise TypeError(f"{where} must be `async def (doubt: Doubt, ctx: Context) -> Finding`")
+        found[effect] = attribute
+    return found
 
 
 def _signature(where: str, method: Any) -> tuple[type[Params], type[Result]]:

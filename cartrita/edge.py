@@ -67,6 +67,7 @@ backend serve
 
 # The id is the caller's if it is one; Serve and the gateway add it once each to an answer.
 # The deleted headers are those that only we may set, and those with which Serve is steered.
+# A 404 or 500 that the gateway did not write is Serve's own, while it knows no gateway yet.
 # The body is waited for last: what is refused by its head alone is refused at once.
 _FRONTEND = """
 frontend {door}
@@ -80,6 +81,7 @@ frontend {door}
     http-request return status 431 {long_head} if {{ req.hdrs,length gt {max_header} }}
     http-request return status 404 {nowhere} if {{ path,url_dec -m beg /-/ }}
 {max_body}    http-request wait-for-body time {request}s unless METH_CONNECT
+    http-response return status 503 {unavailable} if {{ status 404 500 }} !{{ res.hdr(X-Content-Type-Options) -m found }}
     http-response set-header X-Request-ID %[var(txn.id)]
     http-response del-header Server
 {hsts}    default_backend serve
@@ -141,6 +143,7 @@ class Edge:
             max_header=self.max_header,
             long_head=_problem(431, _LONG_HEAD[0], _LONG_HEAD[1].format(self.max_header)),
             nowhere=_problem(404, *_NOWHERE, reason=Reason.NOT_FOUND),
+            unavailable=_problem(503, *_ANSWERS[503]),
             max_body=self._body_rule(),
             request=self._request,
             hsts=_HSTS if secure else "",
@@ -184,7 +187,7 @@ def _problem(status: int, code: ErrorCode, detail: str, reason: Reason | None = 
         "X-Request-ID": "%[var(txn.id)]",
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-store",
-        **({"Retry-After": "1"} if status == 503 else {}),  # noqa: PLR2004 - HTTP's number
+        **({"Retry-After": "1"} if code is _UNAVAILABLE else {}),
     }
     told = " ".join(f"hdr {name} {value}" for name, value in headers.items())
     return f"content-type application/problem+json lf-string '{json.dumps(body)}' {told}"

@@ -4,7 +4,8 @@ CartritaError
 ├── InvalidMessage          INVALID_MESSAGE_FORMAT   the body is not what this door reads
 ├── InvalidTaskType         INVALID_TASK_TYPE        no agent declares that name
 ├── InvalidParameters       INVALID_PARAMETERS       a field is missing, unknown or out of range
-│   └── IdempotencyMismatch                          one key, two different payloads
+│   ├── IdempotencyMismatch                          one key, two different payloads
+│   └── EffectSettled                                what became of an effect is known already
 ├── InsufficientBudget      INSUFFICIENT_BUDGET      the worst case does not fit a budget
 ├── ResourceLimitExceeded   RESOURCE_LIMIT_EXCEEDED  too large, too long, too deep
 ├── AgentUnavailable        AGENT_UNAVAILABLE        the agent's workers are given up on
@@ -12,8 +13,10 @@ CartritaError
 ├── TaskTimeout             TASK_TIMEOUT             the deadline passed, or cannot be met
 ├── TaskCancelled           TASK_CANCELLED           somebody asked for it
 ├── AgentFailed             AGENT_ERROR              the agent's own work failed
+│   └── OutcomeUnknown                               nobody can tell whether an effect happened
 ├── NetworkFailed           NETWORK_ERROR            a provider could not be reached
-│   └── ChannelLost                                  the peer of a mailbox channel went away
+│   ├── ChannelLost                                  the peer of a mailbox channel went away
+│   └── NotDone                                      an effect certainly did not happen
 ├── AuthenticationFailed    AUTHENTICATION_FAILED    we do not know who this is
 ├── AuthorizationFailed     AUTHORIZATION_FAILED     we know, and they may not
 │   └── NotFound                                     absent, or somebody else's
@@ -74,6 +77,8 @@ class Reason(StrEnum):
     CHANNEL_LOST = "CHANNEL_LOST"
     HOST_DIED = "HOST_DIED"
     STREAM_IDLE = "STREAM_IDLE"
+    NOT_DONE = "NOT_DONE"
+    EFFECT_SETTLED = "EFFECT_SETTLED"
     DRAINING = "DRAINING"
     PRINCIPAL_QUOTA = "PRINCIPAL_QUOTA"
     SHARED_QUOTA = "SHARED_QUOTA"
@@ -152,6 +157,12 @@ class IdempotencyMismatch(InvalidParameters):
     default_reason = Reason.KEY_REUSED
 
 
+class EffectSettled(InvalidParameters):
+    """What became of this effect is known already, or an attempt is at it now."""
+
+    default_reason = Reason.EFFECT_SETTLED
+
+
 class InsufficientBudget(CartritaError):
     """The worst case of this task does not fit its budget."""
 
@@ -197,6 +208,12 @@ class AgentFailed(CartritaError):
     code = ErrorCode.AGENT_ERROR
 
 
+class OutcomeUnknown(AgentFailed):
+    """Nobody can tell whether an effect on the outside world happened."""
+
+    default_reason = Reason.OUTCOME_UNKNOWN
+
+
 class NetworkFailed(CartritaError):
     """A provider could not be reached."""
 
@@ -208,6 +225,12 @@ class ChannelLost(NetworkFailed):
     """The peer closed the channel; whether it did the work is unknown."""
 
     default_reason = Reason.CHANNEL_LOST
+
+
+class NotDone(NetworkFailed):
+    """An effect on the outside world certainly did not happen; it may be tried again."""
+
+    default_reason = Reason.NOT_DONE
 
 
 class AuthenticationFailed(CartritaError):

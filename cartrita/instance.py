@@ -119,6 +119,9 @@ def running(paths: Paths) -> InstanceState | None:
     """Return the instance that runs in a home; None when there is none.
 
     The lock decides, not the pid: a killed owner's number may be somebody else's by now.
+
+    Raises:
+        ConfigurationInvalid: The home is another user's.
     """
     if not _locked(paths.lock):
         return None
@@ -134,6 +137,10 @@ def _locked(lock: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
+    except PermissionError:
+        raise ConfigurationInvalid(
+            f"{str(lock.parent)!r} is another user's: choose a CARTRITA_HOME of your own."
+        ) from None
     except BlockingIOError:
         return True
     return False

@@ -22,6 +22,9 @@ END_STEP = 1 << 62
 ATTEMPT_SHIFT = 32
 """A step is the attempt, shifted so far, and the event's place within the attempt."""
 
+USED_PLACE = 1 << 31
+"""From this place on, rows tell what an attempt used. Readers' cursors are all below it."""
+
 
 class EventKind(IntEnum):
     """What happened to a task."""
@@ -30,6 +33,7 @@ class EventKind(IntEnum):
     STARTED = 2
     RETRY = 8
     STREAM = 9
+    USED = 10
     COMPLETED = 16
     FAILED = 17
     CANCELLED = 18
@@ -73,6 +77,7 @@ class TaskRecord:
         parent: The task whose agent called for this one.
         depth: How many callers are above it.
         retry_of: The quarantined task that this one tries again.
+        root: The first of those that tried it, whose effects it shares; None for itself.
     """
 
     task_id: str
@@ -98,6 +103,7 @@ class TaskRecord:
     parent: str | None = None
     depth: int = 0
     retry_of: str | None = None
+    root: str | None = None
     packed: bytes = field(default=b"", repr=False, compare=False)
     """What `pack` made or `unpack` read: the tiers and the journal pass it on as it is."""
 
@@ -139,6 +145,7 @@ class TaskRecord:
             self.parent,
             self.depth,
             self.retry_of,
+            self.root,
         ]
 
     @classmethod
@@ -158,9 +165,12 @@ class Event:
     Attributes:
         step: Orders a task's events: 0 is acceptance, then attempt and sequence, and the end
             has one fixed number, so that the database itself refuses a second end.
-        data: The record's wire form for ACCEPTED, a response's wire form for an end,
-            `{"solo": whether it ran alone}` for RETRY, and for STREAM what was said since the
-            last one: rows of step, type, Unix seconds and data.
+        data: The record's wire form for ACCEPTED, a response's wire form for an end, and for
+            STREAM what was said since the last one: rows of step, type, Unix seconds and data.
+            For RETRY `{"solo": whether it ran alone}` where the host died, or the `errorCode`
+            of an attempt that failed, with what that used.
+            For USED which models and tools were: rows of Unix seconds, kind and data, as
+            `cartrita.uses` writes them.
     """
 
     task_id: str
@@ -255,6 +265,27 @@ class Journal(Protocol):
         """Write what is queued and let go of the shard."""
 
 
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """A task that another one's agent called for, where it stands.
+
+    Attributes:
+        parent: Whose agent did.
+        accepted_at: Unix seconds.
+        finished_at: Unix seconds; None before its end.
+    """
+
+    task_id: str
+    parent: str
+    task_type: str
+    status: TaskStatus
+    accepted_at: float
+    finished_at: float | None = None
+    error_code: str | None = None
+    reason: str | None = None
+    used: Settlement = Settlement()
+
+
 class Stories(Protocol):
     """Reads what the writers wrote; any process may."""
 
@@ -264,6 +295,16 @@ class Stories(Protocol):
         Args:
             task_id: Whose.
             after: Leave out what is told wholly before this step.
+        """
+
+    async def family(self, task_id: str, most: int) -> list[Relative]:
+        """Return the sub-tasks of a task and theirs in turn, oldest first.
+
+        They may be a moment behind, and one that was just accepted missing.
+
+        Args:
+            task_id: Whose.
+            most: How many at most; those that are nearer to the task go before.
         """
 
 
@@ -279,6 +320,9 @@ class TaskState:
     deaths: tuple[bool, ...] = ()
     """A host died under it: alone with it, or with others."""
 
+    spent: tuple[float, int] = (0.0, 0)
+    """USD and tokens of attempts that failed and were followed by another."""
+
 
 def fold(story: Sequence[Event]) -> TaskState | None:
     """Fold a story into where its task stands; None for an empty one."""
@@ -287,12 +331,17 @@ def fold(story: Sequence[Event]) -> TaskState | None:
     record = TaskRecord.from_wire(story[0].data)
     status, attempts, response = TaskStatus.PENDING, 0, None
     deaths: list[bool] = []
+    usd, tokens = 0.0, 0
     for event in story[1:]:
         if event.kind.terminal:
             status, response = STATUS_OF[event.kind], event.data
-        else:
-            status = STATUS_IN.get(event.kind, status)
-            attempts = max(attempts, event.step >> ATTEMPT_SHIFT)
-            if event.kind is EventKind.RETRY:
-                deaths.append(bool(event.data and event.data.get("solo")))
-    return TaskState(record, story[0].shard, status, attempts, response, tuple(deaths))
+            continue
+        status = STATUS_IN.get(event.kind, status)
+        attempts = max(attempts, event.step >> ATTEMPT_SHIFT)
+        if event.kind is EventKind.RETRY:
+            data = event.data or {}
+            if "errorCode" not in data:
+                deaths.append(bool(data.get("solo")))
+            usd, tokens = usd + data.get("costUsd", 0.0), tokens + data.get("tokensUsed", 0)
+    spent = (usd, tokens)
+    return TaskState(record, story[0].shard, status, attempts, response, tuple(deaths), spent)

@@ -13,6 +13,7 @@ from cartrita.declare import Agent
 from cartrita.errors import ConfigurationInvalid
 from cartrita.providers.ports import (
     ChatModels,
+    EffectSink,
     Embedder,
     Probe,
     Probes,
@@ -191,6 +192,11 @@ class _Openers:
 
         return PostgresMemories(await services.get(asyncpg.Pool))
 
+    def effect_sink(self, _services: Services) -> EffectSink:
+        from cartrita.providers.effect_sink import LineSink
+
+        return LineSink(self._settings.home / "chaos.json")
+
     async def probes(self, services: Services) -> Probes:
         embedder = ModelProbe(await services.get(Embedder))
         return ProbeSet([*database_probes(self._settings), embedder])
@@ -212,5 +218,6 @@ def open_services(settings: Settings) -> Services:
             Toolbox: openers.tools,
             Memories: openers.memories,
             Probes: openers.probes,
+            EffectSink: openers.effect_sink,
         }
     )

@@ -13,11 +13,15 @@ Not each of these is a row of its own in the journal: what follows from another 
 that, always in the same way, so that a cursor means the same to every reader.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from cartrita.errors import InvalidParameters
 from cartrita.journal import ATTEMPT_SHIFT, END_STEP, Event, EventKind
+
+SAID = frozenset({"progress", "token", "tool", "approval"})
+"""The types of what an agent says."""
 
 QUEUED_STEP = 1
 STARTED = 1
@@ -29,7 +33,9 @@ TYPE_OF = {
     EventKind.CANCELLED: "cancelled",
     EventKind.TIMEOUT: "timeout",
 }
+END = "end"
 _CURSOR_DIGITS = 16
+_PLACE = re.compile(r"([0-9]{1,10})\.([0-9]{1,10})")
 
 
 class Entry(NamedTuple):
@@ -53,8 +59,12 @@ def cursor_of(step: int) -> str:
     return f"{step:0{_CURSOR_DIGITS}x}"
 
 
-def step_of(cursor: str | None) -> int:
+def step_of(cursor: str | None, name: str = "cursor") -> int:
     """Return the step behind which a reader goes on; None begins at the beginning.
+
+    Args:
+        cursor: As an event has it.
+        name: The field in which it came.
 
     Raises:
         InvalidParameters: No task has such a cursor.
@@ -67,9 +77,25 @@ def step_of(cursor: str | None) -> int:
         step = -1
     if not 0 <= step <= END_STEP:
         raise InvalidParameters(
-            f"{cursor!r} is no cursor of an event.", fields=[("cursor", "is not a cursor")]
+            f"{cursor!r} is no cursor of an event.", fields=[(name, "is not a cursor")]
         )
     return step
+
+
+def place_of(cursor: str) -> str:
+    """Return a cursor as people read it: attempt and place, such as `1.3`, or `end`."""
+    step = step_of(cursor)
+    if step == END_STEP:
+        return END
+    return f"{step >> ATTEMPT_SHIFT}.{step & (1 << ATTEMPT_SHIFT) - 1}"
+
+
+def cursor_at(place: str) -> str:
+    """Return the cursor that people write as `place_of` does; any other text as it is."""
+    if place == END:
+        return cursor_of(END_STEP)
+    found = _PLACE.fullmatch(place)
+    return cursor_of(int(found[1]) << ATTEMPT_SHIFT | int(found[2])) if found else place
 
 
 def opening(record_at: float) -> list[Entry]:
@@ -90,15 +116,17 @@ def narrate(story: Sequence[Event], after: int = -1) -> list[Entry]:
 
 
 def _all(story: Sequence[Event]) -> Iterator[Entry]:
-    begun = 0
+    begun, latest = 0, 0.0
     for event in story:
         if event.kind is EventKind.ACCEPTED:
             yield from opening(event.at)
+            latest = event.at
             continue
         attempt = _attempt(event)
         if attempt > begun:
             begun = attempt
-            yield from beginning(attempt, event.at)
+            yield from beginning(attempt, max(_began(event), latest))
+        latest = event.at
         yield from _told(event)
 
 
@@ -109,6 +137,16 @@ def _attempt(event: Event) -> int:
     metrics = event.data.get("metrics") or {}
     ran = metrics.get("processingTimeMs", 0) > 0
     return int(metrics.get("retryCount", 0)) + 1 if ran else 0
+
+
+def _began(event: Event) -> float:
+    """Return when the attempt began, as far as the first row that proves that can tell."""
+    if event.kind.terminal:
+        return event.at - float(event.data["metrics"]["processingTimeMs"]) / 1000
+    if event.kind is EventKind.USED:
+        at, _, data = event.data[0]
+        return float(at - (data or {}).get("durationMs", 0.0) / 1000)
+    return event.at
 
 
 def _told(event: Event) -> Iterator[Entry]:

@@ -1,15 +1,16 @@
 """Runs one task of an agent in a test, without the rest of the system."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, Self
 
 from pydantic import ValidationError
 
 from cartrita.catalog import Catalog
 from cartrita.clock import SystemClock, new_id
-from cartrita.context import Context
+from cartrita.context import Context, Use
 from cartrita.declare import Agent, Result, TaskSpec
+from cartrita.effects import Doubt, Finding, Register, State, from_json, to_json
 from cartrita.errors import InvalidMessage, InvalidParameters, InvalidTaskType, TaskTimeout
 from cartrita.protocol.task import TaskStatus
 from cartrita.protocol.wire import WireModel, field_errors
@@ -37,27 +38,94 @@ class Pieces:
         raise StopAsyncIteration
 
 
+Effects = MutableMapping[tuple[str, str], Finding]
+"""A ledger of one task: name and key of each effect, and where it stands."""
+
+
+class Acts:
+    """The way to a ledger that a test gives and looks at.
+
+    Args:
+        agent: Whose probes are asked.
+        spec: The task.
+        ledger: What earlier attempts left; what becomes of each effect is written here.
+    """
+
+    def __init__(self, agent: Agent, spec: TaskSpec, ledger: Effects, context: Context) -> None:
+        self._agent, self._ledger, self._context = agent, ledger, context
+        self._register = Register(spec.name, spec.effects)
+
+    async def begin(self, name: str, key: str) -> Finding:
+        """Let it begin, unless something else is known."""
+        self._register.enter(name, key)
+        found = self._ledger.get((name, key), Finding.not_done())
+        if found.state is State.NOT_DONE:
+            found = self._ledger[name, key] = Finding(State.BEGUN)
+        elif found.state is State.BEGUN:  # by an attempt before
+            found = Finding.unknown()
+        self._register.note(name, key, found.state)
+        return found
+
+    async def end(self, name: str, key: str, finding: Finding) -> Finding:
+        """Write down what became of it, as the ledger keeps it."""
+        self.tell(name, key, finding)
+        return self._ledger[name, key]
+
+    def tell(self, name: str, key: str, finding: Finding) -> None:
+        """Write it down."""
+        self._register.note(name, key, finding.state)
+        self._ledger[name, key] = Finding(finding.state, from_json(to_json(finding.result)))
+
+    async def probe(self, doubt: Doubt) -> Finding:
+        """Ask the agent's own probe."""
+        method = self._agent.spec.probes.get(doubt.name)
+        if method is None:
+            return Finding.unknown()
+        found: Finding = await getattr(self._agent, method)(doubt, self._context)
+        return found
+
+
 class Bench:
     """The reach of an attempt in a test: others' answers are given, what it says is kept.
 
     Args:
+        agent: The agent.
         spec: The task.
         calls: Task type to result, or to a function of the parameters that returns or raises.
         emitted: What was said is appended here, one by one as the task said it.
         chunks: What is fed into the task.
+        effects: What earlier attempts left in the ledger, and then what this one did.
     """
 
     def __init__(
-        self, spec: TaskSpec, calls: Mapping[str, Any], emitted: list[Said], chunks: Iterable[Any]
+        self,
+        agent: Agent,
+        spec: TaskSpec,
+        calls: Mapping[str, Any],
+        emitted: list[Said],
+        chunks: Iterable[Any],
+        effects: Effects,
     ) -> None:
-        self._spec, self._calls, self._emitted, self._chunks = spec, calls, emitted, chunks
+        self._agent, self._spec, self._calls = agent, spec, calls
+        self._emitted, self._chunks, self._effects = emitted, chunks, effects
         self.threads = Threads(keep=0)
         self.used = False
+        self._acts: Acts | None = None
+
+    def acting(self, context: Context) -> Acts:
+        """Return the way to the test's ledger."""
+        self.used = True
+        if self._acts is None:
+            self._acts = Acts(self._agent, self._spec, self._effects, context)
+        return self._acts
 
     async def say(self, item: Said) -> None:
         """Keep it."""
         self.used = True
         self._emitted.append(item)
+
+    def note(self, use: Use) -> None:
+        """Keep nothing: what a test wants to see is in `usages`."""
 
     async def call(
         self,
@@ -94,6 +162,7 @@ async def run_task(  # noqa: PLR0913 - each is one thing a test may want to give
     calls: Mapping[str, Any] | None = None,
     emitted: list[Said] | None = None,
     chunks: Iterable[Any] = (),
+    effects: Effects | None = None,
     **context: Any,
 ) -> Result:
     """Build an agent with fakes for its ports and run one of its tasks as a worker would.
@@ -111,6 +180,7 @@ async def run_task(  # noqa: PLR0913 - each is one thing a test may want to give
             or to a function of the parameters that returns that, or raises.
         emitted: A list to which everything is appended that the task says before its result.
         chunks: What is fed into a task that takes a stream.
+        effects: What earlier attempts left in the ledger; afterwards also what this one did.
         context: Fields of `Context`, such as `principal` or `session_id`. Pass lists as
             `warnings` and `usages` to see afterwards what the task reported.
 
@@ -124,7 +194,8 @@ async def run_task(  # noqa: PLR0913 - each is one thing a test may want to give
     spec = Catalog.of([agent]).task(task_type)
     services = Services({port: _giving(made) for port, made in (providers or {}).items()})
     instance = await services.build(agent)
-    bench = Bench(spec, calls or {}, [] if emitted is None else emitted, chunks)
+    said, ledger = [] if emitted is None else emitted, {} if effects is None else effects
+    bench = Bench(instance, spec, calls or {}, said, chunks, ledger)
     ctx = _context(spec, {"reach": bench} | context)
     try:
         async with asyncio.timeout(ctx.remaining()):

@@ -19,7 +19,9 @@ from starlette.types import ASGIApp
 
 from actors import spawn
 from actors.directory import RayDirectory, open_door
+from actors.effectdesk import EffectDesk
 from actors.quarantine import QuarantineDesk
+from actors.replay import Storyteller
 from actors.setup import Network, TreeConfig, build_id, catalog, postgres_url
 from actors.tree import start_tree, stop_tree
 from cartrita import __version__
@@ -32,6 +34,7 @@ from cartrita.instance import make_private
 from cartrita.providers.probes import ProbeSet
 from cartrita.services import blob_store, database_probes, rate_limiter
 from cartrita.storage.blobs import Blobs
+from cartrita.storage.postgres.effects import PostgresEffectBook
 from cartrita.storage.postgres.listing import PostgresTasks
 from cartrita.storage.postgres.migrate import migrate
 from cartrita.storage.postgres.runtime import PostgresAudit, PostgresQuarantine
@@ -123,7 +126,7 @@ class Gateway:
                     identity=who,
                     limiter=limiter,
                     jwks=keys.jwks,
-                    catalog=catalog(),
+                    catalog=catalog(settings),
                     clock=clock,
                     started_at=clock.now(),
                     version=__version__,
@@ -134,6 +137,8 @@ class Gateway:
                     quarantine=QuarantineDesk(
                         stories, PostgresQuarantine(pool), door.resubmit, clock
                     ),
+                    storyteller=Storyteller(stories),
+                    effects=EffectDesk(PostgresEffectBook(pool), PostgresAudit(pool), clock),
                     command=directory.command,
                     audit=_audit(PostgresAudit(pool)),
                     probes=ProbeSet(database_probes(settings)),

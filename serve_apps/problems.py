@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from cartrita.errors import (
     CartritaError,
+    EffectSettled,
     ErrorCode,
     NotFound,
     Reason,
@@ -52,7 +53,7 @@ def status_of(error: CartritaError) -> int:
     """Return the HTTP status of an error."""
     if isinstance(error, NotFound):
         return 404
-    if isinstance(error, StillRunning):
+    if isinstance(error, StillRunning | EffectSettled):
         return 409
     return STATUS[error.code]
 
@@ -106,7 +107,8 @@ def _cut(text: str, most: int) -> str:
 
 def _headers(error: CartritaError, status: int) -> dict[str, str]:
     headers = {}
-    if error.retry_after is not None or status in (409, 429, 503):
+    passes = status in (429, 503) or isinstance(error, StillRunning)
+    if error.retry_after is not None or passes:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
     if status == 401:  # noqa: PLR2004 - RFC 9110 demands the challenge
         headers["WWW-Authenticate"] = 'Bearer realm="cartrita", error="invalid_token"'

@@ -121,8 +121,9 @@ class Language(Agent, team="intelligence", concurrency=8):
         """Make a text shorter."""
         _require(params.model, self._summarizer.info, ctx)
         limit = params.options.max_length or params.max_length
+        began = ctx.clock.monotonic()
         summary = await self._summarizer.summarize(params.text, limit)
-        ctx.spent(Usage(model=summary.info.model))
+        ctx.spent(Usage(summary.info.model, seconds=ctx.clock.monotonic() - began))
         sentences = [SourceSentence(index=one.index, text=one.text) for one in summary.sentences]
         return SummarizationResult(
             summary=summary.text, sentences=sentences or None, **summary.info.fields()
@@ -140,13 +141,14 @@ class Language(Agent, team="intelligence", concurrency=8):
     )
     async def classify(self, params: ClassificationParams, ctx: Context) -> ClassificationResult:
         """Sort a text into your labels or, without labels, by its sentiment."""
+        began = ctx.clock.monotonic()
         if params.labels:
             _require(params.model, self._classifier.info, ctx)
             found = await self._classifier.classify(params.text, params.labels)
         else:
             _require(params.model, self._classifier.sentiment_info, ctx)
             found = await self._classifier.sentiment(params.text)
-        ctx.spent(Usage(model=found.info.model))
+        ctx.spent(Usage(found.info.model, seconds=ctx.clock.monotonic() - began))
         labels = [ScoredLabel(label=one.label, score=one.score) for one in found.labels]
         return ClassificationResult(labels=labels, **found.info.fields())
 
@@ -165,8 +167,9 @@ class Language(Agent, team="intelligence", concurrency=8):
     ) -> QuestionAnsweringResult:
         """Find the passage of a text that answers a question."""
         _require(params.model, self._answerer.info, ctx)
+        began = ctx.clock.monotonic()
         found = await self._answerer.answer(params.question, params.context)
-        ctx.spent(Usage(model=found.info.model))
+        ctx.spent(Usage(found.info.model, seconds=ctx.clock.monotonic() - began))
         if not found.found:
             ctx.warn("Not found: nothing in the context is close enough to the question.")
         return QuestionAnsweringResult(

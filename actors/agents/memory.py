@@ -118,9 +118,10 @@ class Memory(Agent, team="system", concurrency=8):
             id_: MemoryRecord(id_, item.text, now, session, item.metadata)
             for id_, item in zip(ids, items, strict=True)
         }
+        began = ctx.clock.monotonic()
         vectors = await self._embedder.embed([record.text for record in records.values()])
         info = self._embedder.info
-        ctx.spent(Usage(model=info.model))
+        ctx.spent(Usage(info.model, seconds=ctx.clock.monotonic() - began))
         await self._memories.store(tenant, list(records.values()), vectors, info.model)
         return StoreResult(ids=ids, stored=len(records), **info.fields())
 
@@ -132,9 +133,10 @@ class Memory(Agent, team="system", concurrency=8):
     )
     async def retrieve(self, params: RetrieveParams, ctx: Context) -> RetrieveResult:
         """Find what this tenant has stored that is closest in meaning to a query."""
+        began = ctx.clock.monotonic()
         vectors = await self._embedder.embed([params.query])
         info = self._embedder.info
-        ctx.spent(Usage(model=info.model))
+        ctx.spent(Usage(info.model, seconds=ctx.clock.monotonic() - began))
         found = await self._memories.search(
             ctx.principal.tenant,
             vectors[0],

@@ -9,7 +9,7 @@ UNIX_PATH_MAX = 107
 """Bytes the kernel keeps of a socket's path (`sun_path`, less its end)."""
 
 PORT_MAX = 65535
-_BOTH = "|tcp:"
+_TCP, _NONE = "|tcp:", "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,8 @@ def _port(digits: str) -> int | None:
 class Endpoints:
     """Everywhere one server listens, as it publishes it.
 
-    Written `unix:/path@NODE|tcp:host:port`, or as a plain `Address` where there is only one.
+    Written `unix:/path@NODE|tcp:host:port`, `unix:/path@NODE|tcp:-` where it listens on its
+    own node alone, or as a plain `Address` where there are no nodes.
 
     Attributes:
         local: The Unix socket.
@@ -81,12 +82,13 @@ class Endpoints:
 
     def __post_init__(self) -> None:
         both = self.local is not None and self.remote is not None
-        if not (self.local or self.remote) or both != bool(self.node):
+        fits = self.local is not None if self.node else not both
+        if not (self.local or self.remote) or not fits:
             raise ConfigurationInvalid("A server has one address, or two and a node's name.")
         path = self.local.path if self.local else "-"
         if not path or (self.remote and self.remote.path):
             raise ConfigurationInvalid("Only Unix sockets are local, and only TCP is remote.")
-        if _BOTH in path or {"@", "|"} & set(self.node):
+        if _TCP in path or {"@", "|"} & set(self.node):
             raise ConfigurationInvalid(
                 f"The path {path!r} or the node {self.node!r} holds a mark of addresses."
             )
@@ -98,23 +100,33 @@ class Endpoints:
         Raises:
             ConfigurationInvalid: It has none of the forms.
         """
-        first, both, rest = text.partition(_BOTH)
-        if not both:
+        first, marked, rest = text.partition(_TCP)
+        if not marked:
             address = Address.parse(text)
             return cls(local=address) if address.path else cls(remote=address)
         socket, _, node = first.rpartition("@")
-        if not socket.startswith("unix:"):
+        if not (socket.startswith("unix:") and node):
             raise ConfigurationInvalid(f"{text!r} is not unix:/path@NODE|tcp:host:port.")
-        return cls(Address.parse(socket), node, Address.parse(f"tcp:{rest}"))
+        remote = None if rest == _NONE else Address.parse(f"tcp:{rest}")
+        return cls(Address.parse(socket), node, remote)
 
     def pick(self, node: str) -> Address:
-        """Return what a caller on `node` connects to: the Unix socket where that is its own."""
+        """Return what a caller on `node` connects to: the Unix socket where that is its own.
+
+        Raises:
+            ConfigurationInvalid: The server is on another node and listens there alone.
+        """
         here = self.local if node == self.node else None
-        address = here or self.remote or self.local
-        assert address is not None
+        address = here or self.remote or (None if self.node else self.local)
+        if address is None:
+            raise ConfigurationInvalid(
+                f"{str(self.local)!r} is on node {self.node!r} and cannot be reached from another: "
+                "set channel.tcp (CARTRITA_CHANNEL__TCP=true) for all of them."
+            )
         return address
 
     def __str__(self) -> str:
-        if self.local and self.remote:
-            return f"{self.local}@{self.node}{_BOTH[0]}{self.remote}"
+        if self.local and self.node:
+            remote = str(self.remote).removeprefix("tcp:") if self.remote else _NONE
+            return f"{self.local}@{self.node}{_TCP}{remote}"
         return str(self.local or self.remote)

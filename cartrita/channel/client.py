@@ -8,6 +8,7 @@ from typing import Any
 from cartrita.channel.address import Address
 from cartrita.channel.frames import VERSION, Kind
 from cartrita.channel.link import Link
+from cartrita.channel.tls import check_private
 from cartrita.errors import (
     AuthenticationFailed,
     CartritaError,
@@ -210,15 +211,19 @@ async def connect(
     peer: str,
     epoch: int = 0,
     tls: ssl.SSLContext | None = None,
+    plain_tcp: bool = False,
 ) -> Channel:
     """Open a channel and finish its handshake.
 
     Raises:
+        ConfigurationInvalid: TCP without TLS was not allowed by a setting; nothing was sent.
         ChannelLost: Nobody listens there, or they do not answer.
         AuthenticationFailed: They refuse the token.
     """
     if isinstance(address, str):
         address = Address.parse(address)
+    if not address.path:
+        check_private(tls, plain_tcp=plain_tcp)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):

@@ -1,6 +1,7 @@
 """One connection: frames out in batches, frames in one by one."""
 
 import asyncio
+import socket
 from abc import ABC, abstractmethod
 from typing import Any, cast
 
@@ -10,8 +11,27 @@ from cartrita.errors import CartritaError, ChannelLost, InvalidMessage
 DRAIN_TIMEOUT = 30.0
 """Seconds a writer waits for a slow peer before it gives the peer up."""
 
+SILENCE = 10
+"""Seconds without a sign from another node's kernel after which we ask it, every 5 s, twice."""
+
+_OPTIONS = {
+    "TCP_KEEPIDLE": SILENCE,
+    "TCP_KEEPINTVL": SILENCE // 2,
+    "TCP_KEEPCNT": 2,
+    "TCP_USER_TIMEOUT": 2 * SILENCE * 1000,
+}
+"""Linux's names; elsewhere those that exist count."""
+
 MAX_BACKLOG = 64 * 1024 * 1024
 """Bytes that may wait for a peer that does not read; beyond them it is given up."""
+
+
+def _notice_death(connection: socket.socket) -> None:
+    """Have the kernel end a connection to a node that died without a word: it sends no FIN."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _OPTIONS.items():
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 class Link(asyncio.Protocol, ABC):
@@ -35,6 +55,9 @@ class Link(asyncio.Protocol, ABC):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember the transport (asyncio calls this)."""
         self._transport = cast("asyncio.WriteTransport", transport)
+        found = transport.get_extra_info("socket")
+        if found is not None and found.family in (socket.AF_INET, socket.AF_INET6):
+            _notice_death(found)
 
     def data_received(self, data: bytes) -> None:
         """Cut bytes into frames (asyncio calls this)."""

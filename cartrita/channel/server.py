@@ -11,10 +11,10 @@ from typing import Any, Protocol
 from cartrita.channel.address import Address
 from cartrita.channel.frames import CREDIT, VERSION, Kind
 from cartrita.channel.link import Link
+from cartrita.channel.tls import check_private
 from cartrita.errors import (
     AuthenticationFailed,
     CartritaError,
-    ConfigurationInvalid,
     InternalFailure,
     QueueFull,
 )
@@ -242,11 +242,7 @@ class ChannelServer:
             _protect(path)  # before anybody can connect
             await self._listen(local)
             return address
-        if tls is None and not plain_tcp:
-            raise ConfigurationInvalid(
-                "A channel over TCP needs TLS; plain TCP is for networks you trust and must be "
-                "allowed by name."
-            )
+        check_private(tls, plain_tcp=plain_tcp)
         remote = await loop.create_server(
             lambda: Session(self),
             address.host,

@@ -53,6 +53,20 @@ class _Outspoken(ssl.SSLObject):
             raise ssl.SSLWantReadError from error
 
 
+def check_private(tls: ssl.SSLContext | None, *, plain_tcp: bool) -> None:
+    """Let a connection leave this machine with TLS only, unless a setting says otherwise.
+
+    Raises:
+        ConfigurationInvalid: There is neither; the message names the settings.
+    """
+    if tls is None and not plain_tcp:
+        raise ConfigurationInvalid(
+            "A channel over TCP needs TLS: set channel.ca, channel.cert and channel.key, which "
+            "`cartrita certs` makes. channel.plain_tcp (CARTRITA_CHANNEL__PLAIN_TCP=true) does "
+            "without, on a network you trust."
+        )
+
+
 def server_context(credentials: Credentials) -> ssl.SSLContext:
     """Return how a server listens: TLS 1.3, and no client without a certificate.
 
@@ -85,7 +99,7 @@ def _furnished(context: ssl.SSLContext, credentials: Credentials) -> ssl.SSLCont
     _read("ca", credentials.ca, context.load_verify_locations)
     # A scratch context tells a bad certificate from a bad key, which have one error below.
     _read("cert", credentials.cert, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations)
-    _check_private(credentials.key)
+    _check_mode(credentials.key)
     try:
         context.load_cert_chain(credentials.cert, credentials.key, password=_no_passphrase)
     except ssl.SSLError as error:
@@ -104,7 +118,7 @@ def _read(name: str, path: Path, load: Callable[[Path], None]) -> None:
         raise _wrong(name, path, f"cannot be read: {error.strerror}") from None
 
 
-def _check_private(path: Path) -> None:
+def _check_mode(path: Path) -> None:
     try:
         path.open("rb").close()
         mode = path.stat().st_mode & 0o777

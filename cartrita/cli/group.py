@@ -15,7 +15,9 @@ COMMANDS = {
     "down": ("cartrita.cli.lifecycle:down", "Let accepted tasks end, then end the instance."),
     "run": ("cartrita.cli.run:run", "Run a task and print what became of it."),
     "tasks": ("cartrita.cli.tasks:app", "Look at tasks, watch them and cancel them."),
+    "replay": ("cartrita.cli.replay:replay", "Tell a task's whole story from the journal."),
     "quarantine": ("cartrita.cli.quarantine:app", "Decide about tasks that kill their workers."),
+    "effects": ("cartrita.cli.effects:app", "See what tasks did outside and settle doubts."),
     "agents": ("cartrita.cli.agents:app", "List the agents and their task types."),
     "tree": ("cartrita.cli.tree:tree", "Show the live tree of actors."),
     "top": ("cartrita.cli.top:top", "Watch the live tree of actors."),
@@ -24,6 +26,7 @@ COMMANDS = {
     "config": ("cartrita.cli.config:app", "Show the settings and where they come from."),
     "certs": ("cartrita.cli.certs:certs", "Make certificates for TLS between nodes."),
     "admin": ("cartrita.cli.admin:app", "Give commands to the tree, and see who gave which."),
+    "chaos": ("cartrita.cli.chaos:app", "Break this machine's instance under load, and count."),
     "login": ("cartrita.cli.login:login", "Sign in, for the commands that follow."),
     "version": ("cartrita.cli.version:version", "Print the version."),
 }

@@ -4,7 +4,7 @@ import secrets
 import socket
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from cartrita.storage.embedded.service import ServiceSpec
 
 _RANGE = 100
 _RANGES = 250
+_PORTS = 11
+_SERVE = 5
 
 
 def free_ports(count: int) -> list[int]:
@@ -43,7 +45,14 @@ class Head:
     @classmethod
     def plan(cls, settings: Settings, paths: Paths) -> "Head":
         """Choose the ports of a new start."""
-        return cls(settings, paths, free_ports(11))
+        return cls(settings, paths, free_ports(_PORTS))
+
+    def successor(self) -> "Head":
+        """Choose those of a start after a death; only Serve's stays, which the edge knows."""
+        kept = self.ports[_SERVE]
+        ports = [port for port in free_ports(_PORTS) if port != kept]
+        ports.insert(_SERVE, kept)
+        return replace(self, ports=ports[:_PORTS])
 
     @property
     def address(self) -> str:
@@ -53,7 +62,7 @@ class Head:
     @property
     def serve_port(self) -> int:
         """Where Serve's own HAProxy listens."""
-        return self.settings.server.serve_port or self.ports[5]
+        return self.settings.server.serve_port or self.ports[_SERVE]
 
     def environment(self) -> dict[str, str]:
         """Return what every process of this Ray must see; no secret is among it."""
@@ -89,6 +98,8 @@ class Head:
             "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(first + _RANGE // 2),
             "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(first + _RANGE - 1),
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
+            # Serve replaces its HAProxy after three of these: ten seconds each are too many.
+            "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
         }
 
     def token_file(self) -> Path:

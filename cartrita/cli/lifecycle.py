@@ -35,6 +35,7 @@ _STEPS = {
     "ready": "Gateway ready",
     "edge": "Public ports",
     "draining": "Letting accepted tasks finish",
+    "again": "Ray died: starting it again, and the tree on it",
 }
 
 

@@ -46,13 +46,18 @@ class Narration:
         told = Text.assemble(
             (f"{event.at.astimezone():%H:%M:%S.%f}"[:-3], "dim"),
             "  ",
-            (f"{event.type:9}", _COLORS.get(event.type, "blue")),
-            "" if outcome else f" {_about(event)}",
+            (f"{event.type:9}", style_of(event)),
+            "" if outcome else f" {about(event)}",
         )
         told.rstrip()
         self._out.print(told, soft_wrap=True)
         if outcome:
             print_outcome(outcome, as_json=False)
+
+
+def style_of(event: TaskEvent) -> str:
+    """Return how an event's type is shown."""
+    return _COLORS.get(event.type, "blue")
 
 
 def _outcome(event: TaskEvent) -> TaskOutcome | None:
@@ -62,7 +67,7 @@ def _outcome(event: TaskEvent) -> TaskOutcome | None:
         return None
 
 
-def _about(event: TaskEvent) -> str:
+def about(event: TaskEvent) -> str:
     """Return what an event says, in a line."""
     data: Any = event.data
     if event.type == "progress" and isinstance(data, dict):

@@ -26,9 +26,17 @@ def parameters_of(document: str | None, pairs: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+def value_of(text: str, name: str) -> Any:
+    """Return the JSON value that an option holds, or the file it names.
+
+    Raises:
+        typer.BadParameter: It cannot be read.
+    """
+    return _json(_content(text[1:]) if text.startswith("@") else text, name)
+
+
 def _object(text: str) -> dict[str, Any]:
-    content = _content(text[1:]) if text.startswith("@") else text
-    value = _json(content, "--params")
+    value = value_of(text, "--params")
     if not isinstance(value, dict):
         raise typer.BadParameter('--params takes a JSON object, such as \'{"query": "actors"}\'.')
     return value

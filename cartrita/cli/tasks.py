@@ -10,6 +10,7 @@ from cartrita.cli.narration import Narration
 from cartrita.cli.options import options_of
 from cartrita.cli.output import AsJson, print_json, print_line, print_outcome
 from cartrita.cli.run import INTERRUPTED
+from cartrita.cli.storybook import print_brief
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -29,10 +30,16 @@ def show(
     wait: Annotated[float | None, typer.Option(help="Seconds to wait for its end.", min=0)] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show where a task stands and, once it has ended, what became of it."""
+    """Show where a task stands, what it took, and what became of it.
+
+    `cartrita replay` tells the whole story.
+    """
     with connect(options_of(ctx)) as client:
         outcome = client.get(task_id) if wait is None else client.wait(task_id, wait)
+        story = None if as_json else client.story(task_id)
     print_outcome(outcome, as_json=as_json)
+    if story:
+        print_brief(story)
 
 
 @app.command()

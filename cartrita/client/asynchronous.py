@@ -17,7 +17,7 @@ from cartrita.client.blocking import (
     login_of,
     sessions_of,
 )
-from cartrita.client.calls import Parameters, TaskOptions
+from cartrita.client.calls import EffectOutcome, EffectState, Parameters, TaskOptions
 from cartrita.client.conversation import Conversation
 from cartrita.client.exchange import Exchange
 from cartrita.client.models import Account, TaskEvent, TaskOutcome, TaskType
@@ -101,6 +101,10 @@ class AsyncClient:
         """Cancel a task; False when it had ended already."""
         return await self._play(self._talk.cancel(task_id))
 
+    async def story(self, task_id: str | UUID, until: str | None = None) -> dict[str, Any]:
+        """Return all that is known of a task; as `Client.story` does."""
+        return await self._play(self._talk.story(task_id, until))
+
     async def events(
         self, task_id: str | UUID, after: str | None = None
     ) -> AsyncIterator[TaskEvent]:
@@ -139,6 +143,18 @@ class AsyncClient:
     async def discard(self, task_id: str | UUID) -> bool:
         """Give a quarantined task up for good; False when that was decided already."""
         return await self._play(self._talk.discard(task_id))
+
+    async def effects(
+        self, state: EffectState = "unknown", limit: int = PAGE, before: str | UUID | None = None
+    ) -> list[dict[str, Any]]:
+        """Return what tasks did to the outside world; as `Client.effects` does."""
+        return await self._play(self._talk.effects(state, limit, before))
+
+    async def resolve(
+        self, effect_id: str | UUID, outcome: EffectOutcome, result: Any = None
+    ) -> dict[str, Any]:
+        """Say what became of an effect that nobody knows of; raises as `Client.resolve` does."""
+        return await self._play(self._talk.resolve(effect_id, outcome, result))
 
     async def command(self, command: str, target: str, /, **arguments: Any) -> dict[str, Any]:
         """Have the tree carry out a command; as `Client.command` does."""

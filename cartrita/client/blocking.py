@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 
 from cartrita.client import calls, transport
-from cartrita.client.calls import Parameters, TaskOptions
+from cartrita.client.calls import EffectOutcome, EffectState, Parameters, TaskOptions
 from cartrita.client.conversation import Conversation
 from cartrita.client.exchange import Exchange, Login
 from cartrita.client.models import Account, Session, TaskEvent, TaskOutcome, TaskType
@@ -132,6 +132,18 @@ class Client:
         """Cancel a task; False when it had ended already."""
         return self._play(self._talk.cancel(task_id))
 
+    def story(self, task_id: str | UUID, until: str | None = None) -> dict[str, Any]:
+        """Return all that is known of a task: its events, models, tools, sub-tasks and costs.
+
+        Args:
+            task_id: The task.
+            until: A cursor: how the task stood when that had been told.
+
+        Raises:
+            NotFound: There is no such task, or it is somebody else's.
+        """
+        return self._play(self._talk.story(task_id, until))
+
     def events(self, task_id: str | UUID, after: str | None = None) -> Iterator[TaskEvent]:
         """Yield what a task says, as it comes, to its end; lost connections are taken up again.
 
@@ -186,6 +198,32 @@ class Client:
     def discard(self, task_id: str | UUID) -> bool:
         """Give a quarantined task up for good; False when that was decided already."""
         return self._play(self._talk.discard(task_id))
+
+    def effects(
+        self, state: EffectState = "unknown", limit: int = PAGE, before: str | UUID | None = None
+    ) -> list[dict[str, Any]]:
+        """Return what tasks did to the outside world, or began and nobody knows of.
+
+        Administrators see everybody's; those of the newest tasks first, older than the effect
+        `before`.
+        """
+        return self._play(self._talk.effects(state, limit, before))
+
+    def resolve(
+        self, effect_id: str | UUID, outcome: EffectOutcome, result: Any = None
+    ) -> dict[str, Any]:
+        """Say what became of an effect that nobody knows of, and return it as it stands then.
+
+        Args:
+            effect_id: As `effects` names it.
+            outcome: Whether it happened.
+            result: What came of it, which a task that runs again is given.
+
+        Raises:
+            NotFound: There is none, or it is somebody else's.
+            EffectSettled: It is known already, or an attempt is at it.
+        """
+        return self._play(self._talk.resolve(effect_id, outcome, result))
 
     def command(self, command: str, target: str, /, **arguments: Any) -> dict[str, Any]:
         """Have the tree carry out a command; for administrators.

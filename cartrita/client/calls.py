@@ -31,9 +31,12 @@ QUIET = 45.0
 COMMAND = 120.0
 """Seconds a command may take beside the grace that it gives."""
 
-_QUARANTINE = "/v3/quarantine"
+_QUARANTINE, _EFFECTS = "/v3/quarantine", "/v3/effects"
 
 Parameters = Mapping[str, Any] | WireModel
+
+EffectState = Literal["unknown", "begun", "done", "not_done"]
+EffectOutcome = Literal["done", "not_done"]
 
 
 class TaskOptions(TypedDict, total=False):
@@ -147,6 +150,12 @@ def listening(task_id: str | UUID, after: str | None) -> Call:
     return replace(call, headers=headers, timeout=QUIET, streamed=True)
 
 
+def replay(task_id: str | UUID, until: str | None) -> Call:
+    """Read a task's whole story."""
+    call = _task("GET", task_id, end="/story")
+    return replace(call, query={"until": until}) if until else call
+
+
 def cancellation(task_id: str | UUID) -> Call:
     """Cancel a task."""
     return _task("DELETE", task_id)
@@ -176,6 +185,19 @@ def discarding(task_id: str | UUID) -> Call:
     return _task("DELETE", task_id, _QUARANTINE)
 
 
+def effects(state: str, limit: int, before: str | UUID | None) -> Call:
+    """List effects on the outside world."""
+    query = {"state": state, "limit": str(limit)} | ({"before": str(before)} if before else {})
+    return Call("GET", _EFFECTS, query=query)
+
+
+def resolution(effect_id: str | UUID, outcome: str, result: Any) -> Call:
+    """Say what became of an effect. A repeat would be told that it is known already."""
+    said = {"outcome": outcome} | ({} if result is None else {"result": result})
+    name = _uuid("effectId", "effect id", effect_id)
+    return Call("POST", f"{_EFFECTS}/{name}/resolve", _json(said), repeatable=False)
+
+
 def order(command: str, target: str, arguments: Mapping[str, Any]) -> Call:
     """Give a command. A repeat of one that adds something would add it twice."""
     body = _json({"command": command, "target": target, "arguments": dict(arguments)})
@@ -191,11 +213,15 @@ def record(limit: int, before: int | None) -> Call:
 
 
 def _task(method: str, task_id: str | UUID, folder: str = "/v3/tasks", end: str = "") -> Call:
+    return Call(method, f"{folder}/{_uuid('taskId', 'task id', task_id)}{end}")
+
+
+def _uuid(field: str, what: str, text: str | UUID) -> UUID:
     try:
-        return Call(method, f"{folder}/{UUID(str(task_id))}{end}")
+        return UUID(str(text))
     except ValueError:
-        wrong = [("taskId", "is not a UUID")]
-        raise InvalidParameters(f"{task_id!r} is no task id: it is a UUID.", None, wrong) from None
+        wrong = [(field, "is not a UUID")]
+        raise InvalidParameters(f"{text!r} is no {what}: it is a UUID.", None, wrong) from None
 
 
 def registration(email: str, password: str, name: str) -> Call:

@@ -91,6 +91,11 @@ class Conversation:
         reply = yield from self._exchange.ask(calls.cancellation(task_id))
         return read(Cancelled, reply).cancelled
 
+    def story(self, task_id: str | UUID, until: str | None) -> Flow[dict[str, Any]]:
+        """Read a task's whole story."""
+        reply = yield from self._exchange.ask(calls.replay(task_id, until))
+        return read_object(reply)
+
     def listener(self, task_id: str | UUID, after: str | None) -> Listener:
         """Return a reader of a task's events, who waits for as long as the task runs."""
         return Listener(task_id, after, self._exchange.patience(math.inf))
@@ -130,6 +135,20 @@ class Conversation:
         """Give a quarantined task up."""
         reply = yield from self._exchange.ask(calls.discarding(task_id))
         return read(Discarded, reply).discarded
+
+    # --- effects
+
+    def effects(
+        self, state: str, limit: int, before: str | UUID | None
+    ) -> Flow[list[dict[str, Any]]]:
+        """List effects on the outside world."""
+        reply = yield from self._exchange.ask(calls.effects(state, limit, before))
+        return read_rows("effects", reply)
+
+    def resolve(self, effect_id: str | UUID, outcome: str, result: Any) -> Flow[dict[str, Any]]:
+        """Say what became of an effect."""
+        reply = yield from self._exchange.ask(calls.resolution(effect_id, outcome, result))
+        return read_object(reply)
 
     # --- operators
 

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from cartrita.client.problems import failure_of
 from cartrita.errors import StillRunning
-from cartrita.protocol.task import TaskMetrics, TaskResponse, TaskStatus
+from cartrita.protocol.task import Delivery, TaskMetrics, TaskResponse, TaskStatus
 from cartrita.protocol.wire import WireModel
 
 _LENIENT = ConfigDict(extra="ignore")
@@ -88,6 +88,8 @@ class TaskType(WireModel):
     max_tokens: int
     timeout_ms: int
     idempotent: bool
+    delivery: Delivery | None = None
+    effects: tuple[str, ...] = ()
     streams: bool = False
     takes_stream: bool = False
     aliases: tuple[str, ...] = ()

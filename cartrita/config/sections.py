@@ -303,44 +303,12 @@ class Supervision(Section):
         le=3600,
         description="Seconds without an answer after which a host is replaced.",
     )
-
-
-class Limits(Section):
-    """Bounds of what is taken in."""
-
-    max_concurrent_tasks: Annotated[int, also("maxConcurrentTasks")] = Field(
-        default=50, ge=1, le=100_000, description="Tasks running at once, per supervisor."
-    )
-    message_queue_size: Annotated[int, also("messageQueueSize")] = Field(
-        default=1000, ge=1, le=1_000_000, description="Tasks waiting, per supervisor."
-    )
-    max_parameters_bytes: int = Field(
-        default=1 << 20,
-        ge=1024,
-        le=1 << 30,
-        description="Largest `parameters` of one task, as JSON.",
-    )
-    cache_timeout_s: Annotated[int, also("cacheTimeout")] = Field(
-        default=3600,
-        ge=0,
-        le=366 * 86_400,
-        description="Life of a cached answer, in seconds; 0 is off.",
-    )
-    rate_max: int = Field(
-        default=1000,
-        ge=0,
-        le=10**9,
-        description="Requests of one principal in one window, tasks of a batch included; 0 is "
-        "no limit.",
-    )
-    rate_shared_max: int = Field(
-        default=100_000,
-        ge=0,
-        le=10**9,
-        description="Requests of all principals together in one window; 0 is no limit.",
-    )
-    rate_window_ms: int = Field(
-        default=60_000, ge=100, le=86_400_000, description="Length of the window, in milliseconds."
+    shrink_after_s: float = Field(
+        default=30.0,
+        gt=0,
+        le=86_400,
+        description="Seconds for which fewer hosts of an agent must do before one is ended; its "
+        "node is given back after the autoscaler's own time.",
     )
 
 
@@ -387,4 +355,14 @@ class Telemetry(Section):
     )
     service_name: Annotated[str, also("OTEL_SERVICE_NAME")] = Field(
         default="cartrita-mcp", min_length=1, description="Name in traces and logs."
+    )
+
+
+class Chaos(Section):
+    """Breaking the instance on purpose, to see that nothing is lost."""
+
+    sink: bool = Field(
+        default=False,
+        description="Whether the task `chaos.effect` exists, whose effects `cartrita chaos run` "
+        "counts; for instances that are there to be broken.",
     )

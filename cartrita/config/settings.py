@@ -5,13 +5,13 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr
 
-from cartrita.config.blobs import Blobs
+from cartrita.config.bounds import Blobs, Limits
 from cartrita.config.kinds import Location, Section
 from cartrita.config.sections import (
     Admin,
     Auth,
     Channel,
-    Limits,
+    Chaos,
     Models,
     Postgres,
     Ray,
@@ -52,6 +52,7 @@ class Settings(Section):
     supervision: Supervision = Supervision()
     models: Models = Models()
     telemetry: Telemetry = Telemetry()
+    chaos: Chaos = Chaos()
 
     @property
     def embedded(self) -> bool:

@@ -33,7 +33,9 @@ class Retry:
             try:
                 return await proceed(job)
             except NetworkFailed as error:
-                delay = error.retry_after or self._delay(attempt)
+                delay = error.retry_after or backoff(
+                    self._random, attempt, self._first, LONGEST_DELAY
+                )
                 last = attempt + 1 == TRIES or not (job.spec.idempotent and job.context.repeatable)
                 if last or job.context.used or job.context.remaining() < delay:
                     raise
@@ -41,6 +43,14 @@ class Retry:
             await asyncio.sleep(delay)
         raise TaskTimeout("unreachable: the loop returns or raises")
 
-    def _delay(self, attempt: int) -> float:
-        delay = min(self._first * 2.0**attempt, LONGEST_DELAY)
-        return delay * self._random.uniform(0.5, 1.5)
+
+def backoff(randomness: random.Random, failures: int, first: float, longest: float) -> float:
+    """Return the seconds to pause after a failure: twice as long each time, ± 50 %.
+
+    Args:
+        randomness: So that those who failed together do not come again together.
+        failures: How many there were before this one.
+        first: Seconds after the first.
+        longest: Seconds that no pause is longer than, on average.
+    """
+    return min(first * 2.0**failures, longest) * randomness.uniform(0.5, 1.5)

@@ -45,6 +45,14 @@ class Delivery(StrEnum):
     AT_LEAST_ONCE = "AT_LEAST_ONCE"
     EXACTLY_ONCE = "EXACTLY_ONCE"
 
+    def repeats(self, *, safe: bool) -> bool:
+        """Tell whether a task that had started may start again.
+
+        Args:
+            safe: Its type says that this does no harm.
+        """
+        return self is Delivery.AT_LEAST_ONCE or (self is Delivery.EXACTLY_ONCE and safe)
+
 
 class Budget(WireModel):
     """The ceiling of one task and its children."""

@@ -223,3 +223,16 @@ class Toolbox(Protocol):
 
     def tools(self, ctx: Context) -> list[Any]:
         """Return LangChain tools bound to the caller of `ctx`; they see no other's data."""
+
+
+class EffectSink(Protocol):
+    """Something outside that counts what is done to it; a chaos run has one."""
+
+    async def ran(self, task_id: str) -> None:
+        """Tell that an attempt of a task began."""
+
+    async def hit(self, effect_id: str) -> None:
+        """Have the effect."""
+
+    async def hits(self, effect_id: str) -> int:
+        """Return how often the effect was had."""

@@ -23,6 +23,7 @@ from cartrita.schema.shapes import (
     ref,
     shape,
 )
+from cartrita.schema.stories import story_schemas
 
 
 def example_request(spec: TaskSpec) -> dict[str, Any]:
@@ -42,6 +43,8 @@ def catalog_entry(spec: TaskSpec) -> dict[str, Any]:
         "maxTokens": spec.cost.max_tokens,
         "timeoutMs": int(spec.timeout * 1000),
         "idempotent": spec.idempotent,
+        "delivery": spec.delivery.value,
+        "effects": list(spec.effects),
         "streams": spec.streams,
         "takesStream": spec.takes_stream,
         "aliases": list(spec.aliases),
@@ -56,6 +59,7 @@ def openapi(catalog: Catalog, version: str) -> dict[str, Any]:
     paths: dict[str, Any] = {"/v3/tasks": {"get": _list(), "post": _create(catalog)}}
     paths["/v3/tasks/{taskId}"] = {"get": _show(), "delete": _cancel()}
     paths["/v3/tasks/{taskId}/events"] = {"get": _events()}
+    paths["/v3/tasks/{taskId}/story"] = {"get": _story()}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method] = operation(route)
     return {
@@ -101,7 +105,7 @@ def _schemas(catalog: Catalog) -> dict[str, Any]:
             "examples": [example_request(spec)],
         }
     commands = _command_schemas(schemas.pop("CommandRequest"), refs)
-    return {**schemas, **commands, **plain_schemas()}
+    return {**schemas, **commands, **plain_schemas(), **story_schemas()}
 
 
 def _command_schemas(request: dict[str, Any], refs: Any) -> dict[str, Any]:
@@ -218,6 +222,15 @@ def _events() -> dict[str, Any]:
     asked = [_header("Last-Event-ID", "Go on behind this cursor; goes before `after`."), after]
     answers = {"200": stream, "204": {"description": "There is nothing more behind that cursor."}}
     return _about_task("readTaskEvents", "Follow a task's events to its end", asked, answers)
+
+
+def _story() -> dict[str, Any]:
+    until = {"name": "until", "in": "query", "description": "A cursor.", "schema": TEXT}
+    told = {
+        "description": "All that the journal knows; with `until`, how it stood by then.",
+        **content(ref("TaskStory")),
+    }
+    return _about_task("readTaskStory", "Replay a task's whole story", [until], {"200": told})
 
 
 def _about_task(

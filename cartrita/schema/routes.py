@@ -4,7 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from cartrita.effects import State
 from cartrita.schema.shapes import (
+    EFFECT_ID,
     JSON,
     LIMIT,
     OBJECT,
@@ -23,9 +25,12 @@ _EMAIL = {"type": "string", "format": "email", "maxLength": 320}
 _PASSWORD = {"type": "string", "format": "password", "minLength": 8, "maxLength": 256}
 _REFRESH = {"type": "string", "minLength": 1, "maxLength": 256}
 _SESSION, _ACCOUNT, _HEALTH = ref("AuthSession"), ref("AuthAccount"), ref("HealthReport")
+_STATE = {"type": "string", "enum": list(State), "default": State.UNKNOWN}
+_OUTCOME = {"type": "string", "enum": [State.DONE, State.NOT_DONE]}
 _NUMBER = {"type": "integer", "minimum": 0}
 PATHS = {
     "taskId": TASK_ID,
+    "effectId": EFFECT_ID,
     "blobId": {"name": "blobId", "in": "path", "required": True, "schema": UUID},
     "name": {"name": "name", "in": "path", "required": True, "schema": TEXT},
 }
@@ -114,6 +119,11 @@ ROUTES = (
            ref("QuarantineRetry"), 202, {"parameters?": OBJECT}, private=True),
     Route("delete", "/v3/quarantine/{taskId}", "Give it up for good", "quarantine",
            ref("QuarantineDiscard"), private=True),
+    Route("get", "/v3/effects", "Effects on the outside world, newest tasks first", "effects",
+           ref("EffectList"), private=True,
+           query={"state": _STATE, "limit": LIMIT, "before": UUID}),
+    Route("post", "/v3/effects/{effectId}/resolve", "Say what became of an unknown effect",
+           "effects", ref("Effect"), fields={"outcome": _OUTCOME, "result?": {}}, private=True),
     Route("post", "/v3/admin/commands", "Carry out a command; for administrators", "operations",
            ref("CommandResponse"), private=True, body=ref("Command")),
     Route("get", "/v3/admin/audit", "What was commanded, newest first; for administrators",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cartrita.effects import State
 from cartrita.errors import ErrorCode
 from cartrita.protocol.task import TaskStatus
 
@@ -24,6 +25,7 @@ AGENT_STATES = ("up", "starting", "draining", "idle", "quarantined", "down")
 _WHOLE = {"type": "integer"}
 _YES = {"type": "boolean"}
 TASK_ID = {"name": "taskId", "in": "path", "required": True, "schema": UUID}
+EFFECT_ID = {**TASK_ID, "name": "effectId"}
 
 
 def ref(name: str) -> dict[str, Any]:
@@ -170,6 +172,21 @@ def _runtime_schemas() -> dict[str, Any]:
         "settled": {"enum": ["retried", "discarded", None]},
         "retriedAs": {"type": ["string", "null"], "format": "uuid"},
     }
+    effect = {
+        "effectId": UUID,
+        "taskId": UUID,
+        "taskType": TEXT,
+        "user": TEXT,
+        "tenant": TEXT,
+        "name": TEXT,
+        "key": TEXT,
+        "attempt": _WHOLE,
+        "result": {},
+        "state": {"enum": list(State)},
+        "begunAt": TIME,
+        "endedAt": {**TIME, "type": ["string", "null"]},
+        "settledBy": {"type": ["string", "null"], "description": "`probe`, or who decided."},
+    }
     entry = shape(
         {
             "id": _WHOLE,
@@ -206,6 +223,8 @@ def _runtime_schemas() -> dict[str, Any]:
         "QuarantineList": shape({"tasks": rows(ref("QuarantinedTask")), "next": some_id}),
         "QuarantineRetry": shape({"taskId": UUID, "status": TEXT, "retryOf": UUID}),
         "QuarantineDiscard": shape({"taskId": UUID, "discarded": _YES}),
+        "Effect": shape(effect),
+        "EffectList": shape({"effects": rows(ref("Effect")), "next": some_id}),
         "CommandResponse": shape({"command": TEXT, "target": TEXT, "results": rows(result)}),
         "AuditEntry": entry,
         "AuditList": shape({"entries": rows(ref("AuditEntry")), "next": some_number}),

@@ -11,7 +11,32 @@ from typing import Any
 
 from cartrita.clock import Clock, SystemClock
 from cartrita.errors import ServiceUnavailable, StaleEpoch
-from cartrita.journal import Event, EventKind, Settlement, TaskRecord, Verdict, fold
+from cartrita.journal import (
+    Event,
+    EventKind,
+    Relative,
+    Settlement,
+    TaskRecord,
+    TaskState,
+    Verdict,
+    fold,
+)
+from cartrita.ledger import EffectRow
+
+
+@dataclass(frozen=True, slots=True)
+class EffectEntry:
+    """A row of the effect ledger.
+
+    Attributes:
+        claim: Shard, epoch, task and attempt that may end it.
+        result: JSON.
+    """
+
+    row: EffectRow
+    claim: tuple[str, int, str, int]
+    root: str
+    result: str
 
 
 @dataclass(slots=True)
@@ -21,12 +46,39 @@ class JournalTables:
     stories: dict[str, list[Event]] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
     keys: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
+    effects: dict[str, EffectEntry] = field(default_factory=dict)
 
     async def story(self, task_id: str, after: int = -1) -> list[Event]:
         """Return the events of a task in order, but for those told wholly before a step."""
         events = sorted(self.stories.get(task_id, []), key=lambda event: event.step)
         first = max((event.step for event in events if event.step <= after), default=0)
         return [event for event in events if event.step >= first]
+
+    async def family(self, task_id: str, most: int) -> list[Relative]:
+        """Return the sub-tasks of a task and theirs in turn, oldest first."""
+        known = [state for story in self.stories.values() if (state := fold(story))]
+        found: list[Relative] = []
+        level = {task_id}
+        while level:
+            below = [state for state in known if state.record.parent in level]
+            found += [self._relative(state) for state in below]
+            level = {state.record.task_id for state in below}
+        return sorted(found[:most], key=lambda one: (one.accepted_at, one.task_id))
+
+    def _relative(self, state: TaskState) -> Relative:
+        record, told = state.record, state.response or {}
+        last = max(self.stories[record.task_id], key=lambda event: event.step)
+        return Relative(
+            record.task_id,
+            record.parent or "",
+            record.task_type,
+            state.status,
+            record.accepted_at,
+            last.at if last.kind.terminal else None,
+            told.get("errorCode"),
+            told.get("reason"),
+            Settlement.of(told),
+        )
 
 
 class InMemoryJournal:

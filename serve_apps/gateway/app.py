@@ -16,8 +16,10 @@ from serve_apps.gateway import (
     blobs,
     compact,
     docs,
+    effects,
     events,
     quarantine,
+    stories,
     system,
     tasks,
 )
@@ -29,7 +31,9 @@ ROUTES: list[BaseRoute] = [
     *batch.ROUTES,  # before a task's own path, which its path fits, too
     *tasks.ROUTES,
     *events.ROUTES,
+    *stories.ROUTES,
     *quarantine.ROUTES,
+    *effects.ROUTES,
     *accounts.ROUTES,
     *system.ROUTES,
     *admin.ROUTES,

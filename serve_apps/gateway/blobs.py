@@ -17,7 +17,7 @@ from cartrita.storage.blobs import Blob
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import reply
 from serve_apps.gateway.gate import gate_of, principal_of
-from serve_apps.gateway.query import uuid_of
+from serve_apps.gateway.query import blob_id_of
 
 PATH = "/v3/blobs"
 
@@ -120,14 +120,14 @@ async def about(request: Request) -> Response:
 async def remove(request: Request) -> Response:
     """DELETE /v3/blobs/{id}: drop it."""
     who = await principal_of(request)
-    blob_id = uuid_of(request, "blob_id")
+    blob_id = blob_id_of(request)
     if not await gate_of(request).blobs.remove(who.user, blob_id):
         raise _unknown(blob_id)
     return Response(status_code=204)
 
 
 async def _find(request: Request, who: Principal) -> Blob:
-    blob_id = uuid_of(request, "blob_id")
+    blob_id = blob_id_of(request)
     blob = await gate_of(request).blobs.find(who.user, blob_id)
     if blob is None:
         raise _unknown(blob_id)

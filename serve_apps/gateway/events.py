@@ -1,7 +1,6 @@
 """A task's events over HTTP, as server-sent events."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,11 +10,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from cartrita.errors import InvalidParameters
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import header_text
 from serve_apps.gateway.gate import gate_of, principal_of
-from serve_apps.gateway.query import task_id_of
+from serve_apps.gateway.query import cursor_of, is_cursor, task_id_of
 
 KEEP_ALIVE = 15.0
 """Seconds of silence after which a comment shows that the stream is alive."""
@@ -26,7 +24,6 @@ PROMPT = 1.0
 RETRY_MS = 1000
 """Milliseconds after which browsers come back for more."""
 
-_CURSOR = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the latter for proxies
 
 
@@ -52,18 +49,8 @@ async def events(request: Request) -> Response:
 
 def _after(request: Request) -> str | None:
     """Return the cursor of the last event that the client knows; of two, the browser's own."""
-    cursor = header_text(request, "Last-Event-ID", _is_cursor)
-    if cursor is None:
-        cursor = request.query_params.get("after")
-    if cursor is not None and not _is_cursor(cursor):
-        raise InvalidParameters(
-            "'after' is no cursor of an event.", fields=[("after", "is not a cursor")]
-        )
-    return cursor
-
-
-def _is_cursor(text: str) -> bool:
-    return _CURSOR.fullmatch(text) is not None
+    cursor = header_text(request, "Last-Event-ID", is_cursor)
+    return cursor_of(request, "after") if cursor is None else cursor
 
 
 class Told:

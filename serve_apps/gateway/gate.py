@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic_core import to_json
 from starlette.requests import Request
@@ -88,6 +88,30 @@ class Quarantine(Protocol):
         """Give it up for good; False when that was decided already."""
 
 
+class Storyteller(Protocol):
+    """Rebuilds tasks' stories: owners' for them, all for administrators."""
+
+    async def story(self, task_id: str, who: Principal, until: str | None) -> dict[str, Any]:
+        """Return all that is known of a task, or was when a cursor had been told."""
+
+
+class Effects(Protocol):
+    """What tasks did to the outside world.
+
+    Owners see theirs, administrators all; to others they are not found.
+    """
+
+    async def list(
+        self, who: Principal, state: str, limit: int, before: str | None
+    ) -> list[dict[str, Any]]:
+        """Return effects in a state, newest tasks first, older than the effect `before`."""
+
+    async def resolve(
+        self, effect_id: str, who: Principal, outcome: Literal["done", "not_done"], result: Any
+    ) -> dict[str, Any]:
+        """Decide about one that nobody knows of, once and for all; return it as it stands then."""
+
+
 class Commands(Protocol):
     """Has the orchestrator carry out a command, and keep a record of it."""
 
@@ -134,6 +158,8 @@ class Gate:
     blobs: Blobs
     blob_kinds: tuple[str, ...]
     quarantine: Quarantine
+    storyteller: Storyteller
+    effects: Effects
     command: Commands
     audit: Audit
     probes: Probes

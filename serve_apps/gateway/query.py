@@ -6,6 +6,7 @@ from uuid import UUID
 
 from starlette.requests import Request
 
+from cartrita.effects import State
 from cartrita.errors import InvalidParameters
 from cartrita.protocol.task import TaskStatus
 from cartrita.storage.listing import Place, Wanted, moment
@@ -24,24 +25,27 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 _PLACE = re.compile(r"([0-9]{1,15})\.([0-9]{1,6})_([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 _PREFERRED_WAIT = re.compile(r"(?:^|[,;\s])wait=([0-9]{1,9})(?:$|[,;\s])")
 _LABEL = re.compile(r"[^\x00-\x1f\x7f]{1,255}")
+_CURSOR = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 def task_id_of(request: Request) -> str:
     """Return the task that the path names."""
-    return _task_id("taskId", request.path_params["task_id"])
+    return _uuid("taskId", request.path_params["task_id"])
 
 
-def uuid_of(request: Request, name: str) -> str:
-    """Return the id that the path names as `name`."""
-    text: str = request.path_params[name]
+def blob_id_of(request: Request) -> str:
+    """Return the blob that the path names."""
+    return _uuid("blobId", request.path_params["blob_id"], "A blob's id")
+
+
+def effect_id_of(request: Request) -> str:
+    """Return the effect that the path names."""
+    return _uuid("effectId", request.path_params["effect_id"], "An effect's id")
+
+
+def _uuid(field: str, text: str, what: str = "A task id") -> str:
     if not _UUID.fullmatch(text):
-        raise InvalidParameters("An id here is a UUID.", fields=[(name, "is not a UUID")])
-    return text.lower()
-
-
-def _task_id(field: str, text: str) -> str:
-    if not _UUID.fullmatch(text):
-        raise InvalidParameters("A task id is a UUID.", fields=[(field, "is not a UUID")])
+        raise InvalidParameters(f"{what} is a UUID.", fields=[(field, "is not a UUID")])
     return text.lower()
 
 
@@ -123,7 +127,7 @@ def place_after(request: Request) -> Place | None:
     raise _refusal("cursor", "is not the `next` of a page")
 
 
-def cursor_of(place: Place) -> str:
+def cursor_at(place: Place) -> str:
     """Return what `place_after` reads."""
     at = place.accepted_at
     return f"{int(at.timestamp())}.{at.microsecond}_{place.task_id}"
@@ -140,7 +144,21 @@ def limit_of(request: Request) -> int:
 def task_before(request: Request) -> str | None:
     """Return the task behind which a list goes on."""
     text = request.query_params.get("before")
-    return None if text is None else _task_id("before", text)
+    return None if text is None else _uuid("before", text)
+
+
+def effect_before(request: Request) -> str | None:
+    """Return the effect behind which a list goes on."""
+    text = request.query_params.get("before")
+    return None if text is None else _uuid("before", text, "An effect's id")
+
+
+def effect_state(request: Request) -> str:
+    """Return the state in which the client wants effects."""
+    text = request.query_params.get("state", State.UNKNOWN)
+    if text not in list(State):
+        raise _refusal("state", f"takes {', '.join(State)}")
+    return text
 
 
 def number_before(request: Request) -> int | None:
@@ -151,6 +169,19 @@ def number_before(request: Request) -> int | None:
     if not _NUMBER.fullmatch(text):
         raise _refusal("before", "is the id of an entry, a whole number")
     return int(text)
+
+
+def cursor_of(request: Request, name: str) -> str | None:
+    """Return the event's cursor that a field of the query names."""
+    text = request.query_params.get(name)
+    if text is not None and not is_cursor(text):
+        raise _refusal(name, "is no cursor of an event")
+    return text
+
+
+def is_cursor(text: str) -> bool:
+    """Tell whether a text could be a cursor; the door knows."""
+    return _CURSOR.fullmatch(text) is not None
 
 
 def _refusal(field: str, limit: str) -> InvalidParameters:

@@ -1,4 +1,4 @@
-"""A tree on two worker nodes, one of which dies."""
+"""Trees on several nodes: one dies under load; others come and go with the work."""
 
 import os
 import shutil
@@ -7,7 +7,10 @@ from tempfile import mkdtemp
 
 import pytest
 
-from tests.support.cluster import TASKS, drive, environment
+from tests.cluster.growing import BURST, LONG
+from tests.cluster.losing import TASKS
+from tests.support.autoscaler import HEAD, scaling_ray
+from tests.support.cluster import certificates, drive, environment
 
 pytestmark = [
     pytest.mark.ray, pytest.mark.chaos, pytest.mark.database, pytest.mark.timeout(240)
@@ -21,17 +24,50 @@ def folder():
     shutil.rmtree(made, ignore_errors=True)
 
 
+def printed(folder, prefix):
+    """Return those of the settings that `cartrita certs` prints."""
+    return {k: v for k, v in certificates(folder).items() if k.startswith(prefix)}
+
+
 def test_every_accepted_task_completes_when_the_node_that_runs_them_dies(folder, database_url):
+    """With Ray's settings of TLS alone, which the channels share."""
     variables = environment(folder, database_url, dict(os.environ))
 
-    seen = drive(folder, variables, timeout=220)
+    seen = drive("tests.cluster.losing", folder, variables | printed(folder, "RAY_"), 220)
 
     assert seen["lastWhenKilled"] != "COMPLETED", "the node died too late to matter"
     assert seen["accepted"] == TASKS
     assert seen["ends"] == {"COMPLETED": TASKS}
     assert seen["again"] > 0, "nothing was at work on the node that died"
-    assert seen["hostsAfter"]
-    assert set(seen["hostsAfter"]) <= set(seen["survivors"])
     assert seen["victim"] not in seen["survivors"]
-    assert seen["tcp"], "no channel crossed nodes by TCP"
-    assert seen["refusesPlain"], "the TCP port spoke without TLS"
+    assert seen["millsAfter"]
+    assert set(seen["millsAfter"]) <= set(seen["survivors"])
+    for places in (seen["before"], seen["after"]):
+        assert [place["id"] for place in places] == ["intelligence/0", "multimodal/0", "system/0"]
+        assert all(set(place["light"]) <= {place["node"]} for place in places), places
+        assert any(place["light"] for place in places)
+    assert {place["node"] for place in seen["after"]} <= set(seen["survivors"])
+    assert seen["metrics"], "a host on another node keeps no metrics"
+    assert set(seen["tcp"]) <= {"TLSv1.3"}
+    assert seen["tcp"] or not seen["supervisorLost"], "the shard was reached without TCP"
+    assert seen["answers"] == {"certified": "TLSv1.3", "plain": "refused"}
+    assert seen["rayByTls"] == "TLSv1.3"
+
+
+def test_hosts_without_room_get_nodes_which_go_when_they_are_idle(folder, database_url):
+    variables = environment(folder, database_url, dict(os.environ))
+    brisk = {"CARTRITA_SUPERVISION__SHRINK_AFTER_S": "3", **printed(folder, "CARTRITA_")}
+
+    with scaling_ray(folder, variables) as address:
+        joined = {**variables, **brisk, "RAY_ADDRESS": address}
+        seen = drive("tests.cluster.growing", folder, joined, 200)
+
+    assert seen["atRest"] == [HEAD]
+    added = set(seen["grown"]) - {HEAD}
+    assert len(added) == 2
+    assert set(seen["mills"]) == added, "each host has a node of its own"
+    assert seen["ends"] == {"COMPLETED": BURST + LONG}
+    assert set(seen["begun"]) == {1}, "a task was cut off when its host went"
+    assert len(seen["leaving"]) == 1, "no host was told to go while it worked"
+    assert seen["inTheEnd"] == [HEAD]
+    assert set(seen["supervisors"]) == {HEAD}

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from cartrita.cli.head import free_ports
+from tests.support.cluster import certificates
 from tests.support.instance import Instance, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.timeout(400)]
@@ -19,14 +20,16 @@ pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.timeout(400)]
 
 @pytest.fixture
 def foreign_ray():
-    """A Ray of nobody's in particular; yields what its processes and its users see."""
+    """A Ray of nobody's in particular, with TLS; yields what its processes and its users see."""
     # A short path: Ray's and HAProxy's sockets lie below it.
     folder = Path(mkdtemp(prefix="fr", dir="/tmp"))
     gcs, dashboard, client, agent, serve, metrics, stats = free_ports(7)
     (folder / "h").mkdir()
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("CARTRITA_", "RAY_"))}
+    tls = {k: v for k, v in certificates(folder).items() if k.startswith("RAY_")}
     environment = {
         **kept,
+        **tls,
         "RAY_AUTH_MODE": "disabled",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_SERVE_ENABLE_HA_PROXY": "1",

@@ -100,6 +100,7 @@ def test_the_nodes_agree_on_a_token_and_on_the_lifetime(path, tmp_path):
         "RAY_AUTH_TOKEN_PATH": f"{tmp_path}/cartrita/secrets/ray-token",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "CARTRITA_LIFETIME": "attached",
         "CARTRITA_CONFIG": f"{tmp_path}/cartrita/secrets/config.toml",

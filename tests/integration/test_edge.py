@@ -3,8 +3,9 @@
 import re
 import socket
 import ssl
+import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -291,6 +292,70 @@ def test_says_so_when_nobody_is_behind_it(tmp_path):
         body = assert_edge_problem(answer, 503, "SERVICE_UNAVAILABLE")
         assert body["retryable"] is True
         assert answer.headers["retry-after"] == "1"
+
+
+def answering(status, *headers):
+    """Return an application that always answers the same, in plain text."""
+
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            for step in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{step}.complete"})
+            return
+        told = [(b"content-type", b"text/plain"), *headers]
+        await send({"type": "http.response.start", "status": status, "headers": told})
+        await send({"type": "http.response.body", "body": b"whoever I am"})
+
+    return app
+
+
+@contextmanager
+def answer_through_an_edge(app, tmp_path, method="GET"):
+    with serving(app) as url:
+        edge = edge_to(url)
+        with running_edge(edge, tmp_path):
+            yield httpx.request(method, f"http://127.0.0.1:{edge.port}/v3/tasks", timeout=20)
+
+
+@pytest.mark.parametrize("status", [404, 500])
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD"])
+def test_a_serve_that_knows_no_gateway_yet_is_unavailable(tmp_path, status, method):
+    with answer_through_an_edge(answering(status), tmp_path, method) as answer:
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "1"
+        if method != "HEAD":
+            assert_edge_problem(answer, 503, "SERVICE_UNAVAILABLE")
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_what_the_gateway_says_itself_is_passed_on(tmp_path, status):
+    ours = (b"x-content-type-options", b"nosniff")
+    with answer_through_an_edge(answering(status, ours), tmp_path) as answer:
+        assert (answer.status_code, answer.text) == (status, "whoever I am")
+
+
+def test_a_gateway_that_breaks_off_is_to_be_asked_again(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        edge = edge_to(f"http://127.0.0.1:{listener.getsockname()[1]}")
+
+        def break_off():
+            for _ in range(2):  # HAProxy may try again
+                with suppress(TimeoutError):
+                    listener.settimeout(5)
+                    connection, _ = listener.accept()
+                    connection.recv(65_536)
+                    connection.close()
+
+        breaking = threading.Thread(target=break_off, daemon=True)
+        breaking.start()
+        with running_edge(edge, tmp_path):
+            answer = httpx.get(f"http://127.0.0.1:{edge.port}/health", timeout=20)
+        breaking.join(15)
+
+    body = assert_edge_problem(answer, 502, "SERVICE_UNAVAILABLE")
+    assert body["retryable"] is True
+    assert answer.headers["retry-after"] == "1"
 
 
 def test_a_task_runs_through_the_edge(tmp_path):

@@ -61,7 +61,7 @@ async def test_openapi_documents_every_route(api):
     }
 
     for method, path in documented:
-        answer = await api.http.request(method, path.format(taskId="x", name="x", blobId="x"))
+        answer = await api.http.request(method, re.sub(r"\{\w+\}", "x", path))
         assert answer.status_code not in {404, 405}, (method, path)
     undocumented = {"/docs", "/redoc", "/openapi.json", "/docs/start.js", "/docs/static/{name}"}
     from serve_apps.gateway import docs
@@ -69,7 +69,7 @@ async def test_openapi_documents_every_route(api):
 
     routes = [*ROUTES, *docs.ROUTES]
     offered = {
-        (method, route.path.replace("task_id", "taskId").replace("blob_id", "blobId"))
+        (method, route.path.replace("_id}", "Id}"))
         for route in routes
         for method in route.methods - {"HEAD"}
         if route.path not in undocumented

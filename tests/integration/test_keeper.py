@@ -135,6 +135,18 @@ async def test_a_quarantined_service_can_be_started_anew(keeper, service):
     assert (state.state, state.restarts) == ("up", 0)
 
 
+async def test_a_service_that_was_given_up_can_be_had_back_as_it_was(keeper, service, tmp_path):
+    mended = tmp_path / "mended"
+    await keeper.start(service("loop", f"test -e {mended} && exec sleep 1000; exit 3", intensity=0))
+    await next_event(keeper, "gave_up")
+    mended.touch()
+    state = await keeper.revive("loop")
+    assert (state.state, state.restarts) == ("up", 0)
+    assert alive(state.pid)
+    with pytest.raises(ConfigurationInvalid, match="runs already"):
+        await keeper.revive("loop")
+
+
 async def test_a_service_that_is_not_to_be_restarted_stays_down(keeper, service):
     await keeper.start(service("once", "exit 4", restart=False))
     exited = await next_event(keeper, "exited")

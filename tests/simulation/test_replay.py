@@ -7,7 +7,11 @@ import sys
 import pytest
 
 from actors.cell import Cell
+from actors.effects import Effects
 from actors.supervisor import Supervisor
+from actors.tasklog import TaskLog
+from cartrita.effects import Finding, State
+from cartrita.storage.memory_effects import InMemoryLedger
 from tests.simulator.scenario import Scenario
 from tests.simulator.simulation import simulate
 
@@ -50,7 +54,7 @@ REPEATS_EVERYTHING = property(lambda _: True)
 """Whatever a dead host had may run again, also what may run once only."""
 
 
-def forgets_what_was_accepted(self, state):
+async def forgets_what_was_accepted(self, states):
     """Take up nothing after a restart."""
 
 
@@ -59,12 +63,30 @@ def answers_too_early(self, cell, response, done, finished=Supervisor._finished)
     finished(self, cell, {**response, "status": "COMPLETED"}, done)
 
 
+def writes_nothing_down(self):
+    """Show what is said and never give it to the journal."""
+    self._unspilled.clear()
+
+
+def begins_what_was_begun_before(self, intent, begin=InMemoryLedger._begin):
+    """Let every attempt act, as long as the effect is not known to be done."""
+    found = begin(self, intent)
+    return Finding(State.BEGUN) if found.state is State.UNKNOWN else found
+
+
+def forgets_what_was_under_way(self, cell):
+    """Do as if attempts that are over had ended what they had begun."""
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "planted", "complaint"),
     [
+        (TaskLog, "spill", writes_nothing_down, "missing in story"),
         (Cell, "repeatable", REPEATS_EVERYTHING, "times at most once"),
         (Supervisor, "_recover", forgets_what_was_accepted, "no end"),
         (Supervisor, "_finished", answers_too_early, "answered otherwise"),
+        (InMemoryLedger, "_begin", begins_what_was_begun_before, "happened 2 times"),
+        (Effects, "over", forgets_what_was_under_way, "nobody was told of the doubt"),
     ],
 )
 def test_finds_a_bug_that_was_planted(monkeypatch, owner, name, planted, complaint):

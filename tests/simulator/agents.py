@@ -5,13 +5,22 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cartrita.catalog import Catalog
-from cartrita.context import Context
-from cartrita.declare import Agent, Needs, Params, Result, task
-from cartrita.errors import InvalidParameters, NetworkFailed
+from cartrita.context import Context, Usage
+from cartrita.declare import Agent, Needs, Params, Result, probe, task
+from cartrita.effects import Doubt, Finding
+from cartrita.errors import InvalidParameters, NetworkFailed, NotDone
 from tests.simulator.loop import Process, current
 
-Deed = Literal["quick", "slow", "fails", "talks", "calls", "offline", "poison", "wedge", "stubborn"]
+Deed = Literal[
+    "quick", "slow", "fails", "talks", "calls", "offline", "poison", "wedge", "stubborn",
+    "mails", "bounces", "static", "bomb",
+]  # fmt: skip
 
+MAILS = ("mails", "bounces", "static", "bomb")
+"""Deeds with effects: they work, are refused, break off somewhere, or kill their host."""
+
+KEYS = ("first", "second")
+"""The effects of each of them."""
 
 WORDS = 5
 
@@ -43,6 +52,12 @@ class Sink:
     """Where effects go: outside of every process, so it survives them all."""
 
     runs: dict[str, list[Run]] = field(default_factory=dict)
+    mail: dict[str, int] = field(default_factory=dict)
+
+    def take(self, key: str) -> None:
+        """Take a piece of mail, and count it."""
+        self.mail[key] = self.mail.get(key, 0) + 1
+        asyncio.get_running_loop().trace.note("mail", key, self.mail[key])
 
     def begin(self, context: Context, deed: Deed) -> Run:
         """Note that an attempt began."""
@@ -86,10 +101,14 @@ class Acted(Result):
 
 async def perform(sink: Sink, act: Act, context: Context) -> Acted:
     """Do it, and let the sink know."""
-    deed: Deed = act.deed if context.attempt <= act.until else "quick"
+    well: Deed = "mails" if act.deed in MAILS else "quick"
+    deed: Deed = act.deed if context.attempt <= act.until else well
     run = sink.begin(context, deed)
     try:
-        await _do(deed, act.seconds, context)
+        if deed in MAILS:
+            await _mail(sink, deed, act.seconds, context)
+        else:
+            await _do(deed, act.seconds, context)
     except asyncio.CancelledError:
         sink.end(run, "cancelled")
         raise
@@ -113,6 +132,30 @@ async def _do(deed: Deed, seconds: float, context: Context) -> None:
             await LAST[deed]()
 
 
+async def _mail(sink: Sink, deed: Deed, seconds: float, context: Context) -> None:
+    """Have two effects; what goes wrong does so before or after the second arrived."""
+    name = "letter" if context.task_type == "post.traced" else "parcel"
+    for key in KEYS:
+        async with context.effect(name, key=key) as effect:
+            await effect.once(_send, sink, effect.id, deed if key == KEYS[-1] else "mails", seconds)
+
+
+async def _send(sink: Sink, key: str, deed: Deed, seconds: float) -> str:
+    """Bring something on its way; half of what goes wrong does before it arrived."""
+    await asyncio.sleep(seconds / 4)
+    if deed == "bounces":
+        raise NotDone("as told")
+    early = int(key[-1], 16) % 2
+    if not early or deed == "mails":
+        sink.take(key)
+    await asyncio.sleep(seconds / 4)
+    if deed == "static":
+        raise NetworkFailed("as told")
+    if deed == "bomb":
+        await _die()
+    return key
+
+
 async def _fail() -> None:
     raise InvalidParameters("as told")
 
@@ -121,6 +164,7 @@ async def _talk(seconds: float, context: Context) -> None:
     for number in range(WORDS):
         await context.token(f"{context.attempt}.{number} ")
         await asyncio.sleep(seconds / WORDS)
+    context.spent(Usage(f"{context.attempt}", seconds=seconds))
     await context.progress(1.0, "said")
 
 
@@ -221,4 +265,29 @@ class Sleepy(Agent, team="intelligence", needs=Needs(isolation="own"), concurren
         return await perform(self._sink, params, ctx)
 
 
-CATALOG = Catalog.of([Steady, Mate, Frail, Sleepy])
+class Post(Agent, team="system", concurrency=4, pool=(1, 3), intensity=3):
+    """Has effects: letters can be traced, parcels cannot."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    @task("post.traced", effects=("letter",), timeout=20)
+    async def traced(self, params: Act, ctx: Context) -> Acted:
+        """Send letters."""
+        return await perform(self._sink, params, ctx)
+
+    @task("post.blind", effects=("parcel",), timeout=20)
+    async def blind(self, params: Act, ctx: Context) -> Acted:
+        """Send parcels."""
+        return await perform(self._sink, params, ctx)
+
+    @probe("letter")
+    async def arrived(self, doubt: Doubt, ctx: Context) -> Finding:
+        """Trace a letter; of some nobody can tell."""
+        await asyncio.sleep(0.01)
+        if int(doubt.id[-2], 16) % 4 == 0:
+            return Finding.unknown()
+        return Finding.done(doubt.id) if doubt.id in self._sink.mail else Finding.not_done()
+
+
+CATALOG = Catalog.of([Steady, Mate, Post, Frail, Sleepy])

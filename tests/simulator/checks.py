@@ -3,11 +3,14 @@
 from collections import Counter
 from typing import Any
 
+from cartrita.effects import State, effect_id
 from cartrita.errors import ErrorCode, Reason
+from cartrita.history import violations
 from cartrita.journal import Event, TaskState, fold
 from cartrita.protocol.task import Delivery, TaskStatus
 from cartrita.story import cursor_of, narrate
-from tests.simulator.agents import CATALOG
+from cartrita.uses import uses
+from tests.simulator.agents import CATALOG, KEYS
 from tests.simulator.clients import CERTAIN, Caller
 from tests.simulator.loop import Process
 from tests.simulator.machine import EPOCH
@@ -20,6 +23,9 @@ LATE = 20.0
 CALLERS_LATE = 120.0
 
 SAID = ("token", "progress", "tool")
+
+MOST = 10
+"""Attempts that no task comes to."""
 
 RESIDENT = {
     "Orchestrator._keep",
@@ -94,12 +100,15 @@ class Checks:
     def all(self) -> list[str]:
         """Return all that is wrong."""
         self.late()
-        for task_id, story in self._stories.items():
-            self._story(task_id, sorted(story, key=lambda event: event.step))
+        ordered = [sorted(story, key=lambda event: event.step) for story in self._stories.values()]
+        self._history(ordered)
+        for story in ordered:
+            self._story(story[0].task_id, story)
         for task_id in self._world.sink.runs:
             self._hold(task_id in self._stories, "ran and was never accepted:", task_id)
         for caller in self._callers:
             self._caller(caller)
+        self._effects()
         self._intensity()
         self._failures()
         return self.wrong
@@ -134,14 +143,15 @@ class Checks:
         for failure in self._world.loop.failures:
             self._hold(False, "exception:", failure.get("message"), repr(failure.get("exception")))
 
+    def _history(self, stories: list[list[Event]]) -> None:
+        """What the journal has and what callers heard must be one history of each task."""
+        heard = [caller.heard for caller in self._callers if caller.followed]
+        answers = [caller.answer for caller in self._callers if caller.answer]
+        self.wrong += violations([*stories, *heard], answers=answers)
+
     def _story(self, task_id: str, story: list[Event]) -> None:
         state = fold(story)
         assert state
-        ends = [event for event in story if event.kind.terminal]
-        self._hold(len(ends) == 1, "ends:", len(ends), task_id)
-        self._hold(story[-1].kind.terminal, "goes on after its end:", task_id)
-        epochs = [event.epoch for event in story]
-        self._hold(epochs == sorted(epochs), "epochs out of order:", task_id, epochs)
         runs = self._world.sink.of(task_id)
         attempts = [(run.process.owner.born, run.attempt) for run in runs if run.process.owner]
         self._hold(attempts == sorted(attempts), "attempts out of order:", task_id, attempts)
@@ -156,9 +166,20 @@ class Checks:
         )
         # One that calls others ends as they do, if it lets their errors through.
         if state.status is TaskStatus.TIMEOUT and state.record.params["deed"] != "calls":
-            early = ends[0].at - state.record.deadline
+            early = story[-1].at - state.record.deadline
             self._hold(early > -0.01, "timed out early:", task_id, early)
+        self._uses(story, state)
         self._blameless(task_id, state)
+
+    def _uses(self, story: list[Event], state: TaskState) -> None:
+        """What was used is told by whoever used it, and of the attempt that completed all is."""
+        told = [(use.attempt, use.data["model"]) for use in uses(story)]
+        odd = [use for use in told if str(use[0]) != use[1]]
+        self._hold(not odd, "used in another attempt:", state.record.task_id, odd)
+        params = state.record.params
+        always = params["deed"] == "talks" and params.get("until", MOST) >= MOST
+        if always and state.status is TaskStatus.COMPLETED:
+            self._hold(told, "completed and used nothing:", state.record.task_id)
 
     def _blameless(self, task_id: str, state: TaskState) -> None:
         """Where nothing goes wrong, every task comes to the end that its deed asks for."""
@@ -168,6 +189,8 @@ class Checks:
         if any(c.ask.cancels is not None for c in self._callers if c.ask.task_id == task_id):
             return
         wanted = "FAILED" if record.params["deed"] == "fails" else "COMPLETED"
+        if record.params["deed"] in ("bounces", "static"):  # it may be refused too often
+            return
         if response["status"] == "TIMEOUT":  # it may have waited too long, or be too slow
             return
         self._hold(response["status"] == wanted, "ended as", response["status"], task_id)
@@ -204,11 +227,44 @@ class Checks:
             return
         told = [(cursor_of(e.step), e.type, e.data) for e in narrate(story)]
         heard = [(e["cursor"], e["type"], e["data"]) for e in caller.heard]
-        places = [cursor for cursor, _, _ in heard]
-        self._hold(places == sorted(set(places)), "heard twice or out of order:", name, places)
         if any(not life.alive for life in self._world.processes if "/0#" in life.name):
             heard = [event for event in heard if event in told or event[1] not in SAID]
         self._hold(heard == told, "heard otherwise:", name, "\n   ", heard, "\n   ", told)
+
+    def _effects(self) -> None:
+        """No effect may happen twice, none be missing, and the ledger must know each that did."""
+        mail, ledger = self._world.sink.mail, self._world.database.tables.effects
+        for key, count in mail.items():
+            self._hold(count == 1, "happened", count, "times:", key)
+            self._hold(key in ledger, "happened and was never begun:", key)
+        for key, entry in ledger.items():
+            state, task_id = entry.row.state, entry.row.task_id
+            told = {State.DONE: 1, State.NOT_DONE: 0}.get(state, mail.get(key, 0))
+            self._hold(mail.get(key, 0) == told, "is", state, "in the ledger:", key, task_id)
+        for task_id, story in self._stories.items():
+            state = fold(story)
+            assert state
+            if CATALOG.task(state.record.task_type).effects:
+                self._effects_of(task_id, state)
+
+    def _effects_of(self, task_id: str, state: TaskState) -> None:
+        mail, ledger = self._world.sink.mail, self._world.database.tables.effects
+        (name,) = CATALOG.task(state.record.task_type).effects
+        ids = [effect_id(task_id, name, key) for key in KEYS]
+        rows = [ledger[key].row.state for key in ids if key in ledger]
+        response = state.response or {}
+        reason = response.get("reason")
+        if state.status is TaskStatus.COMPLETED:
+            self._hold(all(mail.get(key) for key in ids), "completed without effect:", task_id)
+            self._hold(rows == [State.DONE] * 2, "completed with", rows, task_id)
+        doubt = State.UNKNOWN in rows or State.BEGUN in rows
+        if doubt:
+            known = reason in (Reason.OUTCOME_UNKNOWN, Reason.QUARANTINED)
+            self._hold(known, "nobody was told of the doubt:", task_id, reason)
+        elif state.record.delivery is not Delivery.AT_MOST_ONCE or rows:
+            self._hold(reason != Reason.OUTCOME_UNKNOWN, "there is no doubt:", task_id, rows)
+        if reason == Reason.HOST_DIED and response.get("retryable"):
+            self._hold(not any(mail.get(key) for key in ids), "it had effects:", task_id)
 
     def _accounts(self, life: SupervisorLife) -> None:
         """Everything counted must be back at zero."""

@@ -3,14 +3,17 @@
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from cartrita.clock import Clock
+from cartrita.effects import Finding, State
 from cartrita.errors import ServiceUnavailable
 from cartrita.journal import Event, Settlement, TaskRecord, Verdict
+from cartrita.ledger import Intent, Past
+from cartrita.storage.memory_effects import InMemoryLedger
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
 from tests.simulator.loop import OUTSIDE, SimulationLoop
 
@@ -55,13 +58,19 @@ class Database:
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """Something to write."""
+    """Something to write.
+
+    Attributes:
+        apply: What the database does; its answer is done at once.
+        impatient: It is refused rather than kept waiting through an outage.
+        idle: It is left out when nobody waits for it any more.
+    """
 
     future: asyncio.Future[Any]
     since: float
-    record: TaskRecord | None = None
-    event: Event | None = None
-    settlement: Settlement | None = None
+    apply: Callable[[], asyncio.Future[Any]]
+    impatient: bool = False
+    idle: bool = False
 
     def answer(self, value: Any, error: BaseException | None) -> None:
         """Say what became of it."""
@@ -107,57 +116,33 @@ class Visiting:
         return visit
 
 
-class Writer:
-    """One shard's journal: batch after batch, as PostgresJournal writes, over shared tables.
+class Sender:
+    """Writes batch after batch, as the writers of Postgres do, over shared tables.
 
     A batch is in the database's hands once it is sent: it commits whatever becomes of its
     writer. What waits behind it is in the writer's memory and dies with it.
     """
 
-    def __init__(self, database: Database, shard: str, clock: Clock) -> None:
-        self._database, self._loop = database, database.loop
-        self._inner = InMemoryJournal(database.tables, shard, clock)
+    def __init__(self, database: Database, name: str) -> None:
+        self._database, self._loop, self._name = database, database.loop, name
         self._queue: deque[Entry] = deque()
         self._writing: asyncio.Task[None] | None = None
         self._closed = False
 
-    @property
-    def epoch(self) -> int:
-        return self._inner.epoch
-
-    @property
-    def restarts(self) -> int:
-        return self._inner.restarts
-
-    async def open(self) -> int:
-        """Take a new epoch.
-
-        Raises:
-            ServiceUnavailable: The database is away.
-        """
-        await self._database.visit()
-        return await self._inner.open()
-
-    def admit(self, record: TaskRecord) -> asyncio.Future[Verdict]:
-        return self._put(Entry(self._loop.create_future(), self._loop.time(), record))
-
-    def append(self, event: Event, settlement: Settlement | None = None) -> asyncio.Future[bool]:
-        future = self._loop.create_future()
-        return self._put(Entry(future, self._loop.time(), None, event, settlement))
-
-    def _put(self, entry: Entry) -> asyncio.Future[Any]:
+    def _put(self, apply: Callable[[], asyncio.Future[Any]], **kind: bool) -> asyncio.Future[Any]:
+        entry = Entry(self._loop.create_future(), self._loop.time(), apply, **kind)
         if self._closed:
-            entry.answer(None, ServiceUnavailable("The journal is closed."))
+            entry.answer(None, ServiceUnavailable(f"The {self._name} is closed."))
             return entry.future
         self._queue.append(entry)
         if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write(), name="journal")
+            self._writing = asyncio.create_task(self._write(), name=self._name)
         return entry.future
 
     async def _write(self) -> None:
         """Send batches until nothing is queued."""
         while self._queue:
-            batch = list(self._queue)
+            batch = [e for e in self._queue if not (e.idle and e.future.cancelled())]
             self._queue.clear()
             await asyncio.sleep(self._database.delay())
             while not await self._send(batch):
@@ -183,7 +168,7 @@ class Writer:
         if not database.up and database.unlucky():
             self._loop.call_later(database.delay(), _answer, answered, None, context=OUTSIDE)
             return
-        results = [self._apply(entry) for entry in batch]
+        results = [_result(entry.apply()) for entry in batch]
         database.commits += 1
         self._answer_once_up(answered, results)
 
@@ -195,22 +180,51 @@ class Writer:
         else:
             self._loop.call_later(PAUSE, self._answer_once_up, answered, results, context=OUTSIDE)
 
-    def _apply(self, entry: Entry) -> tuple[Any, BaseException | None]:
-        if entry.record:
-            done: asyncio.Future[Any] = self._inner.admit(entry.record)
-        else:
-            assert entry.event
-            done = self._inner.append(entry.event, entry.settlement)
-        error = done.exception()
-        return (None if error else done.result()), error
-
     def _refuse_late(self, batch: list[Entry]) -> None:
         """Refuse admissions that waited too long and were certainly not written."""
         limit = self._loop.time() - PATIENCE
         for entries in (batch, self._queue):
-            for entry in [e for e in entries if e.record and e.since < limit]:
+            for entry in [e for e in entries if e.impatient and e.since < limit]:
                 entries.remove(entry)
                 entry.answer(None, ServiceUnavailable("The database is away.", retry_after=2))
+
+    async def close(self) -> None:
+        """Write what is queued and refuse the rest."""
+        self._closed = True
+        if self._writing:
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([self._writing], timeout=10)
+
+
+class Writer(Sender):
+    """One shard's journal."""
+
+    def __init__(self, database: Database, shard: str, clock: Clock) -> None:
+        super().__init__(database, "journal")
+        self._inner = InMemoryJournal(database.tables, shard, clock)
+
+    @property
+    def epoch(self) -> int:
+        return self._inner.epoch
+
+    @property
+    def restarts(self) -> int:
+        return self._inner.restarts
+
+    async def open(self) -> int:
+        """Take a new epoch.
+
+        Raises:
+            ServiceUnavailable: The database is away.
+        """
+        await self._database.visit()
+        return await self._inner.open()
+
+    def admit(self, record: TaskRecord) -> asyncio.Future[Verdict]:
+        return self._put(lambda: self._inner.admit(record), impatient=True)
+
+    def append(self, event: Event, settlement: Settlement | None = None) -> asyncio.Future[bool]:
+        return self._put(lambda: self._inner.append(event, settlement))
 
     async def unfinished(self) -> AsyncIterator[Any]:
         """Yield each accepted task of the shard that has no end, oldest first."""
@@ -220,11 +234,39 @@ class Writer:
 
     async def close(self) -> None:
         """Write what is queued and refuse the rest."""
-        self._closed = True
-        if self._writing:
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([self._writing], timeout=10)
+        await super().close()
         await self._inner.close()
+
+
+class LedgerWriter(Sender):
+    """One shard's effect ledger. In an outage some of its commits are made twice."""
+
+    def __init__(self, database: Database, shard: str, epoch: int, clock: Clock) -> None:
+        super().__init__(database, "ledger")
+        self._inner = InMemoryLedger(database.tables, shard, epoch, clock)
+
+    def begin(self, intent: Intent) -> asyncio.Future[Finding]:
+        return self._put(lambda: self._inner.begin(intent), idle=True)
+
+    def end(self, intent: Intent, finding: Finding, *, of: State) -> asyncio.Future[Finding]:
+        return self._put(lambda: self._inner.end(intent, finding, of=of))
+
+    def _commit(self, batch: list[Entry], answered: asyncio.Future[Any]) -> None:
+        if not self._database.up and self._database.unlucky():
+            for entry in batch:
+                entry.apply()
+            self._loop.call_later(self._database.delay(), _answer, answered, None, context=OUTSIDE)
+        else:
+            super()._commit(batch, answered)
+
+    async def past(self, roots: Sequence[str]) -> dict[str, list[Past]]:
+        await self._database.visit()
+        return await self._inner.past(roots)
+
+
+def _result(done: asyncio.Future[Any]) -> tuple[Any, BaseException | None]:
+    error = done.exception()
+    return (None if error else done.result()), error
 
 
 def _answer(answered: asyncio.Future[Any], results: Any) -> None:

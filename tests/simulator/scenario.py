@@ -41,6 +41,8 @@ FAULTS: tuple[FaultKind, ...] = (
 
 GENTLE: tuple[Deed, ...] = ("quick", "quick", "slow", "fails", "talks", "calls")
 HARSH: tuple[Deed, ...] = ("poison", "wedge", "stubborn", "offline")
+MAIL: tuple[Deed, ...] = ("mails", "mails", "mails", "bounces", "static")
+MAIL_TYPES = ("post.traced", "post.traced", "post.blind")
 TYPES = ("steady.twice", "steady.once", "mate.twice", "frail.twice", "frail.once", "sleepy.twice")
 
 
@@ -178,18 +180,20 @@ class _Draw:
         return tuple(sorted(found, key=lambda fault: fault.at))
 
     def asks(self, length: float) -> tuple[Ask, ...]:
-        asks = [self._ask(length) for _ in range(self.random.randint(10, 40))]
+        asks = [self._ask(length, TYPES, self._deeds) for _ in range(self.random.randint(10, 40))]
+        mail = (*MAIL, "bomb") if self.harsh else MAIL
+        asks += [self._ask(length, MAIL_TYPES, mail) for _ in range(self.random.randint(0, 10))]
         return tuple(sorted(asks, key=lambda ask: ask.at))
 
-    def _ask(self, length: float) -> Ask:
+    def _ask(self, length: float, types: tuple[str, ...], deeds: tuple[Deed, ...]) -> Ask:
         draw = self.random
         self._numbers += 1
         at = 0.0 if draw.random() < 0.2 else draw.uniform(0.0, length)
         return Ask(
             at=at,
             task_id=self._task_id(at),
-            task_type=draw.choice(TYPES),
-            deed=draw.choice(self._deeds),
+            task_type=draw.choice(types),
+            deed=draw.choice(deeds),
             seconds=draw.choice((0.0, 0.01, 0.3, 2.0)),
             until=draw.choice((1, 2, 99)),
             user=draw.choice(("ada", "bob", "eve")),

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from actors import pipelines
+from cartrita.declare import TaskSpec
 from cartrita.errors import CartritaError
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest
@@ -133,20 +134,19 @@ async def _stop(world: World, checks: Checks) -> list[str]:
 
 async def _probe(world: World) -> list[str]:
     """Have every agent do something: nobody may be left in a state that takes no work."""
-    tasks = [spec for spec in CATALOG.tasks.values() if spec.idempotent]
-    found = await asyncio.gather(*(_one_probe(world, spec.name) for spec in tasks))
+    tasks = [spec for spec in CATALOG.tasks.values() if spec.safe]
+    found = await asyncio.gather(*(_one_probe(world, spec) for spec in tasks))
     return [wrong for wrong in found if wrong]
 
 
-async def _one_probe(world: World, task_type: str) -> str:
+async def _one_probe(world: World, spec: TaskSpec) -> str:
     who = Principal("probe", "probe")
     until = world.loop.elapsed + REVIVAL
     heard = ""
     while world.loop.elapsed < until:
         world.probes += 1
-        request = TaskRequest(
-            task_type=task_type, parameters={"deed": "quick"}, task_id=probe_id(world.probes)
-        )
+        deed = {"deed": "mails" if spec.effects else "quick"}
+        request = TaskRequest(task_type=spec.name, parameters=deed, task_id=probe_id(world.probes))
         try:
             answer = await world.gateway.ask(
                 lambda door, request=request: door.submit(request, who, wait=True), 60.0
@@ -158,7 +158,7 @@ async def _one_probe(world: World, task_type: str) -> str:
             if answer["status"] == "COMPLETED":
                 return ""
         await asyncio.sleep(2.0)
-    return f"{task_type} does not work any more: {heard}"
+    return f"{spec.name} does not work any more: {heard}"
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from cartrita.errors import ServiceUnavailable
 from cartrita.services import Services
 from cartrita.storage.memory_runtime import InMemoryAudit, InMemoryOrders
 from tests.simulator.agents import CATALOG, Sink
-from tests.simulator.database import Database, Library, Visiting, Writer
+from tests.simulator.database import Database, LedgerWriter, Library, Visiting, Writer
 from tests.simulator.loop import Process, SimulationLoop, current
 from tests.simulator.machine import Machine, orderly, settle
 from tests.simulator.network import Weather
@@ -240,7 +240,9 @@ class SupervisorLife:
             library,
             limits=world.limits,
             clock=world.clock,
+            randomness=random.Random(f"{shard} {epoch} rests"),
             calls=door,
+            ledger=LedgerWriter(world.database, shard, epoch, world.clock),
         )
         fleet = Fleet(
             shard,

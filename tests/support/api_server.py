@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -30,6 +31,7 @@ from cartrita.storage.memory import InMemoryUsers
 from cartrita.storage.memory_listing import InMemoryTasks
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
+from tests.support.busy import Busy
 from tests.support.fakes import FixedProbes
 from tests.support.runtime import Bridge, Told, Ward
 
@@ -60,6 +62,8 @@ class Api:
 
     folder: Path
     probes: FixedProbes = HEALTHY
+    agents: tuple[type[Agent], ...] = (Health, Unlucky, Busy)
+    ports: dict[Any, Any] = field(default_factory=dict)
     users: InMemoryUsers = field(default_factory=InMemoryUsers)
     trees: list[LocalTree] = field(default_factory=list)
     wards: list[Ward] = field(default_factory=list)
@@ -68,12 +72,12 @@ class Api:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Gate]:
         """Open a tree and what the gateway needs of it."""
-        clock, catalog = SystemClock(), Catalog.of([Health, Unlucky])
+        clock, catalog = SystemClock(), Catalog.of(self.agents)
         keys, passwords = open_keys(self.folder / "keys"), Passwords(Argon2Profile(1, 8))
         rules = Rules(registration_open=True, revocation_ttl_s=0)
         identity = Identity(self.users, Tokens(keys, clock=clock), passwords, clock, rules)
         await identity.ensure_admin(*ADMIN)
-        services = Services({Probes: lambda _: self.probes})
+        services = Services({Probes: lambda _: self.probes, **self.ports})
         async with local_tree(catalog, services, self.folder) as tree:
             self.trees.append(tree)
             self.wards.append(Ward(tree.door))
@@ -95,6 +99,8 @@ class Api:
                 blobs=DiskBlobs(self.folder / "blobs", clock, 1 << 20),
                 blob_kinds=("application/octet-stream", "text/*", "image/png"),
                 quarantine=self.wards[-1],
+                storyteller=tree.storyteller,
+                effects=tree.effects,
                 command=self.bridge.command,
                 audit=self.bridge.audit,
                 probes=self.probes,
@@ -144,10 +150,10 @@ def api_server(probes: FixedProbes = HEALTHY) -> Iterator[str]:
 
 
 @contextmanager
-def api_and_inside(probes: FixedProbes = HEALTHY) -> Iterator[tuple[str, Api]]:
+def api_and_inside(probes: FixedProbes = HEALTHY, **more: Any) -> Iterator[tuple[str, Api]]:
     """Serve the whole API and give its address and what tests may reach into."""
     with short_folder() as folder:
-        inside = Api(folder, probes)
+        inside = Api(folder, probes, **more)
         with serving(inside.application()) as url:
             yield url, inside
 

@@ -97,6 +97,7 @@ class Bench:
             self.tables,
             limits=limits or Limits(),
             clock=self.clock,
+            randomness=random.Random(2),
         )
         self.hosts = LocalHosts(catalog, services(stage), folder)
 

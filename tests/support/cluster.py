@@ -1,7 +1,7 @@
-"""A tree on several Ray nodes of one machine; run as a program, it kills one of them.
+"""Trees on several Ray nodes of one machine, each driven by a program of its own.
 
-Ray reads its environment when Python starts, so the driver is a process of its own. It prints
-what it saw as one line of JSON; the test judges.
+Ray reads its environment when Python starts, so a scenario is a process. It prints what it saw
+as one line of JSON; the test judges.
 """
 
 import asyncio
@@ -10,35 +10,33 @@ import secrets
 import subprocess
 import sys
 from collections import Counter
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import psutil
-from ray.cluster_utils import Cluster
+import ray
 
 from actors import spawn
 from actors.directory import RayDirectory, open_door
 from actors.door import Door
 from actors.setup import Network, TreeConfig, build_id, postgres_url
 from actors.tree import start_tree
-from cartrita.auth.certificates import CA, CERT, KEY, issue, make_authority
 from cartrita.channel.address import Address, Endpoints
-from cartrita.channel.client import connect
-from cartrita.clock import SystemClock, new_id
+from cartrita.clock import new_id
 from cartrita.config.load import load_settings
-from cartrita.errors import CartritaError
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest
 from cartrita.storage.postgres.migrate import migrate
 from cartrita.storage.postgres.stories import PostgresStories
-from tests.support.database import free_ports
 
 ROOT = Path(__file__).parents[2]
+INSTANCE = "nodes"
 WHO = Principal("tester", "tester")
-TASKS, CPUS, WORKERS = 300, 2, 2
-DEATH_NOTICED = {"health_check_period_ms": 1000, "health_check_failure_threshold": 3}
+AGENT = "mill"
 
 
 def environment(folder: Path, database_url: str, inherited: dict[str, str]) -> dict[str, str]:
@@ -52,7 +50,7 @@ def environment(folder: Path, database_url: str, inherited: dict[str, str]) -> d
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_TMPDIR": str(folder),  # Ray also notes there which cluster is the latest
         "CARTRITA_HOME": str(folder / "home"),
-        "CARTRITA_INSTANCE": "nodes",
+        "CARTRITA_INSTANCE": INSTANCE,
         "CARTRITA_POSTGRES__URL": database_url,
     }
 
@@ -62,12 +60,25 @@ def declare_agents(site: Path, module: str) -> None:
     info = site / "mill-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mill\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[cartrita.agents]\nmill = {module}\n")
+    (info / "entry_points.txt").write_text(f"[cartrita.agents]\n{AGENT} = {module}\n")
 
 
-def drive(folder: Path, variables: dict[str, str], timeout: float) -> dict[str, Any]:
-    """Run this module as a program; returns what it saw. Nothing of it is left afterwards."""
-    command = [sys.executable, "-m", "tests.support.cluster", str(folder)]
+def certificates(folder: Path) -> dict[str, str]:
+    """Return the settings that `cartrita certs` prints for the nodes of this machine."""
+    address = ray.util.get_node_ip_address()
+    command = ["certs", "--out", str(folder / "tls"), "--node", address, "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "cartrita", *command],
+        cwd=ROOT, capture_output=True, text=True, timeout=30, check=True,
+    )  # fmt: skip
+    (node,) = json.loads(done.stdout)["nodes"]
+    settings: dict[str, str] = node["settings"]
+    return settings
+
+
+def drive(scenario: str, folder: Path, variables: dict[str, str], timeout: float) -> dict[str, Any]:
+    """Run a scenario; returns what it saw. Nothing of it is left afterwards."""
+    command = [sys.executable, "-m", scenario, str(folder)]
     with (folder / "driver.log").open("w") as log:
         driver = subprocess.Popen(
             command, env=variables, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True,
@@ -76,76 +87,94 @@ def drive(folder: Path, variables: dict[str, str], timeout: float) -> dict[str, 
         try:
             output, _ = driver.communicate(timeout=timeout)
         finally:
-            _end(driver)
+            end(driver)
     assert driver.returncode == 0, (folder / "driver.log").read_text()[-4000:]
     seen: dict[str, Any] = json.loads(output.splitlines()[-1])
     return seen
 
 
-def _end(driver: "subprocess.Popen[str]") -> None:
-    if driver.poll() is None:
-        for process in [*psutil.Process(driver.pid).children(recursive=True), driver]:
+def end(started: "subprocess.Popen[Any]") -> None:
+    """Kill a process and all it started."""
+    if started.poll() is None:
+        for process in [*psutil.Process(started.pid).children(recursive=True), started]:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-    driver.wait()
+    started.wait()
 
 
 class Watched(Network):
-    """Notes to which addresses channels were opened."""
+    """Notes to which addresses channels were opened, and by which version of TLS."""
 
     def __init__(self, config: TreeConfig) -> None:
         super().__init__(config)
-        self.used: list[Address] = []
+        self.used: list[tuple[Address, str | None]] = []
 
     async def connect(self, address: str, **options: Any) -> Any:
         channel = await super().connect(address, **options)
-        self.used.append(Endpoints.parse(address).pick(spawn.node()))
+        cipher = channel._transport.get_extra_info("cipher")
+        chosen = Endpoints.parse(address).pick(spawn.node())
+        self.used.append((chosen, cipher and cipher[1]))
         return channel
 
 
-def config(folder: Path) -> TreeConfig:
-    """Return what the actors are told: TCP between nodes, and certificates made just now."""
-    clock, authority = SystemClock(), folder / "certs"
-    names = ["127.0.0.1", spawn.address()]
-    node = issue(make_authority(authority, clock), authority, names, 1, clock).folder
-    files = {"ca": node / CA, "cert": node / CERT, "key": node / KEY}
-    told = {"channel.tcp": "true", **{f"channel.{k}": str(v) for k, v in files.items()}}
+@dataclass
+class Stage:
+    """A tree that runs, and a door to it on the head.
+
+    Attributes:
+        book: Where the test agent notes each task that it begins.
+    """
+
+    config: TreeConfig
+    door: Door
+    network: Watched
+    directory: RayDirectory
+    book: Path
+
+    async def submit(self, count: int, seconds: float) -> list[str]:
+        """Have work accepted; returns the tasks' ids."""
+        parameters = {"seconds": seconds, "book": str(self.book)}
+        request = TaskRequest(task_type="mill.turn", parameters=parameters)
+        asked = (self.door.submit(request, WHO, wait=False) for _ in range(count))
+        return [answer["taskId"] for answer in await asyncio.gather(*asked)]
+
+    async def ends(self, task_ids: list[str]) -> list[dict[str, Any]]:
+        """Return what became of tasks."""
+        return [await self.door.get(task_id, WHO, 120.0) for task_id in task_ids]
+
+    def begun(self, task_ids: list[str]) -> list[int]:
+        """Return how often work on each of these tasks began."""
+        counts = Counter(self.book.read_text().split())
+        return [counts[task_id] for task_id in task_ids]
+
+    async def status(self, task_id: str) -> str:
+        """Return where a task stands."""
+        return str((await self.door.get(task_id, WHO))["status"])
+
+    async def hosts(self) -> list[dict[str, Any]]:
+        """Return every host as the tree shows it."""
+        return [row for shard in await self.door.supervisors() for row in shard["hosts"]]
+
+    async def mills(self) -> list[dict[str, Any]]:
+        """Return the test agent's hosts that are there."""
+        return [row for row in await self.hosts() if row["agents"] == [AGENT] and row["pid"]]
+
+    async def until(self, enough: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+        """Wait until the test agent's hosts are as wanted, and return them."""
+        async with asyncio.timeout(60):
+            while not enough(found := await self.mills()):  # noqa: ASYNC110 - seen from outside
+                await asyncio.sleep(0.1)
+        return found
+
+
+@asynccontextmanager
+async def stage(folder: Path) -> AsyncIterator[Stage]:
+    """Start a tree with the settings of the environment on the Ray this process has joined."""
     runtime = folder / "run"
     token = secrets.token_urlsafe(32)
-    settings = load_settings(told)
-    return TreeConfig(settings, new_id(), build_id(), runtime, runtime / "metrics", token)
-
-
-async def mills(door: Door) -> list[str]:
-    """Return the nodes on which the test agent's hosts run."""
-    rows = [row for shard in await door.supervisors() for row in shard["hosts"]]
-    return [row["node"] for row in rows if row["agents"] == ["mill"] and row["state"] == "up"]
-
-
-async def until_milled(door: Door) -> list[str]:
-    """Wait until the test agent has a host."""
-    async with asyncio.timeout(60):
-        while not (nodes := await mills(door)):  # noqa: ASYNC110 - seen from outside
-            await asyncio.sleep(0.2)
-    return nodes
-
-
-async def refuses_plain(address: str, token: str) -> bool:
-    """Tell whether a server's TCP port turns away who comes without TLS."""
-    remote = Endpoints.parse(address).remote
-    assert remote
-    try:
-        channel = await connect(remote, token=token, peer="plain")
-    except CartritaError:
-        return True
-    channel.close()
-    return False
-
-
-async def run(folder: Path, cluster: Cluster) -> dict[str, Any]:
-    """Load the tree, kill the node on which the work is done, and read every task back."""
-    told = config(folder)
-    url = postgres_url(told.settings)
+    settings = load_settings()
+    told = TreeConfig(settings, new_id(), build_id(), runtime, runtime / "metrics", token)
+    url = postgres_url(settings)
     await migrate(url)
     await start_tree(told)
     async with asyncpg.create_pool(url, min_size=1, max_size=4) as pool:
@@ -153,63 +182,17 @@ async def run(folder: Path, cluster: Cluster) -> dict[str, Any]:
         door = open_door(told, directory, PostgresStories(pool), "driver", network)
         following = asyncio.create_task(door.follow())
         try:
-            return await _lose_a_node(door, network, directory, cluster)
+            yield Stage(told, door, network, directory, folder / "book")
         finally:
             following.cancel()
             door.close()
 
 
-async def _lose_a_node(
-    door: Door, network: Watched, directory: RayDirectory, cluster: Cluster
-) -> dict[str, Any]:
-    victim = (await until_milled(door))[0]
-    table, shard = await directory.routes(), "system/0"
-    supervisor = Endpoints.parse(table.addresses[shard]).node
-    plain = await refuses_plain(table.addresses[shard], table.token)
-    request = TaskRequest(task_type="mill.turn", parameters={})
-    asked = (door.submit(request, WHO, wait=False) for _ in range(TASKS))
-    accepted = [answer["taskId"] for answer in await asyncio.gather(*asked)]
-    async with asyncio.timeout(60):  # it is at work, and far from done
-        while (await door.get(accepted[5], WHO))["status"] != "COMPLETED":  # noqa: ASYNC110 - seen from outside
-            await asyncio.sleep(0.02)
-    last = (await door.get(accepted[-1], WHO))["status"]
-    node = next(node for node in cluster.worker_nodes if node.node_id == victim)
-    await asyncio.to_thread(cluster.remove_node, node, allow_graceful=False)
-    ends = [await door.get(task_id, WHO, 120.0) for task_id in accepted]
-    return {
-        "accepted": len(accepted),
-        "lastWhenKilled": last,
-        "ends": dict(Counter(end["status"] for end in ends)),
-        "again": sum(end["result"]["attempt"] > 1 for end in ends if end.get("result")),
-        "victim": victim,
-        "survivors": [node.node_id for node in cluster.worker_nodes],
-        "hostsAfter": await until_milled(door),
-        "tcp": supervisor != victim or any(not address.path for address in network.used),
-        "refusesPlain": plain,
-    }
+def alive() -> list[str]:
+    """Return the nodes that Ray believes to be there."""
+    return [node["NodeID"] for node in ray.nodes() if node["Alive"]]
 
 
-def main(folder: Path) -> None:
-    """Start the cluster, run, and end everything."""
-    (agent_port,) = free_ports(1)
-    head = {
-        "num_cpus": 0,
-        "include_dashboard": False,
-        "dashboard_agent_listen_port": agent_port,
-        "_system_config": DEATH_NOTICED,
-    }
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        # Before there are others: a driver joins a node of its own machine, and not one that dies.
-        spawn.connect(cluster.address, "nodes")
-        for _ in range(WORKERS):
-            cluster.add_node(num_cpus=CPUS)
-        seen = asyncio.run(run(folder, cluster))
-    finally:
-        spawn.disconnect()
-        cluster.shutdown()
+def tell(seen: dict[str, Any]) -> None:
+    """Hand over what a scenario saw."""
     sys.stdout.write(json.dumps(seen) + "\n")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -39,6 +39,7 @@ from cartrita.storage.memory_listing import InMemoryTasks
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
 from tests.support.api_server import lifespan_of, serving, short_folder
+from tests.support.busy import Busy
 from tests.support.runtime import Bridge, Told, Ward
 
 ADMIN = ("admin@example.org", "correct horse battery")
@@ -175,7 +176,7 @@ class Stand:
     async def opened(self) -> AsyncIterator[Gate]:
         """Open a tree and what the gateway needs of it."""
         self.latch = Latch()
-        catalog, passwords = Catalog.of([Health, Bench]), Passwords(Argon2Profile(1, 8))
+        catalog, passwords = Catalog.of([Health, Bench, Busy]), Passwords(Argon2Profile(1, 8))
         rules = Rules(registration_open=self.registration, revocation_ttl_s=0)
         clock = SystemClock()
         self.identity = Identity(self.users, Tokens(self.keys), passwords, clock, rules)
@@ -201,6 +202,8 @@ class Stand:
                 blobs=DiskBlobs(self.folder / "blobs", SystemClock(), 1 << 20),
                 blob_kinds=("application/octet-stream", "text/*", "image/png"),
                 quarantine=self.tree.quarantine if self.genuine else self.ward,
+                storyteller=self.tree.storyteller,
+                effects=self.tree.effects,
                 command=self.command if self.genuine else self.bridge.command,
                 audit=self.audit if self.genuine else self.bridge.audit,
                 probes=self.probes,

@@ -1,10 +1,12 @@
 """Agents that speak while they work, call other agents, and listen to a stream."""
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 
 from actors.local import LocalTree
 from cartrita.catalog import Catalog
-from cartrita.context import Context
+from cartrita.context import Context, ToolRun, Usage
+from cartrita.cost.price import metered
 from cartrita.declare import Agent, Needs, Params, Result, task
 from cartrita.errors import CartritaError
 from cartrita.stream import Progress, Token
@@ -151,7 +153,23 @@ class Away(Agent, team="intelligence", needs=Needs(isolation="own"), concurrency
         return Said(text=params.text, attempt=ctx.attempt)
 
 
-TROUPE = Catalog.of([Echo, Speaker, Listener, Caller, Away])
+class Maker(Agent, team="system"):
+    """Uses models and tools."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    @task("make.it", idempotent=True, timeout=20, cost=metered("5", 1000))
+    async def it(self, params: Say, ctx: Context) -> Said:
+        """Use a model and a tool, wait for the test, use another model."""
+        ctx.spent(Usage("model/a", 10, 5, Decimal("0.125"), seconds=0.5))
+        ctx.note(ToolRun("calculator", {"expression": "6*7"}, "42", 0.25))
+        await self._stage.play(params.text)
+        ctx.spent(Usage("model/b", 1, 0, Decimal("0.5")))
+        return Said(text=params.text, attempt=ctx.attempt)
+
+
+TROUPE = Catalog.of([Echo, Speaker, Listener, Caller, Away, Maker])
 
 
 async def told(tree: LocalTree, task_id: str, who, after=None) -> list[dict]:

@@ -59,6 +59,7 @@ class Keeper:
         self._log_path = log_path
         self._ids = itertools.count()
         self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._specs: dict[str, ServiceSpec] = {}
         self._events: asyncio.Queue[ServiceEvent | None] = asyncio.Queue(_EVENTS_KEPT)
         self._expect()  # reply 0: it is ready
         self._listening = asyncio.create_task(self._listen())
@@ -97,7 +98,17 @@ class Keeper:
             spec = replace(spec, env=dict(MINIMAL_ENVIRONMENT))
         fields = json.loads(spec.to_json())
         answer = await self._ask({"do": "start", "spec": fields}, timeout)
+        self._specs[spec.name] = spec
         return ServiceState(**answer["state"])
+
+    async def revive(self, name: str) -> ServiceState:
+        """Start a service that was given up, just as it was; its crashes are forgotten.
+
+        Raises:
+            ConfigurationInvalid: It cannot be started, or runs.
+            ServiceUnavailable: The keeper is gone, or did not answer in time.
+        """
+        return await self.start(self._specs[name])
 
     async def stop(self, name: str, timeout: float = 15.0) -> ServiceState:
         """Stop a service and return its state once its processes are gone.

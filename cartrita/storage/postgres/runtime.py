@@ -79,8 +79,8 @@ ON CONFLICT DO NOTHING RETURNING true
 _AWAY = (*AWAY, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
 
 
-class _Tables:
-    """What the three below share.
+class Tables:
+    """What everything beside the journal shares.
 
     Args:
         pool: Connections to the migrated database.
@@ -104,7 +104,7 @@ class _Tables:
             ) from error
 
 
-class PostgresOrders(_Tables):
+class PostgresOrders(Tables):
     """Orders in the table `orders`."""
 
     async def all(self) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class PostgresOrders(_Tables):
         return [row["id"] for row in rows]
 
 
-class PostgresAudit(_Tables):
+class PostgresAudit(Tables):
     """The log of commands in the table `audit_log`."""
 
     async def note(self, entry: AuditEntry) -> None:
@@ -149,7 +149,7 @@ class PostgresAudit(_Tables):
         return [_entry(row) for row in rows]
 
 
-class PostgresQuarantine(_Tables):
+class PostgresQuarantine(Tables):
     """Quarantined tasks: listed from the table of tasks, judged by their events."""
 
     async def waiting(

@@ -14,8 +14,8 @@ def test_every_agent_is_listed_with_its_task_types(here):
 
 def test_json_groups_the_catalogue_by_agent(here):
     listed = json.loads(here("agents", "--json").stdout)
-    assert [entry["agent"] for entry in listed] == ["unlucky", "health"]
-    assert [task["taskType"] for task in listed[1]["tasks"]] == [
+    assert [entry["agent"] for entry in listed] == ["unlucky", "busy", "health"]
+    assert [task["taskType"] for task in listed[2]["tasks"]] == [
         "system.echo",
         "system.health_check",
     ]

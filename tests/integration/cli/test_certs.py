@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from ray._common.tls_utils import load_certs_from_env
 
 from cartrita.channel.address import Address
 from cartrita.channel.client import connect
@@ -14,6 +15,7 @@ from cartrita.config.load import load_settings
 from tests.support.channels import TOKEN, Answers, serving
 
 RAY = ("RAY_USE_TLS", "RAY_TLS_CA_CERT", "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY")
+PAGE = Path(__file__).parents[3] / "docs/operations/certificates.md"
 
 
 @pytest.fixture
@@ -60,6 +62,23 @@ def test_it_prints_the_lines_of_an_environment(cartrita, tmp_path):
     assert tuple(names[4:]) == RAY
     assert "CARTRITA_CHANNEL__TCP=true" in lines
     assert f"CARTRITA_CHANNEL__KEY={tmp_path}/tls/head/key.pem" in lines
+
+
+def test_ray_reads_the_variables_that_are_meant_for_it(made, monkeypatch):
+    (node,) = made("--node", "head").values()
+    for name in RAY:
+        monkeypatch.setenv(name, node["settings"][name])
+    chain, key, ca = load_certs_from_env()
+    folder = Path(node["folder"])
+    assert chain == (folder / "cert.pem").read_bytes()
+    assert key == (folder / "key.pem").read_bytes()
+    assert ca == (folder / "ca.pem").read_bytes()
+
+
+def test_the_manual_shows_what_is_printed(made):
+    (node,) = made("--node", "10.0.0.2").values()
+    there = {k: v.replace(node["folder"], "/etc/cartrita/tls") for k, v in node["settings"].items()}
+    assert "\n".join(f"{name}={value}" for name, value in there.items()) in PAGE.read_text()
 
 
 def test_without_a_name_it_is_this_machine(made):

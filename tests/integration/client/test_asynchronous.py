@@ -11,6 +11,7 @@ from cartrita.client import AsyncClient
 from cartrita.clock import new_id
 from cartrita.protocol.task import TaskStatus
 from tests.support.api_server import ADMIN, Api, lifespan_of, short_folder
+from tests.support.effects import doubtful
 from tests.support.runtime import cursor, event
 
 
@@ -45,7 +46,7 @@ async def test_a_failed_task_is_a_value(client):
 
 async def test_the_system_can_be_looked_at(client):
     assert (await client.health())["status"] == "healthy"
-    assert len(await client.catalog()) == 3
+    assert len(await client.catalog()) == 4
     assert (await client.tree())["orchestrator"]["state"] == "up"
     assert (await client.me()).role == "admin"
 
@@ -100,6 +101,9 @@ async def test_the_system_can_be_looked_after(api, inside):
         assert (await client.inspect(task))["taskId"] == task
         assert (await (await client.retry(task)).wait(5)).unwrap() == {"payload": 1}
         assert await client.discard(task) is False
+        effect = await doubtful(inside.trees[0].tables, shard="y/0")
+        assert effect in [row["effectId"] for row in await client.effects()]
+        assert (await client.resolve(effect, "done"))["state"] == "done"
         assert (await client.command("RESTART", "tree", grace=0))["results"][0]["ok"]
         assert (await client.audit(1))[0]["action"] == "RESTART"
 
@@ -145,3 +149,10 @@ async def test_nobody_there_is_told():
     async with AsyncClient("http://127.0.0.1:9", "token", retries=0) as client:
         with pytest.raises(errors.NetworkFailed):
             await client.me()
+
+
+async def test_a_task_s_whole_story_can_be_read(client):
+    done = await client.run("busy.work")
+    story = await client.story(done.task_id)
+    assert (story["status"], len(story["children"])) == ("COMPLETED", 1)
+    assert (await client.story(done.task_id, story["events"][0]["cursor"]))["response"] is None

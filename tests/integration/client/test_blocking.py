@@ -1,5 +1,6 @@
 """Tests of the blocking client against the real gateway, and against a flaky one."""
 
+import asyncio
 import json
 import threading
 
@@ -11,6 +12,7 @@ from cartrita.client import Client, TaskOutcome
 from cartrita.clock import new_id
 from cartrita.protocol.task import TaskStatus
 from tests.support.api_server import ADMIN
+from tests.support.effects import doubtful
 
 
 @pytest.fixture
@@ -222,6 +224,20 @@ def test_quarantined_tasks_are_listed_inspected_retried_and_discarded(client, in
         client.inspect(new_id())
 
 
+def test_effects_are_listed_and_doubts_are_settled(client, inside):
+    tables = inside.trees[0].tables
+    first, second = (asyncio.run(doubtful(tables, shard=f"x/{number}")) for number in range(2))
+    assert [row["effectId"] for row in client.effects(limit=1)] == [second]
+    assert first in [row["effectId"] for row in client.effects(before=second)]
+    assert client.resolve(first, "done", {"receipt": 1})["result"] == {"receipt": 1}
+    assert client.resolve(second, "not_done")["state"] == "not_done"
+    assert first in [row["effectId"] for row in client.effects("done")]
+    with pytest.raises(errors.EffectSettled):
+        client.resolve(first, "not_done")
+    with pytest.raises(errors.NotFound):
+        client.resolve(new_id(), "done")
+
+
 def test_commands_are_carried_out_and_recorded(client, inside):
     answer = client.command("SCALE_UP", "intelligence/0", by=2)
     assert answer["results"] == [{"id": "intelligence/0", "ok": True, "state": "up"}]
@@ -309,3 +325,15 @@ def test_threads_that_are_refused_together_refresh_once():
         for thread in threads:
             thread.join(20)
     assert (server.number, server.reused) == (1, False)
+
+
+def test_a_task_s_whole_story_can_be_read_to_any_step(client):
+    done = client.run("busy.work")
+    story = client.story(done.task_id)
+    assert story["modelCalls"][0]["model"] == "model/a"
+    upto = client.story(done.task_id, story["events"][1]["cursor"])
+    assert [event["type"] for event in upto["events"]] == ["accepted", "queued"]
+    with pytest.raises(errors.NotFound):
+        client.story(new_id())
+    with pytest.raises(errors.InvalidParameters, match="cursor"):
+        client.story(done.task_id, "later")

@@ -11,12 +11,13 @@ from actors.inbox import ROOM
 from cartrita.channel.frames import CREDIT
 from cartrita.clock import new_id
 from cartrita.errors import InvalidMessage, NotFound, ServiceUnavailable
-from cartrita.journal import EventKind
+from cartrita.history import violations
+from cartrita.journal import ATTEMPT_SHIFT, EventKind
 from tests.support.bench import running
 from tests.support.processes import eventually
 from tests.support.records import ADA, EVE
 from tests.support.stage import begin, host_with, stage_tree, submit
-from tests.support.troupe import TROUPE
+from tests.support.troupe import TROUPE, told
 
 
 @pytest.fixture(autouse=True)
@@ -299,3 +300,17 @@ class TestPlannedEnd:
         answer = await asked
         assert answer["metrics"]["retryCount"] == 1
         assert await submit(tree.door)
+
+    async def test_what_it_had_said_is_written_as_that_attempt_s_own(self, tree, stage):
+        """And not together with what the next one says, behind the reset that parts them."""
+        task_id = new_id()
+        asked = begin(tree.door, "speak.steps", task_id=task_id)
+        await stage.begun()
+        await tree.supervisors["system/0"].supervisor.fleet.restart("speaker", grace=0.0)
+        await stage.begun()
+        stage.release.set()
+        answer = await asked
+        story = await tree.tables.story(task_id)
+        assert not violations([story, await told(tree, task_id, ADA)], answers=[answer])
+        said = [event for event in story if event.kind is EventKind.STREAM]
+        assert [event.step >> ATTEMPT_SHIFT for event in said] == [1, 2]

@@ -71,16 +71,19 @@ class TestSameTask:
 
 
 @pytest.mark.parametrize(
-    ("delivery", "again"),
+    ("delivery", "safe", "again"),
     [
-        (Delivery.AT_MOST_ONCE, False),
-        (Delivery.AT_LEAST_ONCE, True),
-        (Delivery.EXACTLY_ONCE, False),
+        (Delivery.AT_MOST_ONCE, False, False),
+        (Delivery.AT_MOST_ONCE, True, False),
+        (Delivery.AT_LEAST_ONCE, False, True),
+        (Delivery.EXACTLY_ONCE, False, False),
+        (Delivery.EXACTLY_ONCE, True, True),
     ],
 )
-def test_only_what_may_run_twice_is_repeatable(delivery, again):
-    assert Cell(record(delivery=delivery), "poet", 0.0).repeatable == again
+def test_only_what_may_run_twice_is_repeatable(delivery, safe, again):
+    assert Cell(record(delivery=delivery), "poet", 0.0, safe=safe).repeatable == again
 
 
-def test_what_was_fed_a_stream_is_not_repeatable():
-    assert not Cell(record(delivery=Delivery.AT_LEAST_ONCE), "poet", 0.0, fed=True).repeatable
+@pytest.mark.parametrize("delivery", [Delivery.AT_LEAST_ONCE, Delivery.EXACTLY_ONCE])
+def test_what_was_fed_a_stream_is_not_repeatable(delivery):
+    assert not Cell(record(delivery=delivery), "poet", 0.0, safe=True, fed=True).repeatable

@@ -7,6 +7,7 @@ import pytest
 
 from actors import crew as crew_module
 from actors import fleet as fleet_module
+from actors.fleet import Rules
 from actors.pool import PoolSize
 from cartrita.clock import ManualClock
 from cartrita.errors import NotFound
@@ -16,21 +17,22 @@ LIGHT = agent("Light", concurrency=2, intensity=1, pool=(1, 1))
 HEAVY = agent("Heavy", needs=OWN, pool=(1, 3), concurrency=2, intensity=0)
 SPARED = agent("Spared", needs=OWN, pool=(1, 3), concurrency=2)
 RESTING = agent("Resting", needs=OWN, pool=(0, 1), concurrency=1)
+BRISK = Rules(shrink_after=5.0)
 
 
 @pytest.fixture
 async def yard(monkeypatch):
     """Give a yard whose time stands still until the test moves it."""
     monkeypatch.setattr(fleet_module, "TICK", 0.002)
-    monkeypatch.setattr(crew_module, "PoolSize", partial(PoolSize, up_after=1, down_after=5))
+    monkeypatch.setattr(crew_module, "PoolSize", partial(PoolSize, up_after=1))
     async with open_yard() as one:
         one.clock = ManualClock()
         yield one
 
 
-async def heavy(yard, hosts=1):
+async def heavy(yard, hosts=1, rules=BRISK):
     """Start the heavy agent and have it grow to so many hosts."""
-    await yard.start(HEAVY)
+    await yard.start(HEAVY, rules=rules)
     await yard.ready("heavy")
     for _ in range(2, hosts + 1):
         yard.services["heavy"], yard.waits["heavy"] = 10.0, 100
@@ -87,8 +89,14 @@ class TestSize:
         assert leaving.planned
         await yard.until(lambda: len(yard.fleet.snapshot()) == 1)
 
+    async def test_a_host_too_many_is_kept_for_as_long_as_the_rules_say(self, yard):
+        crew = await heavy(yard, hosts=2, rules=Rules(shrink_after=100.0))
+        began = yard.clock.monotonic()
+        await yard.until(lambda: yard.clock.advance(1) or len(crew.slots) == 1)
+        assert yard.clock.monotonic() - began > 95  # it was idle a moment before
+
     async def test_one_that_rests_wakes_and_rests_again(self, yard):
-        await yard.start(RESTING)
+        await yard.start(RESTING, rules=BRISK)
         yard.waits["resting"] = 1
         await yard.ready("resting")  # the fleet saw it by itself
         yard.waits.clear()

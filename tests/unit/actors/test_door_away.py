@@ -8,7 +8,10 @@ import pytest
 from actors import door as door_module
 from actors.door import Door
 from actors.hosting import RouteTable
+from cartrita.channel.address import Endpoints
+from cartrita.channel.client import connect
 from cartrita.errors import (
+    ConfigurationInvalid,
     ServiceUnavailable,
     TaskTimeout,
 )
@@ -130,6 +133,22 @@ class TestAway:
         (row,) = await door.supervisors()
         assert row["state"] == "down"
 
+    async def test_a_shard_on_a_node_that_settings_keep_us_from_is_refused_at_once(self, tree):
+        class Apart:
+            async def routes(self):
+                apart = {"system/0": "unix:/run/a@node-b|tcp:-"}
+                return RouteTable(1, "b", {"system": 1}, apart, "t")
+
+        async def from_here(address, **options):
+            return await connect(Endpoints.parse(address).pick("node-a"), **options)
+
+        door = Door(tree.catalog, Apart(), tree.tables, tree.clock, "apart", connect=from_here)
+        for wait in (True, False):
+            with pytest.raises(ConfigurationInvalid, match=r"node 'node-b'.*channel\.tcp"):
+                await submit(door, wait=wait)
+        (row,) = await door.supervisors()
+        assert row["state"] == "down"
+
     async def test_a_tree_started_anew_with_another_token_is_found_again(self, tree, monkeypatch):
         monkeypatch.setattr(door_module, "PAUSE", 0.001)
 
@@ -169,6 +188,8 @@ class TestAway:
     ):
         asked = begin(door, name)
         await stage.begun()
+        (task_id,) = await TestEnds.live(door)
+        got = asyncio.create_task(door.get(task_id, ADA, 60))
         tree.orchestrator._keepers.pop("system/0").cancel()  # nobody starts it again
         await tree.supervisors["system/0"].kill()
         looks, story = 0, tree.tables.story
@@ -180,8 +201,9 @@ class TestAway:
                 return await story(*asked)
 
         door._stories = Counted()
-        assert not (await asyncio.wait([asked], timeout=0.5))[0]
-        assert looks < 50
+        assert not (await asyncio.wait([asked, got], timeout=0.5))[0]
+        assert looks < 100
         stage.release.set()
         tree.orchestrator.follow_plan()
         assert (await asyncio.wait_for(asked, 5))["status"] == end
+        assert (await asyncio.wait_for(got, 5))["status"] == end

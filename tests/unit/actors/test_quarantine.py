@@ -206,6 +206,7 @@ class TestRetrying:
             deadline=new.deadline,
             trace=new.trace,
             retry_of=old.task_id,
+            root=old.task_id,
         )
         assert new == same
 

@@ -2,8 +2,25 @@
 
 import pytest
 
-from actors.response import agent_down, attempt_lost, failure, respond, settlement
-from cartrita.errors import AgentFailed, InvalidParameters, TaskCancelled, TaskTimeout, leaves
+from actors.response import (
+    agent_down,
+    attempt_lost,
+    attempt_told,
+    charged,
+    failure,
+    in_doubt,
+    quarantined,
+    respond,
+    settlement,
+)
+from cartrita.errors import (
+    AgentFailed,
+    InvalidParameters,
+    NetworkFailed,
+    TaskCancelled,
+    TaskTimeout,
+    leaves,
+)
 from cartrita.journal import Settlement
 from cartrita.protocol.task import TaskResponse, TaskStatus
 from tests.support.records import record
@@ -61,6 +78,62 @@ def test_the_last_lost_attempt_says_how_many_there_were():
     told = responded(attempt_lost(record(max_attempts=4), repeatable=True))
     assert (told["errorCode"], told["reason"]) == ("AGENT_ERROR", "HOST_DIED")
     assert "4 times" in told["errorMessage"]
+
+
+@pytest.mark.parametrize(
+    ("done", "words", "retryable"),
+    [([], "no effect", True), (["'email' (1)", "'sms' (2)"], "'email' (1), 'sms' (2)", False)],
+)
+def test_a_lost_attempt_whose_effects_are_known_tells_them(done, words, retryable):
+    told = responded(attempt_told(done))
+    assert (told["errorCode"], told["reason"]) == ("AGENT_ERROR", "HOST_DIED")
+    assert words in told["errorMessage"]
+    assert told["retryable"] == retryable
+
+
+class TestDoubt:
+    def test_without_any_an_outcome_stays_as_it_is(self):
+        outcome = failure(NetworkFailed())
+        assert in_doubt(outcome, []) is outcome
+
+    def test_a_failure_is_told_as_an_unknown_outcome(self):
+        told = responded(in_doubt(failure(NetworkFailed("It broke.")), ["'email' (1)"]))
+        assert (told["errorCode"], told["reason"]) == ("AGENT_ERROR", "OUTCOME_UNKNOWN")
+        assert not told["retryable"]
+        assert told["errorMessage"].startswith("It broke. Whether it had the effect 'email' (1)")
+
+    @pytest.mark.parametrize(
+        ("kind", "ended"),
+        [
+            (TaskTimeout, ("TIMEOUT", "TASK_TIMEOUT")),
+            (TaskCancelled, ("CANCELLED", "TASK_CANCELLED")),
+        ],
+    )
+    def test_another_end_stays_what_it_is_and_has_the_reason(self, kind, ended):
+        told = responded(in_doubt(failure(kind()), ["'email' (1)"]))
+        assert (told["status"], told["errorCode"]) == ended
+        assert told["reason"] == "OUTCOME_UNKNOWN"
+
+    def test_a_quarantined_task_stays_in_quarantine(self):
+        told = responded(in_doubt(quarantined(record(), 3), ["'email' (1)"]))
+        assert told["reason"] == "QUARANTINED"
+        assert "'email' (1)" in told["errorMessage"]
+
+    @pytest.mark.parametrize("warnings", [None, ["w"]])
+    def test_a_completed_task_is_warned(self, warnings):
+        outcome = {"status": "COMPLETED", "result": {}, "warnings": warnings}
+        told = responded(in_doubt(outcome, ["'email' (1)"]))
+        assert (told["status"], told["warnings"][:-1]) == ("COMPLETED", warnings or [])
+        assert "'email' (1)" in told["warnings"][-1]
+
+
+def test_what_earlier_attempts_used_is_added():
+    told = responded(charged({"status": "COMPLETED", "metrics": METRICS}, (0.5, 3)))
+    assert told["metrics"]["costUsd"] == 0.75
+    assert told["metrics"]["tokensUsed"] == 10
+    assert told["metrics"]["customMetrics"] == {"a": 1}
+    told = responded(charged(failure(TaskCancelled()), (0.5, 3)))
+    assert (told["metrics"]["costUsd"], told["metrics"]["tokensUsed"]) == (0.5, 3)
 
 
 def test_an_agent_that_is_down_says_when_to_come_back():

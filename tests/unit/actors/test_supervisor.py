@@ -74,7 +74,8 @@ class TestHostDeath:
         [
             ("test.once", "AT_LEAST_ONCE", "COMPLETED"),
             ("test.hold", "AT_MOST_ONCE", "FAILED"),
-            ("test.hold", "EXACTLY_ONCE", "FAILED"),
+            ("test.hold", "EXACTLY_ONCE", "COMPLETED"),
+            ("test.once", "EXACTLY_ONCE", "FAILED"),
         ],
     )
     async def test_the_caller_s_own_choice_wins(self, tree, stage, name, delivery, status):

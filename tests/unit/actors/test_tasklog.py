@@ -6,6 +6,7 @@ import pytest
 
 from actors import tasklog as tasklog_module
 from actors.tasklog import KEPT, TaskLog
+from cartrita.errors import StaleEpoch
 from cartrita.journal import ATTEMPT_SHIFT, END_STEP, EventKind
 from cartrita.story import STARTED, narrate
 from tests.support.processes import eventually
@@ -125,6 +126,21 @@ class TestShowing:
         loss.set_result(True)
         await asyncio.sleep(0)
         assert [entry.type for entry in log.after(STARTED)] == ["started", "token", "retry"]
+
+    @pytest.mark.parametrize("fails", [True, False])
+    async def test_what_a_fenced_writer_could_not_write_is_not_shown(self, log, fails):
+        """Its successor tells another story from there on."""
+        loss, start = (asyncio.get_running_loop().create_future() for _ in range(2))
+        log.lost(log.retry_step(), {"solo": False}, loss)
+        log.begin(2, start)
+        log.say("token", "nobody's")
+        for future in (loss, start):
+            if fails:
+                future.set_exception(StaleEpoch("over"))
+            else:
+                future.set_result(False)
+        await asyncio.sleep(0)
+        assert [entry.type for entry in log.after(STARTED - 1)] == ["started"]
 
     async def test_a_second_attempt_waits_for_its_own_start(self, log):
         log.lost(log.retry_step(), {}, durable())

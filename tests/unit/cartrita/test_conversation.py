@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from cartrita.clock import SystemClock
+from cartrita.clock import ManualClock, SystemClock
 from cartrita.context import Context
 from cartrita.conversation import MODEL_CALLS, TOOL_CALLS, Said, converse
 from cartrita.cost.price import metered
@@ -162,3 +162,48 @@ async def test_a_model_without_usage_is_estimated_with_a_warning():
     await ask(ScriptedModels(message), ctx)
     assert ctx.usages[0].tokens_out == 4
     assert "estimates" in ctx.warnings[0]
+
+
+class Noted:
+    """A reach that keeps what is noted."""
+
+    used = False
+
+    def __init__(self):
+        self.uses = []
+
+    def note(self, use):
+        self.uses.append(use)
+
+
+async def test_models_and_tools_are_noted_as_they_happen_with_what_they_took():
+    reach = Noted()
+    clock = ManualClock(5.0)
+    models = ScriptedModels(called("calculator", expression="6*7"), said("42.", 20, 8))
+    await ask(models, context(reach=reach, clock=clock))
+    asked, tool, answered = reach.uses
+    assert (asked.model, asked.tokens_in, asked.failed) == ("fake/writer", 10, False)
+    assert (tool.name, tool.input, tool.output) == ("calculator", {"expression": "6*7"}, "42")
+    assert answered.tokens_in == 20
+    assert [use.seconds for use in reach.uses] == [0.0, 0.0, 0.0]
+
+
+async def test_a_failing_tool_and_a_failing_model_are_noted_as_such():
+    reach = Noted()
+    models = ScriptedModels(called("calculator", expression="1/0"), NetworkFailed("as told"))
+    ctx = context(reach=reach)
+    with pytest.raises(NetworkFailed):
+        await ask(models, ctx)
+    assert [use.failed for use in reach.uses] == [False, True, True]
+    assert reach.uses[1].output == "division by zero"
+    assert len(ctx.usages) == 1
+
+
+async def test_a_model_that_hangs_is_noted_when_the_deadline_ends_it():
+    reach = Noted()
+    ctx = context(reach=reach, deadline=SystemClock().monotonic() + 0.05)
+    with pytest.raises(TaskTimeout):
+        await ask(ScriptedModels(None), ctx)
+    (use,) = reach.uses
+    assert use.failed
+    assert use.seconds > 0.01

@@ -103,6 +103,7 @@ def test_what_is_not_said_has_its_default():
     assert (work.cost, work.timeout, work.idempotent, work.max_attempts) == (Price(), 30, False, 3)
     assert (work.aliases, work.example) == ((), None)
     assert (work.streams, work.takes_stream, work.idle_timeout) == (False, False, 30.0)
+    assert (work.effects, spec.probes) == ((), {})
 
 
 def test_methods_that_are_no_tasks_are_left_alone():

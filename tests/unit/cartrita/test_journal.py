@@ -32,6 +32,7 @@ FULL = record(
     parent="0192a000-0000-7000-8000-000000000001",
     depth=2,
     retry_of="0192a000-0000-7000-8000-000000000002",
+    root="0192a000-0000-7000-8000-000000000003",
 )
 ENDS = st.sampled_from(sorted(END_OF))
 
@@ -46,8 +47,8 @@ def test_a_record_reads_back_as_it_was_written(task):
 
 
 def test_a_record_of_an_older_version_gets_the_defaults_of_what_it_lacks():
-    older = replace(FULL, parent=None, depth=0, retry_of=None)
-    assert TaskRecord.from_wire(FULL.to_wire()[:-3]) == older
+    older = replace(FULL, parent=None, depth=0, retry_of=None, root=None)
+    assert TaskRecord.from_wire(FULL.to_wire()[:-4]) == older
 
 
 class TestOrder:

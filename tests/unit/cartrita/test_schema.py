@@ -182,6 +182,7 @@ def test_the_catalogue_tells_all_of_a_task(catalog):
     assert Decimal(str(entry["costUsd"])) == Decimal("0.01")
     assert entry["aliases"] == ["search.old"]
     assert entry["idempotent"] is True
+    assert (entry["delivery"], entry["effects"]) == ("AT_LEAST_ONCE", [])
     assert (entry["streams"], entry["takesStream"]) == (False, False)
     assert entry["example"] == example_request(catalog.task("search.web.pages"))
     assert list(entry["parameters"]["properties"]) == ["query", "firstPage"]

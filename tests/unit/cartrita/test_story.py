@@ -1,13 +1,15 @@
 """A task's log: its order, its cursors, and how it is told from the journal."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cartrita.errors import InvalidParameters
-from cartrita.journal import ATTEMPT_SHIFT, END_STEP, Event, EventKind
+from cartrita.journal import ATTEMPT_SHIFT, END_STEP, USED_PLACE, Event, EventKind
 from cartrita.protocol.task import TaskStatus
-from cartrita.story import Entry, cursor_of, narrate, opening, step_of, to_wire
+from cartrita.story import Entry, cursor_at, cursor_of, narrate, opening, place_of, step_of, to_wire
 from tests.support.records import record, response
 
 STEPS = st.integers(0, END_STEP)
@@ -80,6 +82,20 @@ class TestNarration:
             "completed",
         ]
 
+    @pytest.mark.parametrize(("took", "began"), [(2000.0, 8.0), (9500.0, 1.0)])
+    def test_it_was_started_as_long_before_its_end_as_it_took_but_not_before_it_came(
+        self, took, began
+    ):
+        task = record()
+        _, _, start, _ = narrate([accepted(task), replace(ended(task, took=took), at=10.0)])
+        assert (start.type, start.at) == ("started", began)
+
+    def test_or_as_long_before_its_first_use_of_a_model_as_that_took(self):
+        task = record()
+        rows = [[7.0, "model", {"durationMs": 1500.0}], [9.0, "cut", None]]
+        used = Event.within(task.task_id, 1, USED_PLACE, EventKind.USED, rows)
+        assert narrate([accepted(task), used])[-1].at == 5.5
+
     @pytest.mark.parametrize("status", ["FAILED", "CANCELLED", "TIMEOUT"])
     def test_a_task_that_ended_in_the_queue_was_not_started(self, status):
         task = record()
@@ -106,6 +122,14 @@ class TestNarration:
         entries = narrate(story)
         assert [entry.step for entry in entries] == [0, 1, at(1, 1), at(1, 2), at(1, 3), END_STEP]
         assert [entry.data for entry in entries[3:5]] == ["a", "b"]
+
+    def test_what_an_attempt_used_is_not_told_but_proves_that_it_began(self):
+        task = record()
+        used = Event.within(task.task_id, 1, USED_PLACE, EventKind.USED, [[1.0, "model", {}]])
+        assert types([accepted(task), used]) == ["accepted", "queued", "started"]
+        story = [accepted(task), started(task, 1), said(task, 1, 2, "a"), used, lost(task, 2)]
+        plain = [event for event in story if event is not used]
+        assert narrate(story) == narrate(plain)
 
     def test_the_steps_grow(self):
         task = record()
@@ -153,3 +177,26 @@ def test_on_the_wire_an_end_belongs_to_no_attempt():
         "data": "x",
     }
     assert to_wire(task.task_id, last, "then")["attempt"] is None
+
+
+class TestPlaces:
+    """How people read and write cursors."""
+
+    @given(STEPS)
+    def test_a_place_names_its_cursor(self, step):
+        assert cursor_at(place_of(cursor_of(step))) == cursor_of(step)
+
+    @pytest.mark.parametrize(
+        ("step", "place"), [(0, "0.0"), (1, "0.1"), (at(2, 13), "2.13"), (END_STEP, "end")]
+    )
+    def test_it_is_the_attempt_and_the_place_in_it(self, step, place):
+        assert place_of(cursor_of(step)) == place
+
+    @pytest.mark.parametrize(
+        "text", ["", "1", "1.", ".1", "1.x", "later", "²" + ".1", "1.1.1", "9" * 11 + ".1"]
+    )
+    def test_what_is_none_is_left_for_the_server_to_refuse(self, text):
+        assert cursor_at(text) == text
+
+    def test_a_cursor_is_one_already(self):
+        assert cursor_at(cursor_of(at(1, 2))) == cursor_of(at(1, 2))

@@ -8,13 +8,16 @@ import pytest
 from pydantic import Field
 
 from cartrita.context import Context
-from cartrita.declare import Agent, Params, Result, task
+from cartrita.declare import Agent, Params, Result, probe, task
+from cartrita.effects import Doubt, Finding, State
 from cartrita.errors import (
     AgentFailed,
     ConfigurationInvalid,
     InvalidMessage,
     InvalidParameters,
     InvalidTaskType,
+    NotDone,
+    OutcomeUnknown,
     TaskTimeout,
 )
 from cartrita.stream import Progress, Token, ToolUse
@@ -206,3 +209,70 @@ class TestOutside:
     async def test_a_task_that_does_not_take_one_reads_none(self):
         with pytest.raises(InvalidMessage, match="takes_stream"):
             await sing("choir.doze", chunks=["do"])
+
+
+class Courier(Agent, team="system"):
+    """Brings things."""
+
+    def __init__(self, voice: Shouting) -> None:
+        self._voice = voice
+
+    @task("courier.bring", effects=("parcel", "letter"))
+    async def bring(self, params: SayParams, ctx: Context) -> SayResult:
+        """Bring a parcel."""
+        async with ctx.effect("parcel", key=params.some_text) as effect:
+            said = await effect.once(self._hand_over, params.some_text)
+        return SayResult(said=said)
+
+    @task("courier.twice", effects=("letter",))
+    async def twice(self, params: SayParams, ctx: Context) -> SayResult:
+        """Bring the same letter twice."""
+        for _ in range(2):
+            async with ctx.effect("letter", key="same") as effect:
+                await effect.once(self._hand_over, params.some_text)
+        raise AssertionError
+
+    async def _hand_over(self, text: str) -> str:
+        if text == "full":
+            raise NotDone("full")
+        return self._voice.shout(text)
+
+    @probe("parcel")
+    async def arrived(self, doubt: Doubt, ctx: Context) -> Finding:
+        """Trace a parcel."""
+        return Finding.done("traced") if doubt.key == "known" else Finding.not_done()
+
+
+class TestEffects:
+    def bring(self, text="hi", ledger=None, name="courier.bring"):
+        return run_task(Courier, name, {"someText": text}, PROVIDERS, effects=ledger)
+
+    async def test_what_it_does_is_written_down(self):
+        ledger = {}
+        assert (await self.bring("hi", ledger)).said == "HI"
+        assert ledger == {("parcel", "hi"): Finding.done("HI")}
+
+    async def test_what_an_attempt_before_did_is_not_done_again(self):
+        assert (await self.bring("hi", {("parcel", "hi"): Finding.done("then")})).said == "then"
+
+    @pytest.mark.parametrize(("text", "said"), [("known", "traced"), ("other", "OTHER")])
+    @pytest.mark.parametrize("before", [State.BEGUN, State.UNKNOWN])
+    async def test_its_probe_is_asked_about_what_is_unknown(self, text, said, before):
+        ledger = {("parcel", text): Finding(before)}
+        assert (await self.bring(text, ledger)).said == said
+        assert ledger == {("parcel", text): Finding.done(said)}
+
+    async def test_without_a_probe_nobody_can_tell(self):
+        ledger = {("letter", "same"): Finding.unknown()}
+        with pytest.raises(OutcomeUnknown):
+            await self.bring("hi", ledger, "courier.twice")
+
+    async def test_what_is_not_done_is_written_down(self):
+        ledger = {}
+        with pytest.raises(NotDone):
+            await self.bring("full", ledger)
+        assert ledger == {("parcel", "full"): Finding.not_done()}
+
+    async def test_one_that_stands_twice_is_told(self):
+        with pytest.raises(AgentFailed, match="twice"):
+            await self.bring(name="courier.twice")

@@ -74,6 +74,14 @@ def test_a_caller_on_the_same_node_takes_the_socket_and_others_tcp():
     assert published.pick("") == OUTSIDE
 
 
+def test_a_server_on_one_node_alone_tells_others_which_setting_is_missing():
+    published = Endpoints.parse("unix:/run/a.sock@node-a|tcp:-")
+    assert published == Endpoints(SOCKET, "node-a")
+    assert published.pick("node-a") == SOCKET
+    with pytest.raises(ConfigurationInvalid, match=r"node 'node-a'.*channel\.tcp"):
+        published.pick("node-b")
+
+
 @pytest.mark.parametrize("address", [SOCKET, OUTSIDE, Address(path="/run/a@b|c")])
 def test_a_single_place_is_written_plainly_and_taken_by_everybody(address):
     published = Endpoints.parse(str(address))
@@ -92,6 +100,7 @@ def test_a_single_place_is_written_plainly_and_taken_by_everybody(address):
         "unix:/a@n|tcp:h",
         "|tcp:h:1",
         "unix:/a@n|tcp:",
+        "unix:/a|tcp:-",
     ],
 )
 def test_a_text_that_publishes_nothing_is_refused(text):
@@ -104,7 +113,7 @@ def test_a_text_that_publishes_nothing_is_refused(text):
     [
         {},
         {"local": SOCKET, "remote": OUTSIDE},
-        {"local": SOCKET, "node": "n"},
+        {"remote": OUTSIDE, "node": "n"},
         {"local": OUTSIDE},
         {"remote": SOCKET},
         {"local": SOCKET, "node": "a@b", "remote": OUTSIDE},
@@ -128,5 +137,10 @@ NAMES = st.text(st.characters(codec="ascii", categories=("L", "N", "P", "S")), m
 )
 def test_whatever_is_published_reads_back(path, node, host, port):
     local, remote = Address.unix(Path("/") / path.lstrip("/")), Address(host=host, port=port)
-    for published in (Endpoints(local), Endpoints(remote=remote), Endpoints(local, node, remote)):
+    for published in (
+        Endpoints(local),
+        Endpoints(remote=remote),
+        Endpoints(local, node),
+        Endpoints(local, node, remote),
+    ):
         assert Endpoints.parse(str(published)) == published

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -37,7 +38,7 @@ async def channel(request, service):
     """Give a channel to the service, and by `channel.host` the server's end of it."""
     options = {"address": LOCAL, "plain_tcp": True} if request.param == "tcp" else {}
     async with serving(service, **options) as (channels, address):
-        channel = await connect(address, token=TOKEN, peer="me")
+        channel = await connect(address, token=TOKEN, peer="me", plain_tcp=True)
         channel.host = channels
         yield channel
         channel.close()
@@ -151,7 +152,7 @@ class TestEnds:
 class TestFlow:
     async def test_a_client_keeps_to_the_server_s_window(self, service):
         async with serving(service, window=4) as (_, address):
-            channel = await connect(address, token=TOKEN, peer="me")
+            channel = await connect(address, token=TOKEN, peer="me", plain_tcp=True)
             asked = [asyncio.create_task(channel.request("hold", n, 30)) for n in range(20)]
             for _ in range(4):
                 await service.entered.get()
@@ -169,7 +170,7 @@ class TestFlow:
 
     async def test_the_wait_for_room_counts_towards_the_timeout(self, service):
         async with serving(service, window=1) as (_, address):
-            channel = await connect(address, token=TOKEN, peer="me")
+            channel = await connect(address, token=TOKEN, peer="me", plain_tcp=True)
             first = asyncio.create_task(channel.request("hold", 1, 30))
             await service.entered.get()
             with pytest.raises(TaskTimeout, match="no room"):
@@ -183,7 +184,7 @@ class TestFlow:
         self, service
     ):
         async with serving(service) as (_, address):
-            channel = await connect(address, token=TOKEN, peer="me")
+            channel = await connect(address, token=TOKEN, peer="me", plain_tcp=True)
             channel.pause_writing()  # as the transport does when its buffer is full
             with pytest.raises(TaskTimeout):
                 await channel.request("echo", 1, 0.01)
@@ -240,7 +241,7 @@ class TestHeartbeat:
     async def test_a_peer_that_answers_pings_stays(self, service, monkeypatch):
         monkeypatch.setattr(client, "HEARTBEAT", 0.001)
         async with serving(service) as (_, address):
-            channel = await connect(address, token=TOKEN, peer="me")
+            channel = await connect(address, token=TOKEN, peer="me", plain_tcp=True)
             pongs = []
             receive = channel.receive
             monkeypatch.setattr(
@@ -253,7 +254,7 @@ class TestHeartbeat:
     async def test_a_peer_that_fell_silent_is_lost(self, monkeypatch):
         monkeypatch.setattr(client, "HEARTBEAT", 0.005)
         async with peer_that(lambda frame: frame[0] == Kind.HELLO and WELCOME) as address:
-            channel = await connect(address, token=TOKEN, peer="me")
+            channel = await connect(address, token=TOKEN, peer="me", plain_tcp=True)
             with pytest.raises(ChannelLost, match="does not answer pings"):
                 await channel.request("echo", 1, 30)
 
@@ -295,7 +296,16 @@ class TestHandshake:
     async def test_where_nobody_listens_the_channel_is_lost(self, tmp_path):
         for nowhere in (f"unix:{tmp_path}/none", "tcp:127.0.0.1:1"):
             with pytest.raises(ChannelLost, match="Nobody answers"):
-                await connect(nowhere, token=TOKEN, peer="me")
+                await connect(nowhere, token=TOKEN, peer="me", plain_tcp=True)
+
+    async def test_nothing_is_sent_by_tcp_without_tls_unless_a_setting_allows_it(self):
+        heard = []
+        async with peer_that(heard.append) as address:
+            with pytest.raises(ConfigurationInvalid, match=r"channel\.plain_tcp"):
+                await connect(address, token=TOKEN, peer="me")
+            with pytest.raises(ChannelLost):
+                await connect(replace(address, port=1), token=TOKEN, peer="me", plain_tcp=True)
+        assert not heard
 
     async def test_an_address_that_is_none_is_refused(self):
         with pytest.raises(ConfigurationInvalid):
@@ -305,7 +315,7 @@ class TestHandshake:
         monkeypatch.setattr(client, "CONNECT_TIMEOUT", 0.02)
         async with peer_that(lambda _: None) as address:
             with pytest.raises(ChannelLost, match="handshake"):
-                await connect(address, token=TOKEN, peer="me")
+                await connect(address, token=TOKEN, peer="me", plain_tcp=True)
 
     @pytest.mark.parametrize(
         "answer",
@@ -323,13 +333,13 @@ class TestHandshake:
     async def test_a_server_that_answers_anything_else_is_lost(self, answer):
         async with peer_that(lambda _: answer) as address:
             with pytest.raises(ChannelLost):
-                await connect(address, token=TOKEN, peer="me")
+                await connect(address, token=TOKEN, peer="me", plain_tcp=True)
 
     async def test_the_judgement_on_a_token_is_told_as_it_is(self):
         refusal = AuthenticationFailed("go away").to_wire()
         async with peer_that(lambda _: [Kind.FAILURE, 0, refusal]) as address:
             with pytest.raises(AuthenticationFailed, match="go away"):
-                await connect(address, token=TOKEN, peer="me")
+                await connect(address, token=TOKEN, peer="me", plain_tcp=True)
 
     async def test_giving_up_in_the_handshake_leaves_no_connection(self, service):
         greeted = asyncio.Event()
@@ -344,7 +354,7 @@ class TestHandshake:
             lambda: Patient(lambda _: greeted.set()), "127.0.0.1", 0
         )
         address = Address(host="127.0.0.1", port=listening.sockets[0].getsockname()[1])
-        connecting = asyncio.create_task(connect(address, token=TOKEN, peer="me"))
+        connecting = asyncio.create_task(connect(address, token=TOKEN, peer="me", plain_tcp=True))
         await asyncio.wait_for(greeted.wait(), 5)
         connecting.cancel()
         with pytest.raises(asyncio.CancelledError):

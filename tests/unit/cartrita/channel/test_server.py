@@ -21,7 +21,7 @@ PIECE = 256 * 1024
 
 async def works(address):
     """Whether an honest client is served."""
-    channel = await connect(address, token=TOKEN, peer="honest")
+    channel = await connect(address, token=TOKEN, peer="honest", plain_tcp=True)
     try:
         return await channel.request("echo", "hello", 5) == "hello"
     finally:
@@ -107,7 +107,7 @@ async def test_the_socket_is_private_takes_a_dead_one_s_place_and_is_removed(tmp
 
 async def test_tcp_without_tls_must_be_allowed_by_name():
     channels = server.ChannelServer("s", Answers(), token=TOKEN)
-    with pytest.raises(ConfigurationInvalid, match="needs TLS"):
+    with pytest.raises(ConfigurationInvalid, match=r"needs TLS.*channel\.plain_tcp"):
         await channels.start(LOCAL)
     async with serving(Answers(), LOCAL, plain_tcp=True) as (_, address):
         assert address.port > 0
@@ -121,7 +121,9 @@ async def test_a_client_without_its_certificate_is_not_connected(certificates):
         channel.close()
         for stranger in (certificates.client(certified=False), None):
             with pytest.raises(ChannelLost):
-                await connect(address, token=TOKEN, peer="me", tls=stranger)
+                await connect(
+                    address, token=TOKEN, peer="me", tls=stranger, plain_tcp=stranger is None
+                )
 
 
 HOSTILE = [

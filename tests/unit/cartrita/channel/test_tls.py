@@ -47,9 +47,10 @@ def made(tmp_path_factory):
 
 
 async def refusal(address, context):
-    """Return what a client hears that is not let in."""
+    """Return what a client hears that is not let in; without a context it speaks plainly."""
+    plain = context is None
     with pytest.raises(ChannelLost) as caught:
-        await connect(address, token=TOKEN, peer="me", tls=context)
+        await connect(address, token=TOKEN, peer="me", tls=context, plain_tcp=plain)
     return caught.value.message
 
 
@@ -167,6 +168,19 @@ async def test_a_server_that_never_answers_the_handshake_is_given_up(made, monke
         address = replace(LOCAL, port=silent.getsockname()[1])
         async with asyncio.timeout(5):
             await refusal(address, client_context(made["two"]))
+
+
+async def test_a_node_that_dies_without_a_word_is_noticed_by_the_kernel_at_both_ends(made):
+    async with listening(made) as (channels, address):
+        channel = await connect(address, token=TOKEN, peer="me", tls=client_context(made["two"]))
+        (session,) = channels.sessions
+        for end in (channel, session):
+            option = end._transport.get_extra_info("socket").getsockopt
+            assert option(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
+            idle, pause, tries = (option(socket.IPPROTO_TCP, getattr(socket, n)) for n in names)
+            assert idle + pause * tries < 2 * client.HEARTBEAT  # two hours, if nobody asks
+        channel.close()
 
 
 async def test_tls_before_1_3_is_refused(made):

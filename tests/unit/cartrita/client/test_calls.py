@@ -124,6 +124,23 @@ def test_a_retry_says_only_what_is_different():
     assert json.loads(calls.retrial(new_uuid(), {"a": 1}).body) == {"parameters": {"a": 1}}
 
 
+def test_effects_are_asked_for_by_their_state():
+    before = new_uuid()
+    assert calls.effects("done", 5, None).query == {"state": "done", "limit": "5"}
+    assert calls.effects("done", 5, before).query["before"] == str(before)
+
+
+def test_a_decision_has_a_result_only_where_there_is_one():
+    call = calls.resolution(new_uuid(), "done", None)
+    assert json.loads(call.body) == {"outcome": "done"}
+    assert not call.repeatable
+    call = calls.resolution(new_uuid(), "done", [0])
+    assert json.loads(call.body) == {"outcome": "done", "result": [0]}
+    with pytest.raises(InvalidParameters, match="no effect id") as refused:
+        calls.resolution("..", "done", None)
+    assert refused.value.fields[0].field == "effectId"
+
+
 @pytest.mark.parametrize("build", [calls.inspection, calls.discarding])
 def test_quarantined_tasks_are_named_by_their_ids(build):
     with pytest.raises(InvalidParameters, match=r"'\.\.'"):

@@ -56,4 +56,5 @@ def test_the_catalogue_of_the_server_is_read():
     spec = Catalog.of([Health]).task("system.echo")
     found = TaskType.model_validate(catalog_entry(spec))
     assert (found.task_type, found.agent, found.idempotent) == ("system.echo", "health", True)
+    assert (found.delivery, found.effects) == ("AT_LEAST_ONCE", ())
     assert "payload" in found.parameters["properties"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cartrita.clock import ManualClock
 from cartrita.errors import AgentFailed, ChannelLost, NetworkFailed, RateLimitExceeded
-from cartrita.policy.retry import LONGEST_DELAY, TRIES, Retry
+from cartrita.policy.retry import LONGEST_DELAY, TRIES, Retry, backoff
 
 HASTY = Retry(random.Random(1), first_delay=0.0)
 
@@ -97,6 +97,6 @@ async def test_the_provider_s_own_pause_is_kept(job):
 
 @given(st.integers(0, 40), st.integers())
 def test_pauses_double_up_to_a_bound_give_or_take_half(attempt, seed):
-    delay = Retry(random.Random(seed), first_delay=0.2)._delay(attempt)
+    delay = backoff(random.Random(seed), attempt, 0.2, LONGEST_DELAY)
     middle = min(0.2 * 2**attempt, LONGEST_DELAY)
     assert middle * 0.5 <= delay <= middle * 1.5

@@ -1,0 +1,53 @@
+"""Tells a task's whole story to whoever may hear it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from cartrita.errors import NotFound
+from cartrita.journal import Stories, fold
+from cartrita.protocol.principal import Principal
+from cartrita.replay import Beside, retell
+from cartrita.story import step_of
+
+MOST_RELATIVES = 1000
+"""Sub-tasks, and theirs, that a story tells of."""
+
+
+class Effects(Protocol):
+    """What tasks did to the outside world."""
+
+    async def of_task(self, task_id: str) -> Sequence[Mapping[str, Any]]:
+        """Return the effects of a task in order; each has `at`, in Unix seconds."""
+
+
+class Storyteller:
+    """Rebuilds stories from the journal. Lives beside the door, and needs nobody else to be up.
+
+    Args:
+        stories: Reads tasks back.
+        effects: The ledger of effects, where there is one.
+    """
+
+    def __init__(self, stories: Stories, effects: Effects | None = None) -> None:
+        self._stories, self._effects = stories, effects
+
+    async def story(self, task_id: str, who: Principal, until: str | None = None) -> dict[str, Any]:
+        """Return all that the journal knows of a task.
+
+        Args:
+            task_id: Whose story.
+            who: Must be the task's owner, or an administrator.
+            until: A cursor: how the task stood when that had been told, and nothing later.
+
+        Raises:
+            NotFound: There is no such task, or it is somebody else's.
+            InvalidParameters: That is no cursor.
+        """
+        story = await self._stories.story(task_id)
+        state = fold(story)
+        if state is None or (state.record.principal.user != who.user and not who.admin):
+            raise NotFound(f"There is no task {task_id!r} of yours.")
+        step = None if until is None else step_of(until, "until")
+        family = await self._stories.family(task_id, MOST_RELATIVES)
+        effects = await self._effects.of_task(task_id) if self._effects else ()
+        return retell(story, Beside(family, len(family) == MOST_RELATIVES, effects), step)
