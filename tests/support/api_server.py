@@ -28,6 +28,7 @@ from cartrita.services import Services
 from cartrita.storage.memory import InMemoryUsers
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
+from tests.support.busy import Busy
 from tests.support.fakes import FixedProbes
 from tests.support.runtime import Bridge, Told, Ward
 
