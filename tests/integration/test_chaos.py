@@ -94,9 +94,17 @@ class TestProcesses:
         stopped = processes.pause(victim)
         assert [one.pid for one in stopped] == [victim.pid]
         assert await eventually(lambda: victim.status() == psutil.STATUS_STOPPED, 5)
-        assert processes.find(Kind.VALKEY, None, 0.0) is None, "it is hit already"
+        assert processes.pause(victim) == [], "it is stopped already"
         processes.resume(stopped)
         assert await eventually(lambda: victim.status() != psutil.STATUS_STOPPED, 5)
+
+    async def test_what_is_paused_can_be_killed(self, owner):
+        processes = Processes(owner.pid)
+        victim = await found(processes)
+        stopped = processes.pause(victim)
+        assert processes.kill(victim)
+        assert await all_gone([victim.pid], 5)
+        processes.resume(stopped)
 
     async def test_whatever_is_paused_can_be_let_go_at_once(self, owner):
         processes = Processes(owner.pid)
@@ -132,6 +140,14 @@ class TestSink:
             assert [await sink.hits(name) for name in ("a", "b")] == [2, 0]
             assert (tally.ran["a"], tally.effects["a"]) == (1, 2)
             sink.close()
+
+    async def test_each_run_is_counted_for_itself(self, tmp_path):
+        sink = LineSink(tmp_path / "chaos.json")
+        for _ in range(3):
+            with listening(tmp_path / "chaos.json") as tally:
+                await sink.hit("a")
+                assert tally.effects == {"a": 1}
+        sink.close()
 
     async def test_without_a_run_there_is_none(self, tmp_path):
         with listening(tmp_path / "chaos.json"):
