@@ -71,7 +71,7 @@ def _job() -> Job:
     metrics = {"processingTimeMs": 1.5, "queueTimeMs": 0.2, "retryCount": 0, "costUsd": 0.0,
                "tokensUsed": 0, "customMetrics": {}}  # fmt: skip
     response = {"taskId": task.task_id, "status": "COMPLETED", "result": params,
-                "metrics": metrics, "warnings": [], "traceId": "4bf92f3577b34da6a3ce929d0e0e4736"}  # fmt: skip
+                "metrics": metrics, "warnings": [], "traceId": "4bf92f3577b34da6" * 2}  # fmt: skip
     return TaskRecord.unpack(task.pack()), response
 
 
