@@ -24,7 +24,12 @@ from cartrita.clock import Clock, SystemClock, new_random
 from cartrita.errors import ServiceUnavailable
 from cartrita.services import Services
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
-from cartrita.storage.memory_runtime import InMemoryAudit, InMemoryOrders, InMemoryQuarantine
+from cartrita.storage.memory_runtime import (
+    InMemoryAudit,
+    InMemoryOrders,
+    InMemoryQuarantine,
+    InMemoryRetention,
+)
 
 TOKEN = "local"  # noqa: S105 - everybody who could read it is this process
 
@@ -141,6 +146,7 @@ class LocalTree:
         self.door = Door(catalog, self, self.tables, self.clock, "door")
         quarantine = InMemoryQuarantine(self.tables)
         self.quarantine = QuarantineDesk(self.tables, quarantine, self.door.resubmit, self.clock)
+        self.retention = InMemoryRetention(self.tables, quarantine, self.clock)
 
     async def ensure(self, shard: str) -> LocalSupervisor:
         """Start a shard's supervisor (the orchestrator calls this)."""

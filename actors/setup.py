@@ -18,8 +18,10 @@ from cartrita.channel.tls import Credentials, client_context, server_context
 from cartrita.config.settings import Settings
 from cartrita.declare import TEAMS, Team
 from cartrita.errors import ServiceUnavailable
+from cartrita.storage.runtime import Keep
 
 AGENTS = "actors.agents"
+DAY = 86_400.0
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -60,6 +62,13 @@ class TreeConfig:
     def shards(self) -> dict[Team, int]:
         """How many supervisors each team starts with."""
         return dict.fromkeys(TEAMS, self.settings.supervision.shards)
+
+    @property
+    def keep(self) -> Keep:
+        """How long ended tasks are kept."""
+        chosen = self.settings.retention
+        days = (chosen.streams_days, chosen.events_days, chosen.tasks_days)
+        return Keep(*(number * DAY for number in days))
 
     def rules(self, team: Team) -> Rules:
         """Return how the fleets of a team behave."""

@@ -15,6 +15,7 @@ from cartrita.config.sections import (
     Postgres,
     Ray,
     Redis,
+    Retention,
     Server,
     Supervision,
     Telemetry,
@@ -47,6 +48,7 @@ class Settings(Section):
     admin: Admin = Admin()
     auth: Auth = Auth()
     limits: Limits = Limits()
+    retention: Retention = Retention()
     supervision: Supervision = Supervision()
     models: Models = Models()
     telemetry: Telemetry = Telemetry()

@@ -5,13 +5,13 @@ not the process.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cartrita.clock import Clock, SystemClock
 from cartrita.errors import ServiceUnavailable, StaleEpoch
-from cartrita.journal import Event, EventKind, Settlement, TaskRecord, Verdict, fold
+from cartrita.journal import Event, EventKind, Remnant, Settlement, TaskRecord, Verdict, fold
 
 
 @dataclass(slots=True)
@@ -21,12 +21,35 @@ class JournalTables:
     stories: dict[str, list[Event]] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
     keys: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
+    remnants: dict[str, Remnant] = field(default_factory=dict)
 
     async def story(self, task_id: str, after: int = -1) -> list[Event]:
         """Return the events of a task in order, but for those told wholly before a step."""
         events = sorted(self.stories.get(task_id, []), key=lambda event: event.step)
         first = max((event.step for event in events if event.step <= after), default=0)
         return [event for event in events if event.step >= first]
+
+    async def remnant(self, task_id: str) -> Remnant | None:
+        """Return what is left of a task that has ended."""
+        return self.remnants.get(task_id) or remnant_of(await self.story(task_id))
+
+
+def remnant_of(story: Sequence[Event]) -> Remnant | None:
+    """Return what will be left of a task, given its story; None while it has no end."""
+    state = fold(story)
+    if state is None or state.response is None:
+        return None
+    record, told = state.record, state.response
+    return Remnant(
+        record.task_id,
+        record.task_type,
+        record.principal.user,
+        state.status,
+        story[-1].at,
+        told.get("errorCode"),
+        told.get("reason"),
+        Settlement.of(told),
+    )
 
 
 class InMemoryJournal:
@@ -69,7 +92,7 @@ class InMemoryJournal:
                 return Verdict("mismatch", task_id)
             if task_id != record.task_id:
                 return Verdict("known", task_id)
-        if record.task_id in self._tables.stories:
+        if record.task_id in self._tables.stories or record.task_id in self._tables.remnants:
             return Verdict("known", record.task_id)
         self._add(Event(record.task_id, 0, EventKind.ACCEPTED, record.to_wire()))
         return Verdict("accepted", record.task_id)

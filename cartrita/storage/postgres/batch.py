@@ -5,7 +5,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cartrita.clock import minted_at
 from cartrita.journal import Event, Settlement, TaskRecord
+
+YOUNG = 3600.0
+"""Seconds for which an id is young: far less than any event is kept."""
 
 
 @dataclass(slots=True, eq=False)
@@ -16,6 +20,7 @@ class Entry:
         since: When it came, in monotonic seconds.
         data: Packed when it came, so that what has no form is refused at once.
         record: Of a task to admit.
+        careful: Its admission is a decision: it has a key, a price, or an old id.
         event: Of an event that changes where its task stands.
     """
 
@@ -26,6 +31,7 @@ class Entry:
     kind: int
     data: bytes
     record: TaskRecord | None = None
+    careful: bool = False
     event: Event | None = None
     settlement: Settlement | None = None
 
@@ -66,7 +72,7 @@ class Batch:
         careful = [
             (place, entry.record)
             for place, entry in enumerate(entries, 1)
-            if entry.record and needs_care(entry.record)
+            if entry.record and entry.careful
         ]
         # Keys in one order, so that two writers never wait for each other in a circle.
         careful.sort(key=lambda one: (one[1].principal.user, one[1].idempotency_key or ""))
@@ -100,9 +106,13 @@ def array(texts: Iterable[str]) -> str:
     return f"{{{','.join(texts)}}}"
 
 
-def needs_care(record: TaskRecord) -> bool:
-    """Tell whether a task has a key or a price, so that its admission is a decision."""
-    return bool(record.idempotency_key or record.reserve_nano or record.reserve_tokens)
+def needs_care(record: TaskRecord, now: float) -> bool:
+    """Tell whether more than its id decides about a task.
+
+    An id that was just minted cannot be that of a task whose events were forgotten.
+    """
+    priced = record.reserve_nano or record.reserve_tokens
+    return bool(record.idempotency_key or priced) or abs(now - minted_at(record.task_id)) > YOUNG
 
 
 def budgets_of(record: TaskRecord) -> list[str]:

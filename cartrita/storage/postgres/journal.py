@@ -10,7 +10,7 @@ from cartrita.channel.frames import pack, unpack
 from cartrita.clock import Clock, SystemClock
 from cartrita.errors import InternalFailure, InvalidMessage, ServiceUnavailable
 from cartrita.journal import Event, EventKind, Settlement, TaskRecord, Verdict, fold
-from cartrita.storage.postgres.batch import Entry
+from cartrita.storage.postgres.batch import Entry, needs_care
 from cartrita.storage.postgres.folding import Folder, changes
 from cartrita.storage.postgres.lane import Lane, Seat
 from cartrita.storage.postgres.outage import hang_up
@@ -89,11 +89,11 @@ class PostgresJournal:
         """Queue a task for admission."""
         future = self._future()
         try:
-            entry = Entry(
-                future, self._clock.monotonic(), record.task_id, 0, 0, record.pack(), record
-            )
+            packed = record.pack()
         except InvalidMessage as error:
             return _failed(future, InternalFailure(f"The journal refused it: {error}"))
+        since, careful = self._clock.monotonic(), needs_care(record, self._clock.now())
+        entry = Entry(future, since, record.task_id, 0, 0, packed, record, careful)
         lane = self._admissions
         if len(lane) >= MAX_QUEUE or lane.size >= MAX_QUEUE_BYTES:
             return _failed(
@@ -109,9 +109,8 @@ class PostgresJournal:
         except InvalidMessage as error:
             return _failed(future, InternalFailure(f"The journal refused it: {error}"))
         told = event if changes(event.kind) else None
-        entry = Entry(
-            future, 0.0, event.task_id, event.step, int(event.kind), data, None, told, settlement
-        )
+        entry = Entry(future, 0.0, event.task_id, event.step, int(event.kind), data)
+        entry.event, entry.settlement = told, settlement
         return self._put(self._events, entry)
 
     def _future(self) -> asyncio.Future[Any]:

@@ -1,10 +1,8 @@
 """Keeps orders, audit and quarantine in PostgreSQL."""
 
-import asyncio
 import json
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,10 +11,9 @@ from uuid import UUID
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from cartrita.errors import ServiceUnavailable
 from cartrita.journal import END_STEP
 from cartrita.storage.postgres.journal import read_event
-from cartrita.storage.postgres.outage import AWAY
+from cartrita.storage.postgres.outage import lend
 from cartrita.storage.runtime import (
     AuditEntry,
     QuarantinedTask,
@@ -76,11 +73,9 @@ INSERT INTO quarantine_settled (task_id, how, by, retried_as) VALUES ($1, $2, $3
 ON CONFLICT DO NOTHING RETURNING true
 """
 
-_AWAY = (*AWAY, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
 
-
-class _Tables:
-    """What the three below share.
+class Tables:
+    """What everything beside the journal shares.
 
     Args:
         pool: Connections to the migrated database.
@@ -91,20 +86,11 @@ class _Tables:
         self._pool = pool
         self._timeout = timeout
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[PoolConnectionProxy]:
-        """Lend a connection, and say in our words when there is none to be had."""
-        try:
-            async with asyncio.timeout(self._timeout), self._pool.acquire() as connection:
-                yield connection
-        except _AWAY as error:
-            raise ServiceUnavailable(
-                f"The runtime's tables cannot be reached now ({type(error).__name__}).",
-                retry_after=1.0,
-            ) from error
+    def _connection(self) -> AbstractAsyncContextManager[PoolConnectionProxy]:
+        return lend(self._pool, self._timeout, "The runtime's tables")
 
 
-class PostgresOrders(_Tables):
+class PostgresOrders(Tables):
     """Orders in the table `orders`."""
 
     async def all(self) -> dict[str, Any]:
@@ -131,7 +117,7 @@ class PostgresOrders(_Tables):
         return [row["id"] for row in rows]
 
 
-class PostgresAudit(_Tables):
+class PostgresAudit(Tables):
     """The log of commands in the table `audit_log`."""
 
     async def note(self, entry: AuditEntry) -> None:
@@ -149,7 +135,7 @@ class PostgresAudit(_Tables):
         return [_entry(row) for row in rows]
 
 
-class PostgresQuarantine(_Tables):
+class PostgresQuarantine(Tables):
     """Quarantined tasks: listed from the table of tasks, judged by their events."""
 
     async def waiting(

@@ -31,7 +31,7 @@ BEGIN
     END IF;
 END $$;
 
--- Admits one task that has an idempotency key or a price. Its budgets are locked already.
+-- Admits one task that has a key, a price or an old id. Its budgets are locked already.
 -- Returns null when it is to be journaled, else why not.
 CREATE FUNCTION admit_one(
     p_id uuid, p_principal text, p_key text, p_digest bytea, p_budgets text[],
@@ -54,6 +54,11 @@ BEGIN
         ELSIF held.task_id <> p_id THEN
             verdict := 'known'; known := held.task_id; RETURN;
         END IF;
+    END IF;
+    -- An old task, whose events were forgotten: nothing else would stand in its way.
+    IF EXISTS (SELECT FROM tasks WHERE id = p_id)
+       AND NOT EXISTS (SELECT FROM task_events WHERE task_id = p_id AND step = 0) THEN
+        verdict := 'known'; known := p_id; RETURN;
     END IF;
     IF p_nano = 0 AND p_tokens = 0 THEN RETURN; END IF;
     -- Known already, or twice in this batch: what comes first has reserved for it.
@@ -84,7 +89,7 @@ CREATE FUNCTION journal_write(
     p_ids text, p_steps text, p_kinds text, p_data bytea[],
     -- Whether to expect some of it to be there already; else that is a unique_violation.
     p_contested boolean,
-    -- by their places above: new tasks with a key or a price, ends that settle something
+    -- by their places above: new tasks to look at closely, ends that settle something
     c_places int[], c_principals text[], c_keys text[], c_digests bytea[], c_budgets text[],
     c_nano bigint[], c_tokens bigint[],
     s_places int[], s_nano bigint[], s_tokens bigint[]

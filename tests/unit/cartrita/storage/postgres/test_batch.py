@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
+from cartrita.clock import minted_at
 from cartrita.errors import InvalidMessage
 from cartrita.journal import END_STEP, Settlement
-from cartrita.storage.postgres.batch import Batch, Entry, array, budgets_of
+from cartrita.storage.postgres.batch import YOUNG, Batch, Entry, array, budgets_of, needs_care
 from tests.support.records import ADA, EVE, end, record, started
 
 NAMES = (
@@ -24,9 +25,11 @@ def entry():
     def make(what, settlement=None):
         future = loop.create_future()
         if hasattr(what, "principal"):
-            return Entry(future, 0.0, what.task_id, 0, 0, what.pack(), what)
+            careful = needs_care(what, minted_at(what.task_id))
+            return Entry(future, 0.0, what.task_id, 0, 0, what.pack(), what, careful)
         step, kind = what.step, int(what.kind)
-        return Entry(future, 0.0, what.task_id, step, kind, b"said", None, what, settlement)
+        event = {"event": what, "settlement": settlement}
+        return Entry(future, 0.0, what.task_id, step, kind, b"said", **event)
 
     yield make
     loop.close()
@@ -60,6 +63,15 @@ def test_only_what_has_a_key_or_a_price_is_looked_at_closely(filled):
         4: (None, 0, 7),
     }
     assert argument(batch, "budgets") == ["user:ada,tenant:ada"] * 3
+
+
+def test_an_old_or_foreign_id_is_looked_at_closely():
+    task = record()
+    now = minted_at(task.task_id)
+    assert not needs_care(task, now)
+    assert needs_care(task, now + YOUNG + 1)
+    assert needs_care(task, now - YOUNG - 1)
+    assert needs_care(record(task_id="6f1d9c1e-3d53-4f0e-9d3c-0d2b6f4c9f11"), now)
 
 
 def test_keys_are_taken_in_one_order_so_that_two_writers_never_wait_in_a_circle(filled):
