@@ -16,6 +16,7 @@ from cartrita.config.sections import (
     Postgres,
     Ray,
     Redis,
+    Retention,
     Server,
     Supervision,
     Telemetry,
@@ -48,6 +49,7 @@ class Settings(Section):
     admin: Admin = Admin()
     auth: Auth = Auth()
     limits: Limits = Limits()
+    retention: Retention = Retention()
     supervision: Supervision = Supervision()
     models: Models = Models()
     telemetry: Telemetry = Telemetry()
