@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from actors.cell import Cell, same_task
+from actors.cell import Cell, same_task, same_user
+from actors.response import remains
 from cartrita.clock import Clock
 from cartrita.errors import (
     IdempotencyMismatch,
@@ -67,6 +68,14 @@ class Callers:
         """Return the response that a task's story ends with; None when it has no end yet."""
         state = fold(await self._stories.story(task_id))
         if state is None:
-            raise InternalFailure(f"Task {task_id!r} is known and has no story.")
+            return await self._left(task_id, record)
         same_task(state.record, record, known=task_id != record.task_id)
         return state.response
+
+    async def _left(self, task_id: str, record: TaskRecord) -> dict[str, Any]:
+        """Answer for a task that is so long over that its events were forgotten."""
+        left = await self._stories.remnant(task_id)
+        if left is None:
+            raise InternalFailure(f"Task {task_id!r} is known and has no story.")
+        same_user(left.user, record)
+        return remains(left)

@@ -149,7 +149,12 @@ def same_task(held: TaskRecord, asked: TaskRecord, *, known: bool = False) -> No
         NotFound: It belongs to somebody else.
         IdempotencyMismatch: It asked for something else.
     """
-    if held.principal.user != asked.principal.user:
-        raise NotFound(f"There is no task {asked.task_id!r} of yours.")
+    same_user(held.principal.user, asked)
     if not known and held.digest != asked.digest:
         raise IdempotencyMismatch(f"Task {asked.task_id!r} asked for something else.")
+
+
+def same_user(user: str, asked: TaskRecord) -> None:
+    """Refuse a task id that belongs to another than `user`."""
+    if user != asked.principal.user:
+        raise NotFound(f"There is no task {asked.task_id!r} of yours.")

@@ -9,11 +9,12 @@ from actors.family import SubTask
 from actors.follow import Follower
 from actors.intake import MAX_PARAMETERS, Intake, parse
 from actors.pipelines import admission
+from actors.response import end_type, remains
 from actors.routes import Directory, Routes
 from actors.slot import Connect
 from cartrita.catalog import Catalog
 from cartrita.channel.client import connect as connect_channel
-from cartrita.clock import Clock
+from cartrita.clock import Clock, iso
 from cartrita.context import Context
 from cartrita.errors import (
     CartritaError,
@@ -26,11 +27,12 @@ from cartrita.errors import (
     StillRunning,
     TaskTimeout,
 )
-from cartrita.journal import Stories, TaskRecord, TaskState, fold
+from cartrita.journal import END_STEP, Remnant, Stories, TaskRecord, TaskState, fold
 from cartrita.policy.chain import Job, chain
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest, TaskStatus
 from cartrita.rate import Limiter
+from cartrita.story import Entry, step_of, to_wire
 from cartrita.telemetry.trace import continue_trace
 
 ACCEPT_TIMEOUT = 10.0
@@ -197,7 +199,11 @@ class Door:
         Raises:
             NotFound: There is no such task, or it is somebody else's.
         """
-        state, end = await self.state(task_id, who), self._clock.monotonic() + wait
+        try:
+            state = await self.state(task_id, who)
+        except NotFound:
+            return remains(await self._left(task_id, who))
+        end = self._clock.monotonic() + wait
         while state.response is None and (left := end - self._clock.monotonic()) > 0:
             # The story is the truth, whether or not the shard can be asked.
             with suppress(CartritaError):
@@ -211,7 +217,11 @@ class Door:
 
     async def cancel(self, task_id: str, who: Principal) -> bool:
         """Cancel a task; False when it had ended already."""
-        state = await self.state(task_id, who)
+        try:
+            state = await self.state(task_id, who)
+        except NotFound:
+            await self._left(task_id, who)
+            return False
         if state.status.terminal:
             return False
         return bool(await self.routes.call(state.shard, "cancel", task_id, ACCEPT_TIMEOUT))
@@ -225,7 +235,13 @@ class Door:
             NotFound: There is no such task, or it is somebody else's.
             InvalidParameters: That is no cursor.
         """
-        state = await self.state(task_id, who)
+        try:
+            state = await self.state(task_id, who)
+        except NotFound:
+            left = await self._left(task_id, who)
+            if step_of(after) < END_STEP:
+                yield _last_word(left)
+            return
         follower = Follower(self.routes, self._stories, self._clock, task_id, state.shard)
         async with aclosing(follower.read(after)) as events:
             async for event in events:
@@ -264,6 +280,17 @@ class Door:
             raise NotFound(f"There is no task {task_id!r} of yours.")
         return state
 
+    async def _left(self, task_id: str, who: Principal) -> Remnant:
+        """Return what is left of a task that has no events any more.
+
+        Raises:
+            NotFound: There is no such task, or it is somebody else's.
+        """
+        left = await self._stories.remnant(task_id)
+        if left is None or (left.user != who.user and not who.admin):
+            raise NotFound(f"There is no task {task_id!r} of yours.")
+        return left
+
     async def supervisors(self) -> list[dict[str, Any]]:
         """Return every shard's own account of itself; one that does not answer is `down`."""
         shards = sorted((await self.routes.table()).addresses)
@@ -283,3 +310,10 @@ class Door:
     def close(self) -> None:
         """Close every channel."""
         self.routes.close()
+
+
+def _last_word(left: Remnant) -> dict[str, Any]:
+    """Return the one event that can still be told of a task without events."""
+    response = remains(left)
+    entry = Entry(END_STEP, end_type(response), left.finished_at, response)
+    return to_wire(left.task_id, entry, iso(left.finished_at))

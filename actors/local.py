@@ -29,7 +29,12 @@ from cartrita.rate import Limiter
 from cartrita.services import Services
 from cartrita.storage.memory_effects import InMemoryEffectBook, InMemoryLedger
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
-from cartrita.storage.memory_runtime import InMemoryAudit, InMemoryOrders, InMemoryQuarantine
+from cartrita.storage.memory_runtime import (
+    InMemoryAudit,
+    InMemoryOrders,
+    InMemoryQuarantine,
+    InMemoryRetention,
+)
 
 TOKEN = "local"  # noqa: S105 - everybody who could read it is this process
 
@@ -152,6 +157,7 @@ class LocalTree:
         quarantine = InMemoryQuarantine(self.tables)
         self.quarantine = QuarantineDesk(self.stories, quarantine, self.door.resubmit, self.clock)
         self.storyteller = Storyteller(self.stories)
+        self.retention = InMemoryRetention(self.tables, quarantine, self.clock)
         book = InMemoryEffectBook(self.tables, self.clock)
         self.effects = EffectDesk(book, self.audit, self.clock)
 

@@ -12,7 +12,7 @@ from cartrita.errors import (
     TaskCancelled,
     TaskTimeout,
 )
-from cartrita.journal import END_OF, Settlement, TaskRecord
+from cartrita.journal import END_OF, Remnant, Settlement, TaskRecord
 from cartrita.protocol.task import TaskStatus
 from cartrita.story import TYPE_OF
 from cartrita.telemetry.metrics import (
@@ -139,6 +139,18 @@ def respond(
     if record.trace:
         response["traceId"] = trace_id(record.trace)
     return response
+
+
+def remains(left: Remnant) -> dict[str, Any]:
+    """Return what can still be said of a task whose events were forgotten."""
+    response: dict[str, Any] = {
+        "taskId": left.task_id,
+        "status": left.status.value,
+        "metrics": {"costUsd": left.used.nano_usd / 1e9, "tokensUsed": left.used.tokens},
+        "warnings": ["Its result was kept for a time, which is over (`retention.events_days`)."],
+    }
+    told = {"errorCode": left.error_code, "reason": left.reason}
+    return response | {key: value for key, value in told.items() if value is not None}
 
 
 def end_type(response: dict[str, Any]) -> str:

@@ -18,10 +18,12 @@ from cartrita.channel.tls import Credentials, client_context, server_context
 from cartrita.config.settings import Settings
 from cartrita.declare import TEAMS, Team
 from cartrita.errors import ServiceUnavailable
+from cartrita.storage.runtime import Keep
 
 AGENTS = "actors.agents"
 CHAOS = "cartrita.chaos.agent"
 """Loaded where the settings want it: its task has an effect that a chaos run counts."""
+DAY = 86_400.0
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -62,6 +64,13 @@ class TreeConfig:
     def shards(self) -> dict[Team, int]:
         """How many supervisors each team starts with."""
         return dict.fromkeys(TEAMS, self.settings.supervision.shards)
+
+    @property
+    def keep(self) -> Keep:
+        """How long ended tasks are kept."""
+        chosen = self.settings.retention
+        days = (chosen.streams_days, chosen.events_days, chosen.tasks_days)
+        return Keep(*(number * DAY for number in days))
 
     def rules(self, team: Team) -> Rules:
         """Return how the fleets of a team behave."""

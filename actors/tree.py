@@ -12,6 +12,7 @@ from actors.commands import Command
 from actors.controls import Controls
 from actors.directory import ORCHESTRATOR, RayDirectory, open_door, supervisor_name
 from actors.fleet import Fleet
+from actors.forgetting import forget
 from actors.hosting import HostSpec, Limits, SupervisorInfo, groups_of, team_of
 from actors.operations import Operations, obey
 from actors.orchestrator import Identity, Orchestrator
@@ -24,6 +25,7 @@ from cartrita.instance import make_private
 from cartrita.services import open_services
 from cartrita.storage.postgres.effects import PostgresLedger
 from cartrita.storage.postgres.journal import PostgresJournal, take_epoch
+from cartrita.storage.postgres.retention import PostgresRetention
 from cartrita.storage.postgres.runtime import PostgresAudit, PostgresOrders
 from cartrita.storage.postgres.stories import PostgresStories
 from cartrita.telemetry import log
@@ -165,6 +167,9 @@ class SupervisorActor(_Actor):
         )
         address = await network.listen(server, f"{self._shard}.{epoch}")
         self._fence = asyncio.create_task(self._die_when_fenced(self._supervisor))
+        every = config.settings.retention.every_s
+        retention = PostgresRetention(pool, clock)
+        self._forgetting = asyncio.create_task(forget(retention, config.keep, every))
         return {
             "shard": self._shard,
             "address": address,

@@ -43,16 +43,12 @@ CASES = {
         2000,
         "--kill gateway,haproxy,proxy,edge --every 8 --rate 40 --streams 200",
     ),
-    "K5": Case(
-        "Postgres killed, and frozen for 10 s",
-        2000,
-        "--kill postgres --pause postgres --hold 10 --every 15 --rate 40",
+    "K5": Case("Postgres killed", 2000, "--kill postgres --every 10 --rate 40"),
+    "K5f": Case(
+        "Postgres frozen for 10 s", 2000, "--pause postgres --hold 10 --every 25 --rate 40"
     ),
-    "K6": Case(
-        "Valkey killed with all it held, and frozen for 10 s",
-        2000,
-        "--kill valkey --pause valkey --hold 10 --every 10 --rate 50",
-    ),
+    "K6": Case("Valkey killed with all it held", 2000, "--kill valkey --every 5 --rate 50"),
+    "K6f": Case("Valkey frozen, 10 s", 1000, "--pause valkey --hold 10 --every 15 --rate 50"),
     "K7": Case("GCS", 1000, "--kill gcs --every 100 --rate 25"),
     "K8": Case("raylet, and the whole node with it", 1000, "--kill raylet --every 100 --rate 25"),
     "K9": Case("everything at once", 1000, "--power-cut --rate 25"),

@@ -57,6 +57,7 @@ def iso(seconds: float) -> str:
 
 
 _COUNTER_MAX = 0xFFF
+_CANONICAL = 36
 
 
 class _Uuid7:
@@ -97,6 +98,16 @@ def derived_id(base: str, salt: str) -> str:
     millis = UUID(base).int >> 80
     middle, tail = bits >> 64 & 0xFFF, bits & ((1 << 62) - 1)
     return str(UUID(int=(millis << 80) | (7 << 76) | (middle << 64) | (2 << 62) | tail))
+
+
+def minted_at(text: str) -> float:
+    """Return the Unix seconds that a UUIDv7 tells; 0 for any other id."""
+    if len(text) != _CANONICAL or text[14] != "7":
+        return 0.0
+    try:
+        return int(text[:8] + text[9:13], 16) / 1000
+    except ValueError:
+        return 0.0
 
 
 def new_random(seed: int | None = None) -> random.Random:

@@ -286,8 +286,26 @@ class Relative:
     used: Settlement = Settlement()
 
 
+@dataclass(frozen=True, slots=True)
+class Remnant:
+    """What is left of an ended task whose events were forgotten: no parameters and no result.
+
+    Attributes:
+        finished_at: Unix seconds.
+    """
+
+    task_id: str
+    task_type: str
+    user: str
+    status: TaskStatus
+    finished_at: float
+    error_code: str | None = None
+    reason: str | None = None
+    used: Settlement = Settlement()
+
+
 class Stories(Protocol):
-    """Reads what the writers wrote; any process may."""
+    """Reads what the writers wrote; any process may. Raises `ServiceUnavailable`."""
 
     async def story(self, task_id: str, after: int = -1) -> list[Event]:
         """Return the durable events of a task in order; empty when there is no such task.
@@ -306,6 +324,9 @@ class Stories(Protocol):
             task_id: Whose.
             most: How many at most; those that are nearer to the task go before.
         """
+
+    async def remnant(self, task_id: str) -> Remnant | None:
+        """Return what is left of a task that has ended and may have no events any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,16 @@ from pydantic import Field
 
 from cartrita.context import Context
 from cartrita.cost.price import per_call
-from cartrita.declare import Agent, Params, Result, task
+from cartrita.declare import Agent, Params, Result, probe, task
+from cartrita.effects import Doubt, Finding, effect_id
 from cartrita.providers.ports import EffectSink
+
+EFFECT, KEY = "hit", "sink"
 
 
 def effect_of(task_id: str) -> str:
     """Return the id under which the sink counts the effect of a task."""
-    return task_id
+    return effect_id(task_id, EFFECT, KEY)
 
 
 class EffectParams(Params):
@@ -34,15 +37,20 @@ class Chaos(Agent, team="system", concurrency=64):
     def __init__(self, sink: EffectSink) -> None:
         self._sink = sink
 
-    @task("chaos.effect", cost=per_call("0.001"), idempotent=True, max_attempts=20, example={})
+    @task("chaos.effect", cost=per_call("0.001"), max_attempts=20, effects=(EFFECT,), example={})
     async def effect(self, params: EffectParams, ctx: Context) -> EffectResult:
-        """Work a little, have one effect under the task's id, and work a little more."""
+        """Work a little, have one effect on the sink, and work a little more."""
         await self._sink.ran(ctx.task_id)
         await self._work(params, ctx)
-        if not await self._sink.hits(effect_of(ctx.task_id)):
-            await self._sink.hit(effect_of(ctx.task_id))
+        async with ctx.effect(EFFECT, key=KEY) as effect:
+            await effect.once(self._sink.hit, effect.id)
         await self._work(params, ctx)
         return EffectResult(attempt=ctx.attempt)
+
+    @probe(EFFECT)
+    async def was_hit(self, doubt: Doubt, ctx: Context) -> Finding:
+        """Ask the sink: whoever began before is dead, so what did not come will not come."""
+        return Finding.done() if await self._sink.hits(doubt.id) else Finding.not_done()
 
     async def _work(self, params: EffectParams, ctx: Context) -> None:
         """Take half of the time, and say half of what there is to say."""

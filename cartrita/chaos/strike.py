@@ -94,11 +94,12 @@ class Striker:
             await self._cut()
             self._open.append(_Wound(struck, None))
         elif not (fault.kind in _RAY and self._ray_is_away()):
-            process = self._processes.find(fault.kind, await self._tree(), fault.chance)
+            tree = await self._tree()
+            process = self._processes.find(fault.kind, tree, fault.chance)
             struck.at = self._now()
             if process is not None and self._hit(fault, process):
                 struck.hit = True
-                self._open.append(_Wound(struck, process))
+                self._open.append(_Wound(struck, process, host_of(tree or {}, process.pid)))
 
     def _ray_is_away(self) -> bool:
         return any(wound.struck.fault.kind in _RAY for wound in self._open)
@@ -152,30 +153,37 @@ class Striker:
         return not paused or self._now() >= struck.at + self._aim.hold
 
     async def _well(self) -> dict[str, Any] | None:
-        """Return the tree, if all that is there is well."""
+        """Return the tree, if its upper tiers and the services are well."""
         try:
             tree, health = await asyncio.gather(self._watch.tree(), self._watch.health())
         except CartritaError:
             return None
-        return tree if health.get("status") == "healthy" and all_up(tree) else None
+        return tree if health.get("status") == "healthy" and upper_up(tree) else None
 
     def _replaced(self, wound: "_Wound", tree: dict[str, Any]) -> bool:
         """Tell whether somebody took the place of the one that was hit; a pause needs nobody."""
         dead, fault = wound.process, wound.struck.fault
+        if not settled(tree, wound.host):
+            return False
         if dead is None or fault.action is Action.PAUSE:
             return True
-        if not gone(dead):
+        if not gone(dead) or dead.pid in pids(tree):
             return False
-        after = self._processes.find(fault.kind, tree, 0.0)
-        return after is not None and dead.pid not in pids(tree)
+        return self._processes.find(fault.kind, tree, 0.0) is not None
 
 
 @dataclass(slots=True, eq=False)
 class _Wound:
-    """A fault that has not healed, and who was hit; None for everybody."""
+    """A fault that has not healed.
+
+    Attributes:
+        process: Who was hit; None for everybody.
+        host: Its place in the tree, if it is a worker's.
+    """
 
     struck: Struck
     process: psutil.Process | None
+    host: str | None = None
 
 
 def gone(process: psutil.Process) -> bool:
@@ -186,12 +194,20 @@ def gone(process: psutil.Process) -> bool:
         return True
 
 
-def all_up(tree: dict[str, Any]) -> bool:
-    """Tell whether every tier is up, and no host is only coming."""
-    upper, hosts = _nodes(tree)
-    return all(node.get("state") == "up" for node in upper) and not any(
-        host.get("state") == "starting" for host in hosts
-    )
+def upper_up(tree: dict[str, Any]) -> bool:
+    """Tell whether the orchestrator and every supervisor are up."""
+    return all(node.get("state") == "up" for node in _nodes(tree)[0])
+
+
+def settled(tree: dict[str, Any], host: str | None) -> bool:
+    """Tell whether a host is not only coming; without one, whether none is."""
+    mine = [one for one in _nodes(tree)[1] if host is None or one.get("id") == host]
+    return not any(one.get("state") == "starting" for one in mine)
+
+
+def host_of(tree: dict[str, Any], pid: int) -> str | None:
+    """Return the place of a worker in the tree; None for a process that is none."""
+    return next((one.get("id") for one in _nodes(tree)[1] if one.get("pid") == pid), None)
 
 
 def pids(tree: dict[str, Any]) -> set[int]:

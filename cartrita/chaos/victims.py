@@ -81,8 +81,8 @@ class Processes:
     def find(
         self, kind: Kind, tree: Mapping[str, Any] | None, chance: float
     ) -> psutil.Process | None:
-        """Return a process of a kind; None when there is none now that is not paused."""
-        below = [process for process in self._below() if process not in self._paused]
+        """Return a process of a kind; None when there is none now."""
+        below = self._below()
         found = candidates(kind, tree, [row for process in below if (row := _row(process))])
         if not found:
             return None
@@ -98,8 +98,14 @@ class Processes:
         return False
 
     def pause(self, process: psutil.Process) -> list[psutil.Process]:
-        """Stop a process and all below it; returns them, nobody if it is not the instance's."""
+        """Stop a process and all below it, if it is the instance's and not stopped yet.
+
+        Returns:
+            Whoever was stopped by this.
+        """
         stopped: list[psutil.Process] = []
+        if process in self._paused:
+            return stopped
         with suppress(psutil.NoSuchProcess):
             for one in (process, *process.children(recursive=True)) if self._ours(process) else ():
                 one.suspend()

@@ -1,8 +1,8 @@
-"""The tables of the settings file about bounds: of tasks, requests, blobs."""
+"""The tables of the settings file about bounds: how much, and for how long."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cartrita.config.kinds import Location, Names, Section, also
 
@@ -44,6 +44,42 @@ class Limits(Section):
     rate_window_ms: int = Field(
         default=60_000, ge=100, le=86_400_000, description="Length of the window, in milliseconds."
     )
+
+
+class Retention(Section):
+    """How long tasks are kept after their end."""
+
+    streams_days: float = Field(
+        default=7,
+        ge=0.1,
+        le=36_600,
+        description="Days for which what an agent said in the course of its work is kept.",
+    )
+    events_days: float = Field(
+        default=30,
+        ge=1,
+        le=36_600,
+        description="Days for which parameters, result and events are kept. "
+        "Afterwards a task's status and cost remain.",
+    )
+    tasks_days: float = Field(
+        default=365,
+        ge=1,
+        le=36_600,
+        description="Days for which status and cost are kept, and the id is not free again.",
+    )
+    every_s: float = Field(
+        default=60.0,
+        ge=1,
+        le=86_400,
+        description="Seconds between two looks for what is due.",
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.streams_days <= self.events_days <= self.tasks_days:
+            raise ValueError("streams_days, events_days and tasks_days must not decrease")
+        return self
 
 
 class Blobs(Section):

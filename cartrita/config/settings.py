@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr
 
-from cartrita.config.bounds import Blobs, Limits
+from cartrita.config.bounds import Blobs, Limits, Retention
 from cartrita.config.kinds import Location, Section
 from cartrita.config.sections import (
     Admin,
@@ -49,6 +49,7 @@ class Settings(Section):
     auth: Auth = Auth()
     limits: Limits = Limits()
     blobs: Blobs = Blobs()
+    retention: Retention = Retention()
     supervision: Supervision = Supervision()
     models: Models = Models()
     telemetry: Telemetry = Telemetry()

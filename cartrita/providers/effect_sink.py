@@ -20,6 +20,7 @@ class LineSink:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._turn = asyncio.Lock()
+        self._place = ""
         self._line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ran(self, task_id: str) -> None:
@@ -44,7 +45,7 @@ class LineSink:
         async with self._turn:
             try:
                 async with asyncio.timeout(TIMEOUT):
-                    reader, writer = self._line = self._line or await self._connected()
+                    reader, writer = await self._connected()
                     writer.write(f"{verb} {name}\n".encode())
                     return int(await reader.readline())
             except FileNotFoundError:
@@ -61,7 +62,12 @@ class LineSink:
                 raise
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        place: dict[str, Any] = json.loads(self._file.read_text())
-        reader, writer = await asyncio.open_connection("127.0.0.1", place["port"])
-        writer.write(f"{place['token']}\n".encode())
-        return reader, writer
+        """Return a connection to the run of now: each has a place of its own."""
+        place = self._file.read_text()
+        if self._line is None or place != self._place:
+            self.close()
+            found: dict[str, Any] = json.loads(place)
+            self._line = await asyncio.open_connection("127.0.0.1", found["port"])
+            self._line[1].write(f"{found['token']}\n".encode())
+            self._place = place
+        return self._line

@@ -5,7 +5,7 @@ not the process.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from cartrita.journal import (
     Event,
     EventKind,
     Relative,
+    Remnant,
     Settlement,
     TaskRecord,
     TaskState,
@@ -47,6 +48,7 @@ class JournalTables:
     epochs: dict[str, int] = field(default_factory=dict)
     keys: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
     effects: dict[str, EffectEntry] = field(default_factory=dict)
+    remnants: dict[str, Remnant] = field(default_factory=dict)
 
     async def story(self, task_id: str, after: int = -1) -> list[Event]:
         """Return the events of a task in order, but for those told wholly before a step."""
@@ -79,6 +81,28 @@ class JournalTables:
             told.get("reason"),
             Settlement.of(told),
         )
+
+    async def remnant(self, task_id: str) -> Remnant | None:
+        """Return what is left of a task that has ended."""
+        return self.remnants.get(task_id) or remnant_of(await self.story(task_id))
+
+
+def remnant_of(story: Sequence[Event]) -> Remnant | None:
+    """Return what will be left of a task, given its story; None while it has no end."""
+    state = fold(story)
+    if state is None or state.response is None:
+        return None
+    record, told = state.record, state.response
+    return Remnant(
+        record.task_id,
+        record.task_type,
+        record.principal.user,
+        state.status,
+        story[-1].at,
+        told.get("errorCode"),
+        told.get("reason"),
+        Settlement.of(told),
+    )
 
 
 class InMemoryJournal:
@@ -121,7 +145,7 @@ class InMemoryJournal:
                 return Verdict("mismatch", task_id)
             if task_id != record.task_id:
                 return Verdict("known", task_id)
-        if record.task_id in self._tables.stories:
+        if record.task_id in self._tables.stories or record.task_id in self._tables.remnants:
             return Verdict("known", record.task_id)
         self._add(Event(record.task_id, 0, EventKind.ACCEPTED, record.to_wire()))
         return Verdict("accepted", record.task_id)

@@ -6,8 +6,16 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from cartrita.clock import Clock
+from cartrita.journal import EventKind, Remnant
 from cartrita.storage.memory_journal import JournalTables
-from cartrita.storage.runtime import AuditEntry, QuarantinedTask, Settled, read_quarantined
+from cartrita.storage.runtime import (
+    AuditEntry,
+    Keep,
+    QuarantinedTask,
+    Settled,
+    read_quarantined,
+)
 
 
 class InMemoryOrders:
@@ -101,3 +109,36 @@ class InMemoryQuarantine:
             return False
         self._settled[task_id] = how, retried_as
         return True
+
+
+class InMemoryRetention:
+    """Forgets ended tasks in the shared tables, all that is due at once."""
+
+    def __init__(self, tables: JournalTables, quarantine: InMemoryQuarantine, clock: Clock) -> None:
+        self._tables, self._quarantine, self._clock = tables, quarantine, clock
+
+    async def forget(self, keep: Keep) -> int:
+        """Forget what is due; returns how many tasks that were."""
+        tables, now = self._tables, self._clock.now()
+        gone = [key for key, left in tables.remnants.items() if left.finished_at < now - keep.tasks]
+        for task_id in gone:
+            del tables.remnants[task_id]
+        due = 0
+        for task_id in list(tables.stories):
+            left = await tables.remnant(task_id)
+            if left and left.finished_at < now - keep.streams:
+                due += await self._forget_events(left, now - keep.events)
+        return len(gone) + due
+
+    async def _forget_events(self, left: Remnant, before: float) -> bool:
+        task = await self._quarantine.find(left.task_id)
+        if task is not None and task.settled is None:
+            return False
+        if left.finished_at < before:
+            self._tables.remnants[left.task_id] = left
+            del self._tables.stories[left.task_id]
+            return True
+        story = self._tables.stories[left.task_id]
+        kept = [event for event in story if event.kind is not EventKind.STREAM]
+        self._tables.stories[left.task_id] = kept
+        return len(kept) < len(story)

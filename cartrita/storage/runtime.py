@@ -145,3 +145,28 @@ def read_quarantined(story: Sequence[Event]) -> QuarantinedTask | None:
 def is_quarantine(event: Event) -> bool:
     """Tell whether an event ends its task in quarantine."""
     return event.kind.terminal and event.data.get("reason") == Reason.QUARANTINED
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How many seconds what a task left behind is kept after its end.
+
+    Attributes:
+        streams: What its agent said.
+        events: All of its events: its parameters and its result.
+        tasks: That it was there, how it ended, and what it used.
+    """
+
+    streams: float
+    events: float
+    tasks: float
+
+
+class Retention(Protocol):
+    """Forgets what was kept for long enough. Raises `ServiceUnavailable`."""
+
+    async def forget(self, keep: Keep) -> int:
+        """Forget a little, and say how much that was; 0 when nothing more is due.
+
+        Any number of processes may call it; one of them works, the others hear 0.
+        """

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cartrita.clock import derived_id
-from cartrita.errors import CartritaError, ErrorCode
+from cartrita.errors import CartritaError, ErrorCode, NotFound
 from cartrita.protocol.envelope import Envelope, MessageType
 from cartrita.protocol.task import Name, TaskRequest, TaskStatus
 from cartrita.protocol.wire import WireModel
@@ -93,8 +93,15 @@ async def last_responses(request: Request) -> Response:
     gate = gate_of(request)
     wanted = Wanted(None if who.admin else who.user, _ENDED)
     ended = await gate.listing.page(wanted, LAST, None)
-    responses = await asyncio.gather(*(gate.tasks.get(task.task_id, who) for task in ended))
-    told = [_envelope(*pair) for pair in zip(ended, responses, strict=True)]
+    responses = await asyncio.gather(
+        *(gate.tasks.get(task.task_id, who) for task in ended), return_exceptions=True
+    )
+    told = []
+    for task, response in zip(ended, responses, strict=True):
+        if isinstance(response, dict):
+            told.append(_envelope(task, response))
+        elif not isinstance(response, NotFound):  # one that was forgotten in between
+            raise response
     return reply({"success": True, "data": told})
 
 

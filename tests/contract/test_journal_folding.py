@@ -3,14 +3,15 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from cartrita.clock import new_id
 from cartrita.errors import StaleEpoch
 from cartrita.journal import Event, EventKind, fold
 from cartrita.protocol.task import TaskStatus
-from cartrita.storage.postgres import journal as module
+from cartrita.storage.postgres import folding as module
 from cartrita.storage.postgres.journal import read_event
-from tests.support.journals import Durable, admitted, caught_up, tasks_and_fold
+from tests.support.journals import Durable, admitted, caught_up, crash, tasks_and_fold
 from tests.support.processes import eventually
 from tests.support.records import end, record, retried, started
 
@@ -85,7 +86,7 @@ class TestFolding(Durable):
         monkeypatch.setattr(module, "FOLD_EVERY", 1e9)
         crashed = await opened()
         await self.live(crashed)
-        crashed._writer.cancel()
+        await crash(crashed)
         await opened()
         table, folded = await kin_and_reasons(sql)
         assert (table, len(table)) == (folded, 60)
@@ -103,7 +104,7 @@ class TestFolding(Durable):
         await journal.append(started(task))
         await caught_up(sql)
         await journal.append(said(task))
-        assert not journal._folder.behind
+        assert not journal._seat.folder.behind
         await admitted(journal, record())
         assert (await caught_up(sql))[task.task_id][2] == "RUNNING"
 
@@ -113,7 +114,7 @@ class TestFolding(Durable):
         await crashed.append(started(task))
         await caught_up(sql)
         await crashed.append(said(task))
-        crashed._writer.cancel()
+        await crash(crashed)
         await opened()
         table, folded = await tasks_and_fold(sql)
         assert (table, table[task.task_id][2]) == (folded, "RUNNING")
@@ -134,7 +135,7 @@ class TestFolding(Durable):
         await self.live(crashed)
         table, folded = await tasks_and_fold(sql)
         assert (table, len(folded)) == ({}, 60)
-        crashed._writer.cancel()
+        await crash(crashed)
         successor = await opened()
         table, folded = await tasks_and_fold(sql)
         assert table == folded
@@ -149,7 +150,7 @@ class TestFolding(Durable):
         await admitted(crashed, task)
         await caught_up(sql)
         await crashed.append(end(task))
-        crashed._writer.cancel()
+        await crash(crashed)
         await opened()
         table, folded = await tasks_and_fold(sql)
         assert table == folded
@@ -164,7 +165,8 @@ class TestFolding(Durable):
         successor = await opened()
         assert await successor.append(started(task))
         await successor.close()
-        await zombie._fold()
+        with pytest.raises(StaleEpoch):
+            await zombie._seat.folder.write(sql, zombie.epoch)
         with pytest.raises(StaleEpoch):
             await zombie.admit(record())
         table, folded = await tasks_and_fold(sql)
@@ -174,8 +176,9 @@ class TestFolding(Durable):
     async def test_a_fold_that_fails_is_made_up_for(self, journal, sql):
         await sql.execute("ALTER TABLE tasks RENAME TO away")
         await admitted(journal, record())
-        folder = journal._folder
-        assert await eventually(lambda: folder._last and folder.behind, 5)
+        with capture_logs() as lines:
+            assert await eventually(lambda: lines, 5)
+        assert {line["event"] for line in lines} == {"fold_failed"}
         await sql.execute("ALTER TABLE away RENAME TO tasks")
         await admitted(journal, record())
         await journal.close()

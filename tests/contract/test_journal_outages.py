@@ -13,7 +13,8 @@ import pytest
 from cartrita.errors import InternalFailure, ServiceUnavailable
 from cartrita.journal import EventKind
 from cartrita.protocol.task import TaskStatus
-from cartrita.storage.postgres import journal as module
+from cartrita.storage.postgres import journal as journal_module
+from cartrita.storage.postgres import lane
 from tests.support.database import hasty, running_services
 from tests.support.journals import Durable, admitted, connected, tasks_and_fold
 from tests.support.processes import eventually
@@ -87,12 +88,19 @@ class Troubled:
         return rows
 
 
+def troubled(connected, troubles):
+    async def connect():
+        return Troubled(await connected(), troubles)
+
+    return connect
+
+
 @pytest.mark.database
 class TestCutConnections(Durable):
     async def test_verdicts_are_the_truth_though_connections_are_cut_in_the_middle(
         self, opened, sql, monkeypatch
     ):
-        monkeypatch.setattr(module, "PAUSE", 0.001)
+        monkeypatch.setattr(lane, "PAUSE", 0.001)
         journal = await opened()
         load = Load(journal)
         cuts, rng = 0, random.Random(3)
@@ -112,15 +120,12 @@ class TestCutConnections(Durable):
         self, journal, stories, monkeypatch, troubles
     ):
         """Committed, and then cut, refused or cut again on the way to the answer."""
-        monkeypatch.setattr(module, "PAUSE", 0.001)
+        monkeypatch.setattr(lane, "PAUSE", 0.001)
         (old,) = await admitted(journal, record(idempotency_key="k"))
         new = [record(str(number), idempotency_key=f"k{number}") for number in range(3)]
-        connected, left_over = journal._connected, list(troubles)
-
-        async def troubled():
-            return Troubled(await connected(), left_over)
-
-        monkeypatch.setattr(journal, "_connected", troubled)
+        left_over = list(troubles)
+        for one in {*journal._lanes}:
+            monkeypatch.setattr(one, "_connected", troubled(one._connected, left_over))
         asked = [
             *(journal.admit(task) for task in (new[0], old, new[1])),
             journal.admit(record("other", idempotency_key="k")),
@@ -154,11 +159,13 @@ class TestCutConnections(Durable):
         self, journal, sql, monkeypatch
     ):
         """As after a failover, until the standby is promoted."""
-        monkeypatch.setattr(module, "PATIENCE", 0.2)
+        monkeypatch.setattr(lane, "PATIENCE", 0.2)
         (task,) = await admitted(journal, record())
         name = await sql.fetchval("SELECT current_database()")
         await sql.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
         await self.cut(sql)
+        lanes = journal._lanes  # what it sent just now would be in doubt, and not refused
+        assert await eventually(lambda: all(one._connection.is_closed() for one in lanes), 5)
         ended = journal.append(end(task))
         with pytest.raises(ServiceUnavailable, match="away"):
             await asyncio.wait_for(journal.admit(record()), 10)
@@ -212,7 +219,7 @@ class TestRestarts(Durable):
     async def test_while_the_server_is_away_tasks_are_refused_and_ends_wait(
         self, opened, server, database_url, monkeypatch
     ):
-        monkeypatch.setattr(module, "PATIENCE", 0.3)
+        monkeypatch.setattr(lane, "PATIENCE", 0.3)
         journal = await opened()
         (task,) = await admitted(journal, record())
         await server.stop()
@@ -231,7 +238,7 @@ class TestRestarts(Durable):
     async def test_closing_while_the_server_is_away_does_not_wait_for_ever(
         self, opened, server, monkeypatch
     ):
-        monkeypatch.setattr(module, "CLOSE_TIMEOUT", 0.3)
+        monkeypatch.setattr(journal_module, "CLOSE_TIMEOUT", 0.3)
         journal = await opened()
         (task,) = await admitted(journal, record())
         await server.stop()

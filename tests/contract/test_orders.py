@@ -9,9 +9,9 @@ from cartrita.errors import ServiceUnavailable
 from cartrita.protocol.task import TaskStatus
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
 from cartrita.storage.memory_runtime import InMemoryOrders
-from cartrita.storage.postgres import journal as module
+from cartrita.storage.postgres import folding as module
 from cartrita.storage.postgres.runtime import PostgresOrders
-from tests.support.journals import Durable, admitted, caught_up
+from tests.support.journals import Durable, admitted, caught_up, crash
 from tests.support.records import end, record, started
 
 
@@ -126,7 +126,7 @@ class TestPostgresOrders(Durable, OrdersContract):
         await admitted(crashed, record())
         if folded:
             await caught_up(sql)
-        crashed._writer.cancel()
+        await crash(crashed)
         assert await sql.fetchval("SELECT count(*) FROM tasks") == int(folded)
         assert await orders.busy_shards() == ["system/0"]
 
@@ -136,7 +136,7 @@ class TestPostgresOrders(Durable, OrdersContract):
         await caught_up(sql)
         monkeypatch.setattr(module, "FOLD_EVERY", 1e9)
         await journal.append(end(task))
-        journal._writer.cancel()
+        await crash(journal)
         assert await sql.fetchval("SELECT count(*) FROM tasks WHERE finished_at IS NULL") == 1
         assert await orders.busy_shards() == []
 

@@ -12,7 +12,7 @@ from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskStatus
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
 from cartrita.storage.memory_runtime import InMemoryQuarantine
-from cartrita.storage.postgres import journal as module
+from cartrita.storage.postgres import folding as module
 from cartrita.storage.postgres.runtime import _WAITING, PostgresQuarantine
 from cartrita.storage.runtime import QuarantinedTask
 from tests.support.journals import Durable, admitted, caught_up

@@ -1,12 +1,9 @@
 """A chaos run on a tree in one process, and on processes that are there to be hit."""
 
 import asyncio
-import fcntl
 import json
-import os
 import shutil
 import socket
-import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,30 +13,25 @@ import psutil
 import pytest
 
 from actors.agents.health import Health
-from cartrita.chaos import ground as grounds
 from cartrita.chaos import strike
 from cartrita.chaos.agent import Chaos
-from cartrita.chaos.ground import Life, alone, breakable
-from cartrita.chaos.load import Recorder, Work
+from cartrita.chaos.load import Work
 from cartrita.chaos.plan import Aim, Kind
 from cartrita.chaos.report import failures, summary
 from cartrita.chaos.run import Ground, run
 from cartrita.chaos.sink import listening
-from cartrita.chaos.streams import Reading, follow
 from cartrita.chaos.victims import Processes
 from cartrita.client import Client
 from cartrita.client.models import Session
 from cartrita.client.sessions import MemorySessions
 from cartrita.clock import SystemClock
-from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
+from cartrita.errors import ServiceUnavailable
 from cartrita.history import Sample
-from cartrita.instance import InstanceState, Paths
 from cartrita.providers.effect_sink import LineSink
 from cartrita.providers.ports import EffectSink, ProbeReport
-from cartrita.story import cursor_of
-from tests.support.api_server import ADMIN, HEALTHY, api_and_inside, serving
+from tests.support.api_server import ADMIN, HEALTHY, api_and_inside
 from tests.support.fakes import FixedProbes
-from tests.support.processes import alive, all_gone, eventually
+from tests.support.processes import alive, all_gone, eventually, running
 
 # Keeps one child running, as a keeper does.
 OWNER = """
@@ -53,18 +45,6 @@ while True:
 def valkey(tmp_path):
     """Give a program that is called as Valkey is, and sleeps."""
     return shutil.copy("/bin/sleep", tmp_path / "valkey-server")
-
-
-@contextmanager
-def running(*argv, **options):
-    process = subprocess.Popen([*map(str, argv)], **options)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            for one in [*psutil.Process(process.pid).children(recursive=True), process]:
-                one.kill()
-        process.wait()
 
 
 @pytest.fixture
@@ -114,9 +94,17 @@ class TestProcesses:
         stopped = processes.pause(victim)
         assert [one.pid for one in stopped] == [victim.pid]
         assert await eventually(lambda: victim.status() == psutil.STATUS_STOPPED, 5)
-        assert processes.find(Kind.VALKEY, None, 0.0) is None, "it is hit already"
+        assert processes.pause(victim) == [], "it is stopped already"
         processes.resume(stopped)
         assert await eventually(lambda: victim.status() != psutil.STATUS_STOPPED, 5)
+
+    async def test_what_is_paused_can_be_killed(self, owner):
+        processes = Processes(owner.pid)
+        victim = await found(processes)
+        stopped = processes.pause(victim)
+        assert processes.kill(victim)
+        assert await all_gone([victim.pid], 5)
+        processes.resume(stopped)
 
     async def test_whatever_is_paused_can_be_let_go_at_once(self, owner):
         processes = Processes(owner.pid)
@@ -152,6 +140,14 @@ class TestSink:
             assert [await sink.hits(name) for name in ("a", "b")] == [2, 0]
             assert (tally.ran["a"], tally.effects["a"]) == (1, 2)
             sink.close()
+
+    async def test_each_run_is_counted_for_itself(self, tmp_path):
+        sink = LineSink(tmp_path / "chaos.json")
+        for _ in range(3):
+            with listening(tmp_path / "chaos.json") as tally:
+                await sink.hit("a")
+                assert tally.effects == {"a": 1}
+        sink.close()
 
     async def test_without_a_run_there_is_none(self, tmp_path):
         with listening(tmp_path / "chaos.json"):
@@ -368,135 +364,3 @@ class TestRun:
         fault = summary(toll)["faults"]["gcs kill"]
         assert (fault["planned"], fault["hit"]) == (1, 0)
         assert failures(toll) == []
-
-
-def event(step, kind="progress"):
-    return {"cursor": cursor_of(step), "taskId": "a", "attempt": 0, "type": kind, "data": None}
-
-
-class Broken:
-    """Tells a task's events in pieces, each on a connection of its own."""
-
-    def __init__(self, *pieces):
-        self.pieces, self.asked = list(pieces), []
-
-    async def __call__(self, scope, receive, send):
-        if scope["type"] == "lifespan":
-            for step in ("startup", "shutdown"):
-                await receive()
-                await send({"type": f"lifespan.{step}.complete"})
-            return
-        self.asked.append(dict(scope["headers"]).get(b"last-event-id", b"").decode())
-        piece = self.pieces.pop(0)
-        told = piece if isinstance(piece, int) else 200
-        await send({"type": "http.response.start", "status": told, "headers": []})
-        lines = [] if isinstance(piece, int) else [f"data: {json.dumps(one)}\n\n" for one in piece]
-        await send({"type": "http.response.body", "body": "".join(lines).encode()})
-
-
-class TestStreams:
-    async def read(self, app):
-        reading = Reading("a")
-        with serving(app) as url:
-            async with httpx.AsyncClient(base_url=url) as http:
-                await asyncio.wait_for(follow(http, reading), 20)
-        return reading
-
-    async def test_a_stream_that_breaks_goes_on_behind_what_was_read(self):
-        app = Broken([event(0), event(1)], 503, [event(2), event(3, "completed")])
-        reading = await self.read(app)
-        assert [one["cursor"] for one in reading.story] == [cursor_of(n) for n in range(4)]
-        assert app.asked == ["", cursor_of(1), cursor_of(1)]
-        assert (reading.broken, reading.ended) == (2, True)
-
-    async def test_what_is_told_twice_is_kept_twice(self):
-        reading = await self.read(Broken([event(0)], [event(0), event(1, "failed")]))
-        assert [one["cursor"] for one in reading.story] == [cursor_of(n) for n in (0, 0, 1)]
-
-    async def test_a_reader_who_knows_all_is_told_that_there_is_no_more(self):
-        reading = await self.read(Broken([event(0)], 204))
-        assert (len(reading.story), reading.ended) == (1, True)
-
-
-class TestRecorder:
-    async def test_answers_are_counted_and_those_that_do_not_say_when_to_come_again(self):
-        recorder = Recorder()
-        async with httpx.AsyncClient(transport=recorder) as http:
-            with serving(Broken(200, 503, 429)) as url:
-                for _ in range(3):
-                    await http.get(url)
-            with pytest.raises(httpx.ConnectError):
-                await http.get(url)
-        assert recorder.answers == {"200": 1, "503": 1, "429": 1, "ConnectError": 1}
-        assert recorder.mute == 2
-
-
-@pytest.fixture
-def paths(tmp_path):
-    made = Paths(tmp_path, tmp_path / "run")
-    made.logs.mkdir()
-    return made
-
-
-@pytest.fixture
-def locked(paths):
-    with paths.lock.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield InstanceState(os.getpid(), "3.0.0", 0.0, {}, ready=True)
-
-
-class TestGround:
-    def test_the_one_who_holds_the_lock_is_the_owner(self, paths, locked):
-        assert breakable(paths, locked).pid == os.getpid()
-
-    def test_an_instance_that_is_not_ready_is_left_alone(self, paths, locked):
-        with pytest.raises(ServiceUnavailable, match="still starting"):
-            breakable(paths, replace(locked, ready=False))
-
-    def test_a_pid_that_does_not_hold_the_lock_is_nobodys_owner(self, paths, locked):
-        with running("/bin/sleep", "1000") as stranger:
-            state = replace(locked, pid=stranger.pid)
-            with pytest.raises(ConfigurationInvalid, match=str(stranger.pid)):
-                breakable(paths, state)
-
-    def test_another_users_instance_is_not_ours_to_break(self, paths, locked, monkeypatch):
-        monkeypatch.setattr(grounds.os, "getuid", lambda: 12345)
-        with pytest.raises(ConfigurationInvalid, match="another user"):
-            breakable(paths, locked)
-
-    def test_one_run_at_a_time(self, paths):
-        with (
-            alone(paths),
-            pytest.raises(ConfigurationInvalid, match="Another chaos run"),
-            alone(paths),
-        ):
-            pass
-
-    async def test_an_owner_is_started_again_just_as_it_was(self, paths, tmp_path):
-        argv = [sys.executable, "-c", AGAIN, str(tmp_path)]
-        with running(*argv, cwd=tmp_path, env={"MARK": "kept"}) as first:
-            assert await eventually(paths.state.exists, 10)
-            life = Life.of(psutil.Process(first.pid))
-        paths.state.unlink()
-        with await life.again(paths) as started:
-            second = psutil.Process(started.pid)
-            seen = second.cmdline(), second.environ()["MARK"], second.cwd()
-            started.kill()
-        assert seen == (argv, "kept", str(tmp_path))
-
-    async def test_an_owner_that_does_not_come_back_is_told(self, paths):
-        life = Life([sys.executable, "-c", "raise SystemExit(1)"], {}, "/")
-        with pytest.raises(ServiceUnavailable, match="did not come back"):
-            await life.again(paths)
-
-
-AGAIN = """
-import fcntl, json, os, pathlib, signal, sys
-home = pathlib.Path(sys.argv[1])
-lock = (home / "owner.lock").open("a")
-fcntl.flock(lock, fcntl.LOCK_EX)
-state = {"pid": os.getpid(), "version": "3.0.0", "started_at": 0.0, "urls": {}, "ready": True}
-(home / "draft").write_text(json.dumps(state))
-(home / "draft").rename(home / "instance.json")
-signal.pause()
-"""

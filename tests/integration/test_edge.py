@@ -15,7 +15,16 @@ import pytest
 from cartrita.edge import Edge
 from tests.support.api_server import serving
 from tests.support.database import free_ports
-from tests.support.edge import Mirror, checked, running_edge, write_certificate
+from tests.support.edge import (
+    Mirror,
+    assert_edge_problem,
+    checked,
+    read,
+    response_of,
+    running_edge,
+    seen,
+    write_certificate,
+)
 from tests.support.gateway import PASSWORD, assert_problem, serving_gateway
 
 TIMEOUT = 1
@@ -61,42 +70,6 @@ def v3(edge):
 def wire(edge):
     with closing(socket.create_connection(("127.0.0.1", edge.port), timeout=10)) as connection:
         yield connection
-
-
-def read(connection):
-    received = b""
-    while part := connection.recv(65_536):
-        received += part
-    return received
-
-
-def response_of(raw):
-    head, _, body = raw.partition(b"\r\n\r\n")
-    first, *lines = head.decode().split("\r\n")
-    headers = [tuple(line.split(": ", 1)) for line in lines]
-    return httpx.Response(int(first.split()[1]), headers=headers, content=body)
-
-
-def seen(answer):
-    """Return the headers that reached the application, every value of each."""
-    found = {}
-    for name, value in answer.json()["headers"]:
-        found.setdefault(name, []).append(value)
-    return found
-
-
-def assert_edge_problem(answer, status, code):
-    """Check a document that HAProxy wrote: it has no path, the rest is as everywhere."""
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/problem+json"
-    body = answer.json()
-    assert (body["status"], body["code"]) == (status, code)
-    assert re.fullmatch("[0-9a-f]{32}", body["traceId"])
-    assert isinstance(body["retryable"], bool)
-    assert body["title"]
-    assert body["detail"]
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    return body
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import ipaddress
 import json
+import re
 import socket
 import subprocess
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -120,3 +122,41 @@ def write_certificate(path: Path) -> Path:
     pem = certificate.public_bytes(Encoding.PEM)
     path.write_bytes(pem + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return path
+
+
+def read(connection):
+    """Return everything that comes until the other end closes."""
+    received = b""
+    while part := connection.recv(65_536):
+        received += part
+    return received
+
+
+def response_of(raw):
+    """Read a raw HTTP answer."""
+    head, _, body = raw.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    headers = [tuple(line.split(": ", 1)) for line in lines]
+    return httpx.Response(int(first.split()[1]), headers=headers, content=body)
+
+
+def seen(answer):
+    """Return the headers that reached the application, every value of each."""
+    found = {}
+    for name, value in answer.json()["headers"]:
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def assert_edge_problem(answer, status, code):
+    """Check a document that HAProxy wrote: it has no path, the rest is as everywhere."""
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert (body["status"], body["code"]) == (status, code)
+    assert re.fullmatch("[0-9a-f]{32}", body["traceId"])
+    assert isinstance(body["retryable"], bool)
+    assert body["title"]
+    assert body["detail"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    return body

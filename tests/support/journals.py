@@ -22,6 +22,16 @@ async def left(journal):
     return [task.task_id async for task, _ in journal.unfinished()]
 
 
+async def crash(journal):
+    """End a writer as the death of its process does."""
+    work = [*journal._working, *journal._folding]
+    for one in work:
+        one.cancel()
+    await asyncio.wait(work)
+    for lane in journal._lanes:
+        lane._disconnect()
+
+
 class Durable:
     """Fixtures of a journal in a database of the test's own."""
 

@@ -1,7 +1,9 @@
 """Watching processes of the operating system from a test."""
 
 import asyncio
+import subprocess
 from collections.abc import Callable, Iterable
+from contextlib import contextmanager
 
 import psutil
 
@@ -29,3 +31,16 @@ async def all_gone(pids: Iterable[int], within: float) -> bool:
     """Whether every process ends in time."""
     watched = list(pids)
     return await eventually(lambda: not any(alive(pid) for pid in watched), within)
+
+
+@contextmanager
+def running(*argv, **options):
+    """Run a program, and end it with all it started."""
+    process = subprocess.Popen([*map(str, argv)], **options)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            for one in [*psutil.Process(process.pid).children(recursive=True), process]:
+                one.kill()
+        process.wait()

@@ -1,23 +1,37 @@
 """What one transaction of the journal carries, and its arguments in SQL."""
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
-
-from cartrita.channel.frames import pack
+from cartrita.clock import minted_at
 from cartrita.journal import Event, Settlement, TaskRecord
+
+YOUNG = 3600.0
+"""Seconds for which an id is young: far less than any event is kept."""
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """One thing to write, and who waits for it."""
+    """One thing to write, and who waits for it.
+
+    Attributes:
+        since: When it came, in monotonic seconds.
+        data: Packed when it came, so that what has no form is refused at once.
+        record: Of a task to admit.
+        careful: Its admission is a decision: it has a key, a price, or an old id.
+        event: Of an event that changes where its task stands.
+    """
 
     future: asyncio.Future[Any]
     since: float
+    task_id: str
+    step: int
+    kind: int
+    data: bytes
     record: TaskRecord | None = None
+    careful: bool = False
     event: Event | None = None
     settlement: Settlement | None = None
 
@@ -34,59 +48,46 @@ class Entry:
 
 @dataclass(slots=True)
 class Batch:
-    """Entries in the order of their positions: admissions first.
+    """Entries in the order of their positions.
 
     Attributes:
         position: Of the shard's last event before this batch.
         unsure: It was sent, and whether it was committed is unknown.
+        contested: Something of it is in the journal already.
     """
 
     position: int
-    admissions: list[Entry] = field(default_factory=list)
-    events: list[Entry] = field(default_factory=list)
+    entries: list[Entry]
     unsure: bool = False
-
-    def __len__(self) -> int:
-        return len(self.admissions) + len(self.events)
-
-    def add(self, entry: Entry) -> None:
-        """Put an entry where it belongs."""
-        (self.admissions if entry.record else self.events).append(entry)
+    contested: bool = False
 
     def singles(self) -> Iterator["Batch"]:
         """Yield each entry as a batch of its own, at the position it has here."""
-        place = self.position
-        for entry in (*self.admissions, *self.events):
-            alone = Batch(place, unsure=self.unsure)
-            alone.add(entry)
-            yield alone
-            place += 1
-
-    def ordinal(self, row: asyncpg.Record) -> int:
-        """Return which entry, counted from 1, a row of `journal_write` is about."""
-        place = int(row["place"])
-        return place if place > 0 else len(self.admissions) - place
+        for place, entry in enumerate(self.entries):
+            yield Batch(self.position + place, [entry], self.unsure, self.contested)
 
     def arguments(self, shard: str, epoch: int) -> list[Any]:
-        """Return the arguments of `journal_write`.
-
-        Raises:
-            InvalidMessage: An entry holds something that MessagePack has no form for.
-        """
-        records = [entry.record for entry in self.admissions if entry.record]
-        events = [entry.event for entry in self.events if entry.event]
+        """Return the arguments of `journal_write`."""
+        entries = self.entries
         careful = [
-            (place, record)
-            for place, record in enumerate(records, 1)
-            if record.idempotency_key or record.reserve_nano or record.reserve_tokens
+            (place, entry.record)
+            for place, entry in enumerate(entries, 1)
+            if entry.record and entry.careful
         ]
-        settled = [(e.event.task_id, e.settlement) for e in self.events if e.event and e.settlement]
+        # Keys in one order, so that two writers never wait for each other in a circle.
+        careful.sort(key=lambda one: (one[1].principal.user, one[1].idempotency_key or ""))
+        settled = [
+            (place, entry.settlement) for place, entry in enumerate(entries, 1) if entry.settlement
+        ]
         return [
             shard,
             epoch,
             self.position,
-            [record.task_id for record in records],
-            [record.pack() for record in records],
+            array([entry.task_id for entry in entries]),
+            array([str(entry.step) for entry in entries]),
+            array([str(entry.kind) for entry in entries]),
+            [entry.data for entry in entries],
+            self.contested,
             [place for place, _ in careful],
             [record.principal.user for _, record in careful],
             [record.idempotency_key for _, record in careful],
@@ -94,14 +95,24 @@ class Batch:
             [",".join(budgets_of(record)) for _, record in careful],
             [record.reserve_nano for _, record in careful],
             [record.reserve_tokens for _, record in careful],
-            [event.task_id for event in events],
-            [event.step for event in events],
-            [int(event.kind) for event in events],
-            [pack(event.data) for event in events],
-            [task_id for task_id, _ in settled],
+            [place for place, _ in settled],
             [used.nano_usd for _, used in settled],
             [used.tokens for _, used in settled],
         ]
+
+
+def array(texts: Iterable[str]) -> str:
+    """Return the text of an array of ids or numbers; the driver's own form costs more."""
+    return f"{{{','.join(texts)}}}"
+
+
+def needs_care(record: TaskRecord, now: float) -> bool:
+    """Tell whether more than its id decides about a task.
+
+    An id that was just minted cannot be that of a task whose events were forgotten.
+    """
+    priced = record.reserve_nano or record.reserve_tokens
+    return bool(record.idempotency_key or priced) or abs(now - minted_at(record.task_id)) > YOUNG
 
 
 def budgets_of(record: TaskRecord) -> list[str]:

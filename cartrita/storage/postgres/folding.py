@@ -1,41 +1,38 @@
 """Keeps the `tasks` table a fold of `task_events`, a moment behind it."""
 
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import asyncpg
 
 from cartrita.channel.frames import unpack
+from cartrita.clock import Clock
 from cartrita.errors import StaleEpoch
 from cartrita.journal import STATUS_IN, STATUS_OF, Event, EventKind, Settlement, TaskRecord
 from cartrita.protocol.task import TaskStatus
+from cartrita.storage.postgres.batch import array
+from cartrita.storage.postgres.outage import AWAY, STALE, Connect, hang_up
+from cartrita.telemetry.log import get_logger
 
-_CHUNK = 2000
+log = get_logger(__name__)
 
-_UPSERT = """
-INSERT INTO tasks AS t (id, shard, user_id, tenant, task_type, status, priority, error_code,
-                        reason, nano_usd, tokens, accepted_at, finished_at, parent, retry_of,
-                        session_id)
-SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-    $7::smallint[], $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::timestamptz[],
-    $13::timestamptz[], $14::uuid[], $15::uuid[], $16::text[])
-ON CONFLICT (id) DO UPDATE SET status = excluded.status, error_code = excluded.error_code,
-    reason = excluded.reason, nano_usd = excluded.nano_usd, tokens = excluded.tokens,
-    finished_at = excluded.finished_at
-WHERE t.finished_at IS NULL"""
+_CHUNK = 1000
+"""Rows of one transaction: a few milliseconds, for which nothing else happens here."""
 
-_FINISH = """
-UPDATE tasks t SET status = u.status, error_code = u.error_code, reason = u.reason,
-    nano_usd = u.nano_usd, tokens = u.tokens, finished_at = u.finished_at
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[],
-    $7::timestamptz[])
-    AS u (id, status, error_code, reason, nano_usd, tokens, finished_at)
-WHERE t.id = u.id AND t.finished_at IS NULL"""
+FOLD_EVERY = 0.25
+"""Seconds the table may lag behind its events."""
 
-# First of all, so that a zombie cannot write its older view over its successor's.
-_REACH = """
-UPDATE shards SET folded = greatest(folded, $3) WHERE id = $1 AND epoch = $2 RETURNING true"""
+LAST_TRIES = 3
+
+MOST_ROWS = 100_000
+"""Rows that wait in memory while the table cannot be written; beyond, they are read back."""
+
+_FOLD = """SELECT fold_tasks($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+                             $13, $14, $15, $16, $17, $18, $19)"""
 
 # What an agent said is most of a story's bytes, and changes no row.
 _UNFOLDED = """
@@ -54,132 +51,190 @@ class _Row:
     error_code: str | None = None
     reason: str | None = None
     used: Settlement = _NOTHING
-    finished_at: datetime | None = None
+    finished_at: float | None = None
+
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """What it shares with many others."""
+        told = (self.status.value, self.error_code, self.reason)
+        if self.record is None:
+            return (None, None, None, None, *told)
+        who = self.record.principal
+        return (who.user, who.tenant, self.record.task_type, self.record.priority, *told)
 
 
 class Folder:
     """The rows of one shard that changed since the last write."""
 
-    def __init__(self, shard: str) -> None:
-        self._shard = shard
+    def __init__(self, shard: str, clock: Clock) -> None:
+        self._shard, self._clock = shard, clock
         self._rows: dict[str, _Row] = {}
         self._position = 0
-        self._last = 0.0
+        self._lost = False
+        self._connection: asyncpg.Connection | None = None
+        self._failed = ""
+        self._news, self._finishing = asyncio.Event(), asyncio.Event()
 
     @property
     def behind(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self._rows)
-
-    def due(self, now: float, every: float) -> bool:
-        """Tell whether the table has lagged for `every` seconds."""
-        return self.behind and now - self._last >= every
+        return bool(self._rows) or self._lost
 
     def accepted(self, record: TaskRecord) -> None:
         """Note that a task was accepted."""
-        self._rows.setdefault(record.task_id, _Row()).record = record
+        self._row(record.task_id).record = record
 
     def happened(self, event: Event) -> None:
-        """Note an event that is durable."""
-        if not event.kind.terminal and event.kind not in STATUS_IN:
-            return  # a row made for it would say PENDING
-        row = self._rows.setdefault(event.task_id, _Row())
-        if event.kind.terminal:
+        """Note an event that is durable and changes where its task stands."""
+        row = self._row(event.task_id)
+        if event.kind >= EventKind.COMPLETED:
             row.status = STATUS_OF[event.kind]
             row.error_code, row.reason = event.data.get("errorCode"), event.data.get("reason")
-            row.finished_at = datetime.fromtimestamp(event.at, UTC) if event.at else _now()
+            row.finished_at = event.at or self._clock.now()
             row.used = Settlement.of(event.data)
         elif row.finished_at is None:
             row.status = STATUS_IN[event.kind]
+
+    def _row(self, task_id: str) -> _Row:
+        row = self._rows.get(task_id)
+        if row is None:
+            if len(self._rows) >= MOST_ROWS:
+                self._rows, self._lost = {}, True
+            row = self._rows[task_id] = _Row()
+            self._news.set()
+        return row
 
     def reached(self, position: int) -> None:
         """Note how far the events have come."""
         self._position = position
 
-    async def write(self, connection: asyncpg.Connection, epoch: int, now: float) -> None:
+    async def run(self, connect: Connect, epoch: int) -> None:
+        """Write a moment behind the events, until `finish` or until the shard is another's."""
+        try:
+            while not self._finishing.is_set():
+                await self._news.wait()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._finishing.wait(), FOLD_EVERY)
+                await self._try(connect, epoch)
+            for _ in range(LAST_TRIES):
+                await self._try(connect, epoch)
+        except StaleEpoch:
+            pass  # its owner folds what we did not
+        finally:
+            if self._connection:
+                await hang_up(self._connection)
+
+    async def _try(self, connect: Connect, epoch: int) -> None:
+        """Write what there is to write; what cannot be written is kept for the next time."""
+        self._news.clear()
+        if not self.behind:
+            return
+        try:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await connect()
+            await self.write(self._connection, epoch)
+            self._failed = ""
+        except (*AWAY, asyncpg.PostgresError) as error:
+            self._news.set()
+            if self._connection:
+                self._connection.terminate()
+            if str(error) != self._failed:  # once, however often it is tried again
+                self._failed = str(error)
+                log.warning("fold_failed", shard=self._shard, error=self._failed)
+
+    def finish(self) -> None:
+        """Have `run` write the rest and return."""
+        self._finishing.set()
+        self._news.set()
+
+    async def write(self, connection: asyncpg.Connection, epoch: int) -> None:
         """Bring the table up to date.
 
         Raises:
             StaleEpoch: A newer writer owns the shard, and folds it.
         """
-        rows, self._rows = self._rows, {}
-        position = self._position
-        self._last = now
-        if not rows:
-            return
+        if self._lost:
+            self._lost = False
+            try:
+                await self.catch_up(connection, epoch)
+            except BaseException:
+                self._lost = True
+                raise
+        while self._rows:
+            await self._write_some(connection, epoch)
+
+    async def _write_some(self, connection: asyncpg.Connection, epoch: int) -> None:
+        rows, position = self._rows, self._position
+        if len(rows) > _CHUNK:
+            rows = dict(islice(rows.items(), _CHUNK))
+            for task_id in rows:
+                del self._rows[task_id]
+            position = 0  # only with the last of them is the table as far as the events
+        else:
+            self._rows = {}
         try:
-            async with connection.transaction():
-                await self._reach(connection, epoch, position)
-                await connection.execute(_UPSERT, *self._upserts(rows))
-                await connection.execute(_FINISH, *_finishes(rows))
-        except BaseException:
-            self._rows = {**rows, **self._rows}
+            await connection.execute(_FOLD, self._shard, epoch, position, *_arguments(rows))
+        except BaseException as error:
+            self._put_back(rows)
+            if getattr(error, "sqlstate", None) == STALE:
+                raise StaleEpoch(f"Shard {self._shard!r} has a newer owner.") from error
             raise
 
-    async def _reach(self, connection: asyncpg.Connection, epoch: int, position: int) -> None:
-        """Note in the database how far the table has come, if the shard is still ours."""
-        if not await connection.fetchval(_REACH, self._shard, epoch, position):
-            raise StaleEpoch(f"Shard {self._shard!r} has a newer owner.")
-
-    def _upserts(self, rows: dict[str, _Row]) -> list[list[Any]]:
-        whole = [(row.record, row) for row in rows.values() if row.record]
-        return [
-            [record.task_id for record, _ in whole],
-            [self._shard for _ in whole],
-            [record.principal.user for record, _ in whole],
-            [record.principal.tenant for record, _ in whole],
-            [record.task_type for record, _ in whole],
-            [row.status.value for _, row in whole],
-            [record.priority for record, _ in whole],
-            [row.error_code for _, row in whole],
-            [row.reason for _, row in whole],
-            [row.used.nano_usd for _, row in whole],
-            [row.used.tokens for _, row in whole],
-            [datetime.fromtimestamp(record.accepted_at, UTC) for record, _ in whole],
-            [row.finished_at for _, row in whole],
-            [record.parent for record, _ in whole],
-            [record.retry_of for record, _ in whole],
-            [record.session_id for record, _ in whole],
-        ]
+    def _put_back(self, rows: Mapping[str, _Row]) -> None:
+        """Have rows written the next time, below what happened since."""
+        for task_id, row in rows.items():
+            later = self._rows.setdefault(task_id, row)
+            later.record = later.record or row.record
 
     async def catch_up(self, connection: asyncpg.Connection, epoch: int) -> None:
-        """Fold what an earlier writer journaled and did not fold."""
+        """Fold what was journaled and not folded, here or by an earlier writer."""
         position: int = await connection.fetchval(
             "SELECT folded FROM shards WHERE id = $1", self._shard
         )
         while True:
-            rows = await connection.fetch(
+            found = await connection.fetch(
                 _UNFOLDED, self._shard, position, _CHUNK, int(EventKind.STREAM)
             )
-            if not rows:
+            if not found:
                 return
-            for row in rows:
-                self._replay(row)
-            position = rows[-1]["position"]
-            self.reached(position)
-            await self.write(connection, epoch, 0.0)
+            past = Folder(self._shard, self._clock)
+            for row in found:
+                past.replay(row)
+            position = found[-1]["position"]
+            past.reached(position)
+            await past.write(connection, epoch)
 
-    def _replay(self, row: asyncpg.Record) -> None:
+    def replay(self, row: asyncpg.Record) -> None:
+        """Note a row of `task_events`."""
         kind, data = EventKind(row["kind"]), unpack(row["data"])
         if kind is EventKind.ACCEPTED:
             self.accepted(TaskRecord.from_wire(data))
-        else:
-            event = Event(row["id"], row["step"], kind, data, row["at"].timestamp())
-            self.happened(event)
+        elif changes(kind):
+            self.happened(Event(row["id"], row["step"], kind, data, row["at"].timestamp()))
 
 
-def _finishes(rows: dict[str, _Row]) -> list[list[Any]]:
-    ended = [(key, row) for key, row in rows.items() if row.record is None]
-    return [
-        [key for key, _ in ended],
-        [row.status.value for _, row in ended],
-        [row.error_code for _, row in ended],
-        [row.reason for _, row in ended],
-        [row.used.nano_usd for _, row in ended],
-        [row.used.tokens for _, row in ended],
-        [row.finished_at for _, row in ended],
+def changes(kind: EventKind) -> bool:
+    """Tell whether an event of a kind changes where its task stands."""
+    return kind >= EventKind.COMPLETED or kind in STATUS_IN
+
+
+def _arguments(rows: Mapping[str, _Row]) -> list[Any]:
+    """Return what `fold_tasks` is told about tasks: what many share only once."""
+    kinds: dict[tuple[Any, ...], int] = {}
+    places = [kinds.setdefault(row.kind, len(kinds) + 1) for row in rows.values()]
+    kin = [
+        (row.record.parent, row.record.retry_of) if row.record else (None, None)
+        for row in rows.values()
     ]
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+    return [
+        *map(list, zip(*kinds, strict=True)),
+        array(rows),
+        array(map(str, places)),
+        array([str(row.used.nano_usd) for row in rows.values()]),
+        array([str(row.used.tokens) for row in rows.values()]),
+        array([repr(row.record.accepted_at) if row.record else "NULL" for row in rows.values()]),
+        array([repr(row.finished_at) if row.finished_at else "NULL" for row in rows.values()]),
+        array([parent or "NULL" for parent, _ in kin]),
+        array([before or "NULL" for _, before in kin]),
+        [row.record.session_id if row.record else None for row in rows.values()],
+    ]

@@ -1,8 +1,8 @@
 """Keeps memories in PostgreSQL with pgvector."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
 import asyncpg
@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from asyncpg.pool import PoolConnectionProxy
 
-from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
+from cartrita.errors import ConfigurationInvalid
 from cartrita.storage.ports import MemoryRecord, Recalled
+from cartrita.storage.postgres.outage import lend
 
 DIMENSIONS = 384
 """Of the column `memories.embedding`."""
@@ -57,15 +58,6 @@ SELECT *, 1 - distance AS score FROM nearest WHERE 1 - distance >= $6 ORDER BY d
 _DISTANCE = "(embedding <=> (SELECT $2::text::halfvec))"
 _BY_INDEX = _SEARCH.format(distance=_DISTANCE, order=_DISTANCE)
 _ONE_BY_ONE = _SEARCH.format(distance=_DISTANCE, order=f"0 + {_DISTANCE}")  # no index has this
-
-_AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-)
 
 
 class PostgresMemories:
@@ -133,16 +125,8 @@ class PostgresMemories:
             rows = await connection.fetch(search, *question, timeout=self._timeout)
         return [_recalled(row) for row in rows]
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[PoolConnectionProxy]:
-        try:
-            async with self._pool.acquire(timeout=self._timeout) as connection:
-                yield connection
-        except _AWAY as error:
-            raise ServiceUnavailable(
-                f"The memory store cannot be reached ({type(error).__name__}); try again.",
-                retry_after=1.0,
-            ) from error
+    def _connection(self) -> AbstractAsyncContextManager[PoolConnectionProxy]:
+        return lend(self._pool, self._timeout, "The memory store")
 
 
 def _literal(vector: npt.NDArray[np.float32]) -> str:

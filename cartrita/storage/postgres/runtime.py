@@ -1,10 +1,8 @@
 """Keeps orders, audit and quarantine in PostgreSQL."""
 
-import asyncio
 import json
 import math
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,10 +11,9 @@ from uuid import UUID
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from cartrita.errors import ServiceUnavailable
 from cartrita.journal import END_STEP
 from cartrita.storage.postgres.journal import read_event
-from cartrita.storage.postgres.outage import AWAY
+from cartrita.storage.postgres.outage import lend
 from cartrita.storage.runtime import (
     AuditEntry,
     QuarantinedTask,
@@ -76,8 +73,6 @@ INSERT INTO quarantine_settled (task_id, how, by, retried_as) VALUES ($1, $2, $3
 ON CONFLICT DO NOTHING RETURNING true
 """
 
-_AWAY = (*AWAY, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
-
 
 class Tables:
     """What everything beside the journal shares.
@@ -91,17 +86,8 @@ class Tables:
         self._pool = pool
         self._timeout = timeout
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[PoolConnectionProxy]:
-        """Lend a connection, and say in our words when there is none to be had."""
-        try:
-            async with asyncio.timeout(self._timeout), self._pool.acquire() as connection:
-                yield connection
-        except _AWAY as error:
-            raise ServiceUnavailable(
-                f"The runtime's tables cannot be reached now ({type(error).__name__}).",
-                retry_after=1.0,
-            ) from error
+    def _connection(self) -> AbstractAsyncContextManager[PoolConnectionProxy]:
+        return lend(self._pool, self._timeout, "The runtime's tables")
 
 
 class PostgresOrders(Tables):

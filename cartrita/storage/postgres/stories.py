@@ -4,17 +4,20 @@ from typing import Any
 
 import asyncpg
 
-from cartrita.errors import ServiceUnavailable
-from cartrita.journal import Event, Relative, Settlement
+from cartrita.journal import Event, Relative, Remnant, Settlement
 from cartrita.protocol.task import TaskStatus
-from cartrita.storage.postgres.journal import COMMAND_TIMEOUT, read_event
-from cartrita.storage.postgres.outage import AWAY
+from cartrita.storage.postgres.journal import read_event
+from cartrita.storage.postgres.outage import lend
+
+TIMEOUT = 5.0
+"""Seconds one look may take, waiting for a connection included."""
 
 # What was said at a step may stand in a row that begins before it.
 _STORY = """SELECT *, task_id::text AS id FROM task_events
             WHERE task_id = $1 AND step >= coalesce(
                 (SELECT max(step) FROM task_events WHERE task_id = $1 AND step <= $2), 0)
             ORDER BY step"""
+_REMNANT = "SELECT * FROM tasks WHERE id = $1 AND finished_at IS NOT NULL"
 
 # A task's own sub-tasks come before theirs, so a limit leaves nobody without a parent.
 _FAMILY = """WITH RECURSIVE family AS (
@@ -29,8 +32,8 @@ FROM (SELECT * FROM family LIMIT $2) AS relatives ORDER BY accepted_at, id"""
 class PostgresStories:
     """Reads tasks through a pool."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        self._pool = pool
+    def __init__(self, pool: asyncpg.Pool, timeout: float = TIMEOUT) -> None:
+        self._pool, self._timeout = pool, timeout
 
     async def story(self, task_id: str, after: int = -1) -> list[Event]:
         """Return the durable events of a task in order, but for those told before a step."""
@@ -41,10 +44,25 @@ class PostgresStories:
         return [_relative(row) for row in await self._fetch(_FAMILY, task_id, most)]
 
     async def _fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
-        try:
-            return list(await self._pool.fetch(query, *arguments, timeout=COMMAND_TIMEOUT))
-        except AWAY as error:
-            raise ServiceUnavailable("The journal's database is away.", retry_after=2) from error
+        async with lend(self._pool, self._timeout, "The journal") as connection:
+            return list(await connection.fetch(query, *arguments))
+
+    async def remnant(self, task_id: str) -> Remnant | None:
+        """Return what is left of a task that has ended."""
+        async with lend(self._pool, self._timeout, "The journal") as connection:
+            row = await connection.fetchrow(_REMNANT, task_id)
+        if row is None:
+            return None
+        return Remnant(
+            str(row["id"]),
+            row["task_type"],
+            row["user_id"],
+            TaskStatus(row["status"]),
+            row["finished_at"].timestamp(),
+            row["error_code"],
+            row["reason"],
+            Settlement(row["nano_usd"], row["tokens"]),
+        )
 
 
 def _relative(row: asyncpg.Record) -> Relative:

@@ -1,8 +1,7 @@
 """Keeps accounts and sessions in PostgreSQL."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -10,9 +9,9 @@ from uuid import UUID
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from cartrita.errors import ServiceUnavailable
 from cartrita.protocol.principal import Role
 from cartrita.storage.ports import Grant, Login, Renewal, User
+from cartrita.storage.postgres.outage import lend
 
 _ADD = """
 INSERT INTO users (id, email, name, role, tenant, created_at, disabled, password_hash)
@@ -61,15 +60,6 @@ _BARRED = """
 SELECT EXISTS (SELECT FROM revoked_tokens WHERE jti = ANY($1::text[]))
     OR ($2 AND NOT EXISTS (SELECT FROM users WHERE id = $3 AND NOT disabled))
 """
-
-_AWAY = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-)
 
 
 class PostgresUsers:
@@ -162,16 +152,8 @@ class PostgresUsers:
             found = await connection.fetchval(_BARRED, list(ids), user_id is not None, key)
         return bool(found)
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[PoolConnectionProxy]:
-        """Lend a connection, and say in our words when there is none to be had."""
-        try:
-            async with asyncio.timeout(self._timeout), self._pool.acquire() as connection:
-                yield connection
-        except _AWAY as error:
-            raise ServiceUnavailable(
-                f"The accounts cannot be reached now ({type(error).__name__}).", retry_after=1.0
-            ) from error
+    def _connection(self) -> AbstractAsyncContextManager[PoolConnectionProxy]:
+        return lend(self._pool, self._timeout, "The accounts")
 
 
 def _moment(seconds: float) -> datetime:

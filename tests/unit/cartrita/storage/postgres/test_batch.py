@@ -4,91 +4,108 @@ import asyncio
 
 import pytest
 
+from cartrita.clock import minted_at
 from cartrita.errors import InvalidMessage
-from cartrita.journal import Settlement
-from cartrita.storage.postgres.batch import Batch, Entry, budgets_of
-from tests.support.records import ADA, end, record, started
+from cartrita.journal import END_STEP, Settlement
+from cartrita.storage.postgres.batch import YOUNG, Batch, Entry, array, budgets_of, needs_care
+from tests.support.records import ADA, EVE, end, record, started
 
-POSITIONS = ("ids", "careful", "keys", "budgets", "nano", "events", "settled")
-INDEX = dict(zip(POSITIONS, (3, 5, 7, 9, 10, 12, 16), strict=True))
+NAMES = (
+    "shard", "epoch", "position", "ids", "steps", "kinds", "data", "contested",
+    "careful", "principals", "keys", "digests", "budgets", "nano", "tokens",
+    "settled", "used", "used_tokens",
+)  # fmt: skip
 
 
 @pytest.fixture
 def entry():
-    """Give a function that makes an entry."""
+    """Give a function that makes an entry of a task or of an event."""
     loop = asyncio.new_event_loop()
-    yield lambda **what: Entry(loop.create_future(), 0.0, **what)
+
+    def make(what, settlement=None):
+        future = loop.create_future()
+        if hasattr(what, "principal"):
+            careful = needs_care(what, minted_at(what.task_id))
+            return Entry(future, 0.0, what.task_id, 0, 0, what.pack(), what, careful)
+        step, kind = what.step, int(what.kind)
+        event = {"event": what, "settlement": settlement}
+        return Entry(future, 0.0, what.task_id, step, kind, b"said", **event)
+
+    yield make
     loop.close()
 
 
-def filled(entry, *contents):
-    batch = Batch(100)
-    for what in contents:
-        batch.add(entry(**what))
-    return batch
+@pytest.fixture
+def filled(entry):
+    return lambda *contents: Batch(100, [entry(what) for what in contents])
 
 
 def argument(batch, name):
-    return batch.arguments("system/0", 3)[INDEX[name]]
+    return dict(zip(NAMES, batch.arguments("system/0", 3), strict=True))[name]
 
 
-def test_admissions_come_before_events_each_in_their_order(entry):
+def test_entries_are_told_in_the_order_in_which_they_came(filled):
     one, two = record(), record()
-    batch = filled(
-        entry, {"event": started(one)}, {"record": one}, {"event": end(one)}, {"record": two}
-    )
-    assert len(batch) == 4
-    assert argument(batch, "ids") == [one.task_id, two.task_id]
-    assert argument(batch, "events") == [one.task_id, one.task_id]
+    batch = filled(started(one), two, end(one))
+    assert argument(batch, "ids") == f"{{{one.task_id},{two.task_id},{one.task_id}}}"
+    assert argument(batch, "steps") == f"{{{(1 << 32) | 1},0,{END_STEP}}}"
+    assert argument(batch, "kinds") == "{2,0,16}"
+    assert argument(batch, "data") == [b"said", two.pack(), b"said"]
 
 
-def test_only_what_has_a_key_or_a_price_is_looked_at_closely(entry):
-    keyed, priced = record(idempotency_key="k"), record(reserve_nano=5)
-    tokens = record(reserve_tokens=5)
-    batch = filled(entry, *({"record": task} for task in (record(), keyed, priced, tokens)))
-    assert argument(batch, "careful") == [2, 3, 4]
-    assert argument(batch, "keys") == ["k", None, None]
-    assert argument(batch, "nano") == [0, 5, 0]
+def test_only_what_has_a_key_or_a_price_is_looked_at_closely(filled):
+    priced, tokens = record(reserve_nano=5), record(reserve_tokens=7)
+    batch = filled(record(), record(idempotency_key="k"), priced, tokens)
+    found = zip(*(argument(batch, name) for name in NAMES[8:15]), strict=True)
+    assert {place: (key, nano, count) for place, _, key, _, _, nano, count in found} == {
+        2: ("k", 0, 0),
+        3: (None, 5, 0),
+        4: (None, 0, 7),
+    }
     assert argument(batch, "budgets") == ["user:ada,tenant:ada"] * 3
+
+
+def test_an_old_or_foreign_id_is_looked_at_closely():
+    task = record()
+    now = minted_at(task.task_id)
+    assert not needs_care(task, now)
+    assert needs_care(task, now + YOUNG + 1)
+    assert needs_care(task, now - YOUNG - 1)
+    assert needs_care(record(task_id="6f1d9c1e-3d53-4f0e-9d3c-0d2b6f4c9f11"), now)
+
+
+def test_keys_are_taken_in_one_order_so_that_two_writers_never_wait_in_a_circle(filled):
+    keyed = [(EVE, "a"), (ADA, "b"), (ADA, "a"), (EVE, "a")]
+    batch = filled(*(record(principal=who, idempotency_key=key) for who, key in keyed))
+    assert argument(batch, "careful") == [3, 2, 1, 4]
 
 
 def test_only_ends_that_settle_something_are_settled(entry):
     one, two = record(), record()
-    batch = filled(entry, {"event": end(one)}, {"event": end(two), "settlement": Settlement(3, 4)})
-    assert argument(batch, "settled") == [two.task_id]
+    batch = Batch(100, [entry(end(one)), entry(end(two), Settlement(3, 4))])
+    assert [argument(batch, name) for name in NAMES[15:]] == [[2], [3], [4]]
 
 
 def test_a_task_is_charged_to_its_user_and_its_tenant():
     assert budgets_of(record(principal=ADA)) == ["user:ada", "tenant:ada"]
 
 
-@pytest.mark.parametrize(("place", "ordinal"), [(1, 1), (2, 2), (-1, 3), (-2, 4)])
-def test_rows_of_the_answer_are_found_again(entry, place, ordinal):
-    tasks = [record(), record()]
-    events = [{"event": end(task)} for task in tasks]
-    batch = filled(entry, *({"record": task} for task in tasks), *events)
-    assert batch.ordinal({"place": place}) == ordinal
-
-
-def test_alone_each_entry_keeps_its_position_and_what_is_known_of_it(entry):
+def test_alone_each_entry_keeps_its_position_and_what_is_known_of_it(filled):
     one, two = record(), record()
-    batch = filled(entry, {"event": end(one)}, {"record": one}, {"record": two})
-    batch.unsure = True
+    batch = filled(one, end(one), two)
+    batch.unsure = batch.contested = True
     alone = list(batch.singles())
     assert [single.position for single in alone] == [100, 101, 102]
-    assert [len(single) for single in alone] == [1, 1, 1]
-    assert all(single.unsure for single in alone)
-    assert argument(alone[1], "ids") == [two.task_id]
-    assert argument(alone[2], "events") == [one.task_id]
+    assert [single.entries for single in alone] == [[e] for e in batch.entries]
+    assert all(single.unsure and single.contested for single in alone)
 
 
-def test_what_has_no_form_is_refused_before_anything_is_sent(entry):
-    with pytest.raises(InvalidMessage):
-        argument(filled(entry, {"record": record(params={"a": object()})}), "ids")
+def test_an_array_of_nothing_is_empty():
+    assert array([]) == "{}"
 
 
 def test_an_answer_is_given_once_and_to_nobody_who_left(entry):
-    kept, left = entry(record=record()), entry(record=record())
+    kept, left = entry(record()), entry(record())
     left.future.cancel()
     for one in (kept, left):
         one.resolve("first")

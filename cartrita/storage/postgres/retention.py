@@ -1,0 +1,35 @@
+"""Forgets ended tasks in PostgreSQL, a few in one transaction."""
+
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+from cartrita.clock import Clock
+from cartrita.storage.postgres.outage import lend
+from cartrita.storage.runtime import Keep
+
+AT_ONCE = 500
+"""Tasks of one transaction: it is short, so nothing waits for it and vacuum can follow."""
+
+TIMEOUT = 30.0
+
+
+class PostgresRetention:
+    """Deletes what is due, by the clock of this process.
+
+    Args:
+        pool: Connections to the migrated database.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, clock: Clock) -> None:
+        self._pool, self._clock = pool, clock
+
+    async def forget(self, keep: Keep) -> int:
+        """Forget a little; returns how many tasks and keys that were."""
+        now = datetime.fromtimestamp(self._clock.now(), UTC)
+        before = [now - timedelta(seconds=s) for s in (keep.streams, keep.events, keep.tasks)]
+        async with lend(self._pool, TIMEOUT, "The journal") as connection:
+            count: int = await connection.fetchval(
+                "SELECT forget($1, $2, $3, $4)", *before, AT_ONCE
+            )
+        return count
