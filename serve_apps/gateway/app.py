@@ -10,6 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serve_apps.asgi.guard import Guard
 from serve_apps.gateway import accounts, admin, docs, events, quarantine, system, tasks
 from serve_apps.gateway.gate import Desk, Gate
+from serve_apps.gateway.sockets import websocket
+from serve_apps.gateway.sockets.bounds import Bounds, Census
 
 Opener = Callable[[], AbstractAsyncContextManager[Gate]]
 
@@ -20,6 +22,7 @@ ROUTES: list[BaseRoute] = [
     *accounts.ROUTES,
     *system.ROUTES,
     *admin.ROUTES,
+    *websocket.ROUTES,
 ]
 
 READABLE = ["Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"]
@@ -32,8 +35,9 @@ class Gateway:
     gate: Gate
     desk: Desk
 
-    def __init__(self, opener: Opener, routes: list[BaseRoute]) -> None:
+    def __init__(self, opener: Opener, routes: list[BaseRoute], bounds: Bounds) -> None:
         self._opener = opener
+        self.bounds, self.census = bounds, Census(bounds)
         # A bare router: a Starlette would wrap it in two layers that answer for errors
         # before our guard can.
         self._router = Router(routes, redirect_slashes=False, lifespan=self._lifespan)
@@ -57,6 +61,7 @@ def gateway(
     body_timeout: float = 10.0,
     cors: tuple[str, ...] = (),
     show_docs: bool = True,
+    bounds: Bounds | None = None,
 ) -> ASGIApp:
     """Return the application.
 
@@ -66,9 +71,10 @@ def gateway(
         body_timeout: Seconds a client may take to send its body.
         cors: Origins whose pages may call.
         show_docs: Whether `/docs`, `/redoc` and `/openapi.json` answer.
+        bounds: The limits of sockets.
     """
     routes = [*ROUTES, *docs.ROUTES] if show_docs else ROUTES
-    app: ASGIApp = Guard(Gateway(opener, routes), max_body, body_timeout)
+    app: ASGIApp = Guard(Gateway(opener, routes, bounds or Bounds()), max_body, body_timeout)
     if cors:  # outside of the guard: pages may read why they were refused
         app = CORSMiddleware(
             app,

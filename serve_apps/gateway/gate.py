@@ -5,7 +5,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic_core import to_json
 from starlette.requests import Request
@@ -55,6 +55,16 @@ class Tasks(Protocol):
         Raises:
             NotFound: There is no such task, or it is somebody else's; before the first event.
         """
+
+    async def feed(
+        self,
+        task_id: str,
+        who: Principal,
+        piece: Literal["start", "data", "end"],
+        sequence: int,
+        data: Any = None,
+    ) -> None:
+        """Send a piece of a stream into a running task; returns when there is room for more."""
 
     async def supervisors(self) -> list[dict[str, Any]]:
         """Return every shard's own account of itself."""
