@@ -12,6 +12,7 @@ from serve_apps.gateway import accounts, admin, docs, events, quarantine, system
 from serve_apps.gateway.gate import Desk, Gate
 from serve_apps.gateway.sockets import websocket
 from serve_apps.gateway.sockets.bounds import Bounds, Census
+from serve_apps.gateway.sockets.socket_io import PATH, SocketIo
 
 Opener = Callable[[], AbstractAsyncContextManager[Gate]]
 
@@ -38,6 +39,7 @@ class Gateway:
     def __init__(self, opener: Opener, routes: list[BaseRoute], bounds: Bounds) -> None:
         self._opener = opener
         self.bounds, self.census = bounds, Census(bounds)
+        self._socket_io = SocketIo(lambda: self.gate, bounds, self.census)
         # A bare router: a Starlette would wrap it in two layers that answer for errors
         # before our guard can.
         self._router = Router(routes, redirect_slashes=False, lifespan=self._lifespan)
@@ -45,13 +47,18 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the application's own start and end."""
         scope["app"] = self
-        await self._router(scope, receive, send)
+        path = scope.get("path", "")
+        if path == PATH or path.startswith(f"{PATH}/"):
+            await self._socket_io(scope, receive, send)
+        else:
+            await self._router(scope, receive, send)
 
     @asynccontextmanager
     async def _lifespan(self, _app: object) -> AsyncIterator[None]:
         async with self._opener() as self.gate:
             self.desk = Desk(self.gate)
-            yield
+            async with self._socket_io.open():
+                yield
 
 
 def gateway(

@@ -6,8 +6,10 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgpack
+import socketio
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -96,3 +98,47 @@ async def calling(port, who=None, *, packed=False, **options) -> AsyncIterator[C
     options.setdefault("additional_headers", who or {})
     async with connect(f"ws://127.0.0.1:{port}/v3/ws", **options) as opened:
         yield Caller(opened, packed)
+
+
+class Talker:
+    """A client of Socket.IO, which notes what it is told."""
+
+    def __init__(self):
+        self.client = socketio.AsyncClient(reconnection=False)
+        self.told: asyncio.Queue = asyncio.Queue()
+        for name in ("mcp:response", "mcp:error", "mcp:event", "disconnect"):
+            self.client.on(name, partial(self._note, name))
+
+    def _note(self, name, told=None):
+        self.told.put_nowait((name, told))
+
+    async def next(self, *names):
+        """Return the next event of one of these names; others are passed over."""
+        async with asyncio.timeout(10):
+            while True:
+                name, told = await self.told.get()
+                if name in names:
+                    return told
+
+    async def send(self, kind, payload, **fields):
+        """Send a message and return its acknowledgement."""
+        message = {"messageType": kind, "payload": payload, **fields}
+        return await self.client.call("mcp:message", message, timeout=10)
+
+    async def to_the_end(self):
+        found = []
+        while not found or found[-1]["messageType"] != "TASK_RESPONSE":
+            found.append(await self.next("mcp:event"))
+        return found
+
+
+@asynccontextmanager
+async def talking(port, who=None, *, transports=("websocket",)) -> AsyncIterator[Talker]:
+    """Open Socket.IO."""
+    talker = Talker()
+    auth = {"token": token_of(who)} if who else None
+    await talker.client.connect(f"http://127.0.0.1:{port}", auth=auth, transports=[*transports])
+    try:
+        yield talker
+    finally:
+        await talker.client.shutdown()

@@ -29,6 +29,8 @@ class Bounds:
         idle: Seconds without a message, either way, after which a socket is closed.
         check: Seconds between two looks at a socket's token.
         origins: Of pages that may open sockets, beside our own.
+        redis_url: Where several gateways tell each other of Socket.IO's clients; those may not
+            poll then, because each poll could come to another gateway.
     """
 
     connections: int = 1000
@@ -43,6 +45,7 @@ class Bounds:
     idle: float = 600.0
     check: float = 5.0
     origins: tuple[str, ...] = ()
+    redis_url: str | None = None
 
     def welcomes(self, headers: dict[bytes, bytes]) -> bool:
         """Tell whether a page of this origin may open a socket; programs have none."""

@@ -128,7 +128,8 @@ class Session:
 
     async def close(self) -> None:
         """End whatever is under way on this socket."""
-        ending = [*self._busy, *self._following.values()]
+        present = asyncio.current_task()  # one of them may have found that the client is away
+        ending = [t for t in (*self._busy, *self._following.values()) if t is not present]
         self._following.clear()
         for task in ending:
             task.cancel()
