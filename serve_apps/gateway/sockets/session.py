@@ -126,6 +126,12 @@ class Session:
             if not turn.users:
                 self._turns.pop(task_id, None)
 
+    async def settled(self) -> None:
+        """Wait until nothing is followed any more and no command is under way."""
+        while waiting := [*self._busy, *self._following.values()]:
+            await asyncio.wait(waiting)
+            await asyncio.sleep(0)  # for what is done when they end
+
     async def close(self) -> None:
         """End whatever is under way on this socket."""
         present = asyncio.current_task()  # one of them may have found that the client is away

@@ -223,6 +223,18 @@ class SocketIo:
             return None
         person.busy += 1
         try:
+            return await self._answered(verb, sid, person, data)
+        finally:
+            person.busy -= 1
+
+    async def _answered(
+        self,
+        verb: Callable[[str, Person, Any], Awaitable[Any]],
+        sid: str,
+        person: Person,
+        data: Any,
+    ) -> Any:
+        try:
             self._count(person)
             return await verb(sid, person, data)
         except CartritaError as error:
@@ -234,8 +246,6 @@ class SocketIo:
         except Exception:
             log.exception("message_failed")
             return await self._refuse(sid, InternalFailure("The message failed here."), data)
-        finally:
-            person.busy -= 1
         return None
 
     def _count(self, person: Person) -> None:
