@@ -11,9 +11,10 @@ from typing import Any
 
 import grpc
 from google.protobuf import message_factory
+from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection
 
-from cartrita.errors import CartritaError, ConfigurationInvalid, InternalFailure
+from cartrita.errors import CartritaError, ConfigurationInvalid, InternalFailure, InvalidMessage
 from cartrita.telemetry.log import get_logger
 from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.sockets.bounds import Bounds
@@ -27,6 +28,7 @@ log = get_logger(__name__)
 GRACE = 10.0
 """Seconds that calls have to end when the gateway does."""
 
+Read = Callable[[bytes], Any]
 Unary = Callable[[Any, Any], Awaitable[Any]]
 
 
@@ -103,21 +105,27 @@ def _service(service: Any, gate: Gate, bounds: Bounds) -> Any:
     handlers = {}
     for method in service.methods:
         name = re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower()
-        written = {
-            "request_deserializer": _reader(method.input_type),
-            "response_serializer": _write,
-        }
+        read = _reader(method.input_type)
+        # Requests are read by us: gRPC would tell what cannot be read as a failure of ours.
         if name in streams:
-            handle: Any = partial(_streamed, gate, streams[name])
-            handlers[method.name] = grpc.stream_stream_rpc_method_handler(handle, **written)
+            handle: Any = partial(_streamed, gate, streams[name], read)
+            make = grpc.stream_stream_rpc_method_handler
         else:
-            handle = partial(_answered, gate, verbs[name])
-            handlers[method.name] = grpc.unary_unary_rpc_method_handler(handle, **written)
+            handle = partial(_answered, gate, verbs[name], read)
+            make = grpc.unary_unary_rpc_method_handler
+        handlers[method.name] = make(handle, None, _write)
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def _reader(kind: Any) -> Callable[[bytes], Any]:
-    read: Callable[[bytes], Any] = message_factory.GetMessageClass(kind).FromString
+def _reader(kind: Any) -> Read:
+    made = message_factory.GetMessageClass(kind)
+
+    def read(body: bytes) -> Any:
+        try:
+            return made.FromString(body)
+        except DecodeError as error:
+            raise InvalidMessage(f"The message cannot be read: {error}.") from None
+
     return read
 
 
@@ -126,9 +134,10 @@ def _write(message: Any) -> bytes:
     return written
 
 
-async def _answered(gate: Gate, verb: Unary, request: Any, context: Any) -> Any:
+async def _answered(gate: Gate, verb: Unary, read: Read, body: bytes, context: Any) -> Any:
     try:
-        return await verb(request, await caller_of(gate, context))
+        caller = await caller_of(gate, context)
+        return await verb(read(body), caller)
     except CartritaError as error:
         await _abort(context, error)
     except (grpc.aio.AbortError, asyncio.CancelledError):
@@ -139,15 +148,21 @@ async def _answered(gate: Gate, verb: Unary, request: Any, context: Any) -> Any:
 
 
 async def _streamed(
-    gate: Gate, verb: Callable[[Any, Any], Any], requests: Any, context: Any
+    gate: Gate, verb: Callable[[Any, Any], Any], read: Read, bodies: Any, context: Any
 ) -> AsyncIterator[Any]:
     try:
         caller = await caller_of(gate, context)
+        requests = (read(body) async for body in bodies)
         async with aclosing(verb(requests, caller)) as told:
             async for message in told:
                 yield message
     except CartritaError as error:
         await _abort(context, error)
+    except (grpc.aio.AbortError, grpc.aio.UsageError, asyncio.CancelledError):
+        raise
+    except Exception:
+        log.exception("call_failed")
+        await _abort(context, InternalFailure("The call failed on our side."))
 
 
 async def _abort(context: Any, error: CartritaError) -> None:

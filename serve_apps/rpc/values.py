@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf import any_pb2, json_format, struct_pb2, wrappers_pb2
+from google.protobuf.message import DecodeError
 from pydantic_core import from_json
 
 from cartrita.errors import InvalidMessage, InvalidParameters
@@ -81,7 +82,7 @@ def held_in(told: any_pb2.Any, name: str, field: str) -> Any:
 def _unpacked(told: any_pb2.Any, held: Any, field: str) -> Any:
     try:
         held.ParseFromString(told.value)
-    except Exception:  # noqa: BLE001 - protobuf's own class differs between its versions
+    except DecodeError:
         raise _wrong(field, "cannot be read") from None
     return held
 

@@ -233,9 +233,13 @@ async def test_a_stream_ends_when_its_token_runs_out():
         await api.stand.stage.begun()
         api.stand.clock.advance(10**9)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            while await telling.read() is not grpc.aio.EOF:
-                pass
+            await _to_the_end(telling)
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def _to_the_end(telling):
+    while await telling.read() is not grpc.aio.EOF:
+        pass
 
 
 def test_field_numbers_are_those_of_the_older_system():

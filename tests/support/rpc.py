@@ -22,8 +22,8 @@ class Reflected:
 
     async def _ask(self, **request):
         asked = reflection_pb2.ServerReflectionRequest(**request)
-        async for answer in self._stub.ServerReflectionInfo(iter([asked])):
-            return answer
+        (answer,) = [one async for one in self._stub.ServerReflectionInfo(iter([asked]))]
+        return answer
 
     async def services(self):
         answer = await self._ask(list_services="")
@@ -79,7 +79,7 @@ def foreign(value):
 async def rpc_gateway(bounds=None, **options):
     """Run a gateway with gRPC; give its API, its HTTP port and a channel to it."""
     async with (
-        socket_gateway(**options) as (api, http),
+        socket_gateway(bounds=bounds, **options) as (api, http),
         serving(api.app._app.gate, Port("127.0.0.1", 0), bounds or Bounds()) as port,
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):

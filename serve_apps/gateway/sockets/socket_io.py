@@ -12,7 +12,7 @@ import socketio
 from engineio.packet import NOOP, Packet
 from pydantic_core import from_json
 from socketio.exceptions import ConnectionRefusedError as Refused
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from cartrita.auth.claims import Claims
 from cartrita.errors import (
@@ -129,8 +129,17 @@ class SocketIo:
             await self._app(scope, receive, send)
 
     async def _talk(self, line: Line) -> None:
+        async def receive() -> Message:
+            """Pass on what Engine.IO can read: it does not clean up after what it cannot."""
+            message = await line.receive()
+            packet = message.get("bytes") or message.get("text")
+            if message["type"] == "websocket.receive" and not _is_packet(packet):
+                await line.close(POLICY, "that is no packet of Engine.IO's")
+                return {"type": "websocket.disconnect", "code": POLICY}
+            return message
+
         with self._census.seat():
-            await self._app(line.scope, line.receive, line.send)
+            await self._app(line.scope, receive, line.send)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -335,6 +344,14 @@ def _plain(handler: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[An
         return await handler(*args)
 
     return handle
+
+
+def _is_packet(packet: str | bytes | None) -> bool:
+    try:
+        Packet(encoded_packet=packet)
+    except Exception:  # noqa: BLE001 - it has no class of its own for that
+        return False
+    return bool(packet)
 
 
 def _streams(envelope: Envelope) -> bool:
