@@ -42,6 +42,8 @@ from cartrita.storage.postgres.stories import PostgresStories
 from cartrita.telemetry import log
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Audit, Gate
+from serve_apps.gateway.sockets.bounds import Bounds
+from serve_apps.rpc.server import Port, serving
 
 APPLICATION = "cartrita"
 SWEEP_EVERY = 3600.0
@@ -101,6 +103,7 @@ class Gateway:
             body_timeout=server.request_timeout_s,
             cors=server.cors_origins,
             show_docs=server.docs,
+            bounds=bounds(self._config.settings),
         )
 
     @asynccontextmanager
@@ -121,7 +124,7 @@ class Gateway:
             following = asyncio.create_task(door.follow())
             sweeping = asyncio.create_task(_sweep(blobs, clock, settings.blobs.ttl_s))
             try:
-                yield Gate(
+                gate = Gate(
                     tasks=door,
                     identity=who,
                     limiter=limiter,
@@ -146,6 +149,8 @@ class Gateway:
                     metrics_dir=config.metrics_dir,
                     docs=settings.server.docs,
                 )
+                async with serving(gate, _grpc_port(settings), bounds(settings)):
+                    yield gate
             finally:
                 following.cancel()
                 sweeping.cancel()
@@ -160,6 +165,28 @@ async def _sweep(blobs: Blobs, clock: Clock, ttl: float) -> None:
         with suppress(ServiceUnavailable):
             await blobs.sweep(clock.now() - ttl)
         await asyncio.sleep(SWEEP_EVERY)
+
+
+def bounds(settings: Settings) -> Bounds:
+    """Return the limits of an instance's sockets."""
+    server, limits = settings.server, settings.limits
+    redis = settings.redis.dsn if server.gateway_replicas > 1 else None
+    return Bounds(
+        connections=limits.socket_connections,
+        connections_each=limits.socket_connections_per_user,
+        message_bytes=server.max_body_bytes,
+        rate=limits.socket_messages_per_s,
+        burst=limits.socket_burst,
+        subscriptions=limits.socket_subscriptions,
+        idle=limits.socket_idle_s,
+        origins=server.cors_origins,
+        redis_url=redis.get_secret_value() if redis else None,
+    )
+
+
+def _grpc_port(settings: Settings) -> Port:
+    server = settings.server
+    return Port(server.host, server.grpc_port, server.tls_certificate, server.tls_key)
 
 
 def _audit(log_of: PostgresAudit) -> Audit:

@@ -24,6 +24,9 @@ from serve_apps.gateway import (
     tasks,
 )
 from serve_apps.gateway.gate import Desk, Gate
+from serve_apps.gateway.sockets import websocket
+from serve_apps.gateway.sockets.bounds import Bounds, Census
+from serve_apps.gateway.sockets.socket_io import PATH, SocketIo
 
 Opener = Callable[[], AbstractAsyncContextManager[Gate]]
 
@@ -40,6 +43,7 @@ ROUTES: list[BaseRoute] = [
     *agents.ROUTES,
     *compact.ROUTES,
     *blobs.ROUTES,
+    *websocket.ROUTES,
 ]
 
 READABLE = [
@@ -62,8 +66,10 @@ class Gateway:
     gate: Gate
     desk: Desk
 
-    def __init__(self, opener: Opener, routes: list[BaseRoute]) -> None:
+    def __init__(self, opener: Opener, routes: list[BaseRoute], bounds: Bounds) -> None:
         self._opener = opener
+        self.bounds, self.census = bounds, Census(bounds)
+        self._socket_io = SocketIo(lambda: self.gate, bounds, self.census)
         # A bare router: a Starlette would wrap it in two layers that answer for errors
         # before our guard can.
         self._router = Router(routes, redirect_slashes=False, lifespan=self._lifespan)
@@ -71,13 +77,18 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the application's own start and end."""
         scope["app"] = self
-        await self._router(scope, receive, send)
+        path = scope.get("path", "")
+        if path == PATH or path.startswith(f"{PATH}/"):
+            await self._socket_io(scope, receive, send)
+        else:
+            await self._router(scope, receive, send)
 
     @asynccontextmanager
     async def _lifespan(self, _app: object) -> AsyncIterator[None]:
         async with self._opener() as self.gate:
             self.desk = Desk(self.gate)
-            yield
+            async with self._socket_io.open():
+                yield
 
 
 def gateway(
@@ -88,6 +99,7 @@ def gateway(
     body_timeout: float = 10.0,
     cors: tuple[str, ...] = (),
     show_docs: bool = True,
+    bounds: Bounds | None = None,
 ) -> ASGIApp:
     """Return the application.
 
@@ -98,10 +110,14 @@ def gateway(
         body_timeout: Seconds a client may take to send its body.
         cors: Origins whose pages may call.
         show_docs: Whether `/docs`, `/redoc` and `/openapi.json` answer.
+        bounds: The limits of sockets.
     """
     routes = [*ROUTES, *docs.ROUTES] if show_docs else ROUTES
     app: ASGIApp = Guard(
-        Gateway(opener, routes), max_body, body_timeout, {blobs.PATH: max(max_body, max_blob)}
+        Gateway(opener, routes, bounds or Bounds()),
+        max_body,
+        body_timeout,
+        {blobs.PATH: max(max_body, max_blob)},
     )
     if cors:  # outside of the guard: pages may read why they were refused
         app = CORSMiddleware(

@@ -84,6 +84,12 @@ class Told:
             else:
                 return
 
+    async def each(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield the events."""
+        while event := await self._next:
+            yield event
+            self._next = self._ask()
+
     async def close(self) -> None:
         """Have the events' source end its work."""
         self._next.cancel()

@@ -63,6 +63,16 @@ class Tasks(Protocol):
             NotFound: There is no such task, or it is somebody else's; before the first event.
         """
 
+    async def feed(
+        self,
+        task_id: str,
+        who: Principal,
+        piece: Literal["start", "data", "end"],
+        sequence: int,
+        data: Any = None,
+    ) -> None:
+        """Send a piece of a stream into a running task; returns when there is room for more."""
+
     async def supervisors(self) -> list[dict[str, Any]]:
         """Return every shard's own account of itself."""
 

@@ -41,6 +41,7 @@ from serve_apps.gateway.gate import Gate
 from tests.support.api_server import lifespan_of, serving, short_folder
 from tests.support.busy import Busy
 from tests.support.runtime import Bridge, Told, Ward
+from tests.support.stage import Stage
 
 ADMIN = ("admin@example.org", "correct horse battery")
 PASSWORD = "a good long password"
@@ -151,6 +152,8 @@ class Stand:
     registration: bool = True
     genuine: bool = False
     quotas: tuple[Quota | None, Quota | None] = (None, None)
+    agents: tuple[type[Agent], ...] = ()
+    stage: Stage = field(default_factory=Stage)
     clock: ManualClock = field(default_factory=ManualClock)
     users: InMemoryUsers = field(default_factory=InMemoryUsers)
     tables: JournalTables = field(default_factory=JournalTables)
@@ -176,12 +179,16 @@ class Stand:
     async def opened(self) -> AsyncIterator[Gate]:
         """Open a tree and what the gateway needs of it."""
         self.latch = Latch()
-        catalog, passwords = Catalog.of([Health, Bench, Busy]), Passwords(Argon2Profile(1, 8))
+        catalog, passwords = (
+            Catalog.of([Health, Bench, Busy, *self.agents]),
+            Passwords(Argon2Profile(1, 8)),
+        )
         rules = Rules(registration_open=self.registration, revocation_ttl_s=0)
         clock = SystemClock()
         self.identity = Identity(self.users, Tokens(self.keys), passwords, clock, rules)
         await self.identity.ensure_admin(*ADMIN)
-        services = Services({Probes: lambda _: self.probes, Latch: lambda _: self.latch})
+        given = {Probes: self.probes, Latch: self.latch, Stage: self.stage}
+        services = Services({port: lambda _, it=it: it for port, it in given.items()})
         limiter = Limiter(clock, *self.quotas)
         opened = local_tree(
             catalog, services, self.folder, limits=self.limits, tables=self.tables, limiter=limiter
@@ -271,6 +278,7 @@ async def running_gateway(
     registration: bool = True,
     genuine: bool = False,
     quotas: tuple[Quota | None, Quota | None] = (None, None),
+    agents: tuple[type[Agent], ...] = (),
     **options,
 ) -> AsyncIterator[Api]:
     """Run the application in this loop and give a client of it.
@@ -278,7 +286,7 @@ async def running_gateway(
     With `genuine` the tree itself quarantines and takes commands, else the test's stand-ins do.
     """
     with short_folder() as folder:
-        stand = Stand(folder, limits or Limits(), registration, genuine, quotas)
+        stand = Stand(folder, limits or Limits(), registration, genuine, quotas, agents)
         app = stand.application(**options)
         transport = httpx.ASGITransport(app)
         async with (
