@@ -44,6 +44,30 @@ class Limits(Section):
     rate_window_ms: int = Field(
         default=60_000, ge=100, le=86_400_000, description="Length of the window, in milliseconds."
     )
+    socket_connections: int = Field(
+        default=1000, ge=1, le=1_000_000, description="Sockets open at once, per gateway."
+    )
+    socket_connections_per_user: int = Field(
+        default=50, ge=1, le=1_000_000, description="Of those, sockets of one user."
+    )
+    socket_messages_per_s: float = Field(
+        default=100.0,
+        gt=0,
+        le=1_000_000,
+        description="Messages a second that one socket may send for long; more closes it.",
+    )
+    socket_burst: int = Field(
+        default=500, ge=1, le=1_000_000, description="Messages that it may send at once."
+    )
+    socket_subscriptions: int = Field(
+        default=100, ge=1, le=100_000, description="Tasks that one socket may follow at once."
+    )
+    socket_idle_s: float = Field(
+        default=600.0,
+        gt=0,
+        le=86_400,
+        description="Seconds of silence after which a socket that follows nothing is closed.",
+    )
 
 
 class Retention(Section):

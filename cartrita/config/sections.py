@@ -310,30 +310,6 @@ class Supervision(Section):
         description="Seconds for which fewer hosts of an agent must do before one is ended; its "
         "node is given back after the autoscaler's own time.",
     )
-    socket_connections: int = Field(
-        default=1000, ge=1, le=1_000_000, description="Sockets open at once, per gateway."
-    )
-    socket_connections_per_user: int = Field(
-        default=50, ge=1, le=1_000_000, description="Of those, sockets of one user."
-    )
-    socket_messages_per_s: float = Field(
-        default=100.0,
-        gt=0,
-        le=1_000_000,
-        description="Messages a second that one socket may send for long; more closes it.",
-    )
-    socket_burst: int = Field(
-        default=500, ge=1, le=1_000_000, description="Messages that it may send at once."
-    )
-    socket_subscriptions: int = Field(
-        default=100, ge=1, le=100_000, description="Tasks that one socket may follow at once."
-    )
-    socket_idle_s: float = Field(
-        default=600.0,
-        gt=0,
-        le=86_400,
-        description="Seconds of silence after which a socket that follows nothing is closed.",
-    )
 
 
 class Models(Section):

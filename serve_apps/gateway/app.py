@@ -91,7 +91,7 @@ class Gateway:
                 yield
 
 
-def gateway(
+def gateway(  # noqa: PLR0913 - each is a setting of its own
     opener: Opener,
     *,
     max_body: int,
