@@ -140,7 +140,7 @@ class Gateway:
                     quarantine=QuarantineDesk(
                         stories, PostgresQuarantine(pool), door.resubmit, clock
                     ),
-                    storyteller=Storyteller(stories),
+                    storyteller=Storyteller(stories, PostgresEffectBook(pool)),
                     effects=EffectDesk(PostgresEffectBook(pool), PostgresAudit(pool), clock),
                     command=directory.command,
                     audit=_audit(PostgresAudit(pool)),
