@@ -177,6 +177,7 @@ def test_the_wheel_holds_three_packages_and_their_data(wheel):
     assert {name for name in inside if not name.endswith(".py")} == {
         "cartrita/py.typed",
         "cartrita/cost/prices.toml",
+        "serve_apps/rpc/proto/cartrita/mcp/v1/mcp.proto",
         *(str(path.relative_to(ROOT)) for path in migrations),
     }
 

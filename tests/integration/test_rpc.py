@@ -195,7 +195,7 @@ async def test_agents_are_described(client):
     status = await client.call(AGENT, "GetStatus", agent_id="health")
 
     assert "system.echo" in told.capabilities.task_types
-    assert len(everybody.capabilities.agent_capabilities) == 4
+    assert len(everybody.capabilities.agent_capabilities) == 5
     assert health.status.healthy
     assert status.status.healthy
     with pytest.raises(grpc.aio.AioRpcError) as refused:

@@ -138,19 +138,10 @@ def read(message: str | bytes) -> Frame:
     ref, op = said.get("id"), said.get("op")
     known = isinstance(ref, str | int) and not isinstance(ref, bool)
     frame_id = ref if known and len(str(ref)) <= LONGEST_ID else None
-    if not isinstance(op, str):
-        raise _Nameless("A message has `op`.", frame_id, packed=packed)
+    op = op if isinstance(op, str) else ""
     data = said.pop("data", None) if op == "stream" else None
     body = plain(said) if packed or op == "stream" else str(message).encode()
     return Frame(packed, frame_id, op, body, data)
-
-
-class _Nameless(InvalidMessage):
-    """The message is not in a format this door reads."""
-
-    def __init__(self, text: str, ref: Ref = None, *, packed: bool = False) -> None:
-        super().__init__(text, fields=[("op", "is missing")])
-        self.ref, self.packed = ref, packed
 
 
 def command(frame: Frame) -> Command:
@@ -161,6 +152,8 @@ def command(frame: Frame) -> Command:
         InvalidParameters: A field is missing, unknown or wrong.
     """
     model = MODELS.get(frame.op)
+    if not frame.op:
+        raise InvalidMessage("A message has `op`.", fields=[("op", "is missing")])
     if model is None:
         raise InvalidMessage(
             f"There is no command {frame.op[:50]!r}: there are {', '.join(MODELS)}.",

@@ -142,7 +142,7 @@ class Conversation:
             try:
                 frame = c.read(message)
             except InvalidMessage as error:
-                told = {"id": getattr(error, "ref", None), "ok": False, "error": refusal(error)}
+                told = {"id": None, "ok": False, "error": refusal(error)}
                 await self._say(told, as_packed=isinstance(message, bytes))
                 continue
             try:
