@@ -150,18 +150,17 @@ class Messages:
     async def _start(self, envelope: Envelope, _data: Any) -> Answer:
         said = _payload(StreamStart, envelope)
         task_id = _task_id("streamId", said.stream_id)
-        self._sequences[task_id] = 0
         await self._session.feed(task_id, "start", 0, said.content_type)
+        self._sequences[task_id] = 0
         return MessageType.STREAM_START, {"streamId": task_id, "sequence": 0}
 
     async def _data(self, envelope: Envelope, data: Any) -> Answer:
         said = _payload(StreamData, envelope)
         task_id = _task_id("streamId", said.stream_id)
-        held, last = unwrapped(data), said.sequence + (1 if said.is_final else 0)
-        self._sequences[task_id] = last
-        await self._session.feed(task_id, "data", said.sequence, held)
+        await self._session.feed(task_id, "data", said.sequence, unwrapped(data))
+        self._sequences[task_id] = said.sequence
         if said.is_final:
-            await self._session.feed(task_id, "end", last, None)
+            await self._session.feed(task_id, "end", said.sequence + 1, None)
             self._sequences.pop(task_id, None)
         return MessageType.STREAM_DATA, {"streamId": task_id, "sequence": said.sequence}
 
