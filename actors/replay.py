@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cartrita.clock import iso
 from cartrita.errors import NotFound
 from cartrita.journal import Stories, fold
 from cartrita.ledger import EffectBook
@@ -38,9 +39,25 @@ class Storyteller:
         """
         story = await self._stories.story(task_id)
         state = fold(story)
-        if state is None or (state.record.principal.user != who.user and not who.admin):
-            raise NotFound(f"There is no task {task_id!r} of yours.")
+        if state is None:
+            raise await self._forgotten(task_id, who)
+        if state.record.principal.user != who.user and not who.admin:
+            raise _nobodys(task_id)
         step = None if until is None else step_of(until, "until")
         family = await self._stories.family(task_id, MOST_RELATIVES)
         effects = await self._effects.of_work(state.record.root or task_id)
         return retell(story, Beside(family, len(family) == MOST_RELATIVES, effects), step)
+
+    async def _forgotten(self, task_id: str, who: Principal) -> NotFound:
+        """Return what is said of a task that has no events, or none any more."""
+        left = await self._stories.remnant(task_id)
+        if left is None or (left.user != who.user and not who.admin):
+            return _nobodys(task_id)
+        return NotFound(
+            f"The story of task {task_id!r} was forgotten: it ended {left.status.value} at "
+            f"{iso(left.finished_at)}. See the setting 'retention.events_days'."
+        )
+
+
+def _nobodys(task_id: str) -> NotFound:
+    return NotFound(f"There is no task {task_id!r} of yours.")

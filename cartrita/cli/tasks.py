@@ -1,6 +1,6 @@
 """`cartrita tasks`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,8 @@ from cartrita.cli.options import options_of
 from cartrita.cli.output import AsJson, print_json, print_line, print_outcome
 from cartrita.cli.run import INTERRUPTED
 from cartrita.cli.storybook import print_brief
+from cartrita.client import Client
+from cartrita.errors import NotFound
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -36,10 +38,18 @@ def show(
     """
     with connect(options_of(ctx)) as client:
         outcome = client.get(task_id) if wait is None else client.wait(task_id, wait)
-        story = None if as_json else client.story(task_id)
+        story = None if as_json else _story(client, task_id)
     print_outcome(outcome, as_json=as_json)
     if story:
         print_brief(story)
+
+
+def _story(client: Client, task_id: str) -> dict[str, Any] | None:
+    """Return a task's story, unless that was forgotten; its outcome says so then."""
+    try:
+        return client.story(task_id)
+    except NotFound:
+        return None
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Tests of `cartrita replay`, and of the short of it in `cartrita tasks show`."""
 
+import asyncio
 import json
 
 import pytest
@@ -108,6 +109,20 @@ def test_show_tells_of_a_failure_and_of_what_waits(here):
     (accepted,) = [x for x in squeezed(here("tasks", "show", waiting).stdout) if "deadline" in x]
     assert accepted.startswith("accepted 20")
     here("tasks", "cancel", waiting)
+
+
+def test_of_a_task_whose_events_were_forgotten_show_tells_what_is_left(here, inside):
+    done = json.loads(here("run", "busy.work", "--json").stdout)["taskId"]
+    tables = inside.trees[-1].tables
+    tables.remnants[done] = asyncio.run(tables.remnant(done))
+    del tables.stories[done]
+    shown = here("tasks", "show", done)
+    assert shown.exit_code == 0
+    assert "which is over" in shown.stdout
+    assert "Last events" not in shown.stdout
+    told = here("replay", done)
+    assert told.exit_code == 3
+    assert "was forgotten" in told.stderr
 
 
 def test_effects_are_told_with_who_decided_about_them(capsys):

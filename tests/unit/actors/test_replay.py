@@ -145,6 +145,15 @@ class TestWho:
         with pytest.raises(NotFound):
             await tree.storyteller.story(new_id(), admin)
 
+    async def test_of_a_story_that_was_forgotten_that_is_said_to_whom_it_belonged(self, tree):
+        task_id = (await submit(tree.door))["taskId"]
+        tree.tables.remnants[task_id] = await tree.tables.remnant(task_id)
+        del tree.tables.stories[task_id]
+        with pytest.raises(NotFound, match=r"was forgotten.*COMPLETED.*retention\.events_days"):
+            await tree.storyteller.story(task_id, ADA)
+        with pytest.raises(NotFound, match="of yours"):
+            await tree.storyteller.story(task_id, EVE)
+
     async def test_what_is_no_cursor_is_refused_by_name(self, tree):
         task_id = (await submit(tree.door))["taskId"]
         with pytest.raises(InvalidParameters) as refused:
