@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 SAMPLE := docs/sample.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev model run stop test unit lint format types imports check bench simulate chaos lock clean
+.PHONY: help setup dev model run stop test unit lint format types imports check bench simulate chaos reconnect fuzz-sockets lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-9s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -79,6 +79,12 @@ chaos: $(VENV)/.dev ## Break each part of an instance under load and count: make
 	$(BIN)/python -m benchmarks.chaos --seeds $(or $(SEEDS),5) --first $(or $(FIRST),1)
 	$(BIN)/python -m benchmarks.cancels
 	$(BIN)/python -m benchmarks.overload
+
+reconnect: $(VENV)/.dev ## Hop between transports and gateways at random: make reconnect SEEDS=50
+	$(BIN)/python -m tests.support.hopping --seeds $(or $(SEEDS),50) --first $(or $(FIRST),1)
+
+fuzz-sockets: $(VENV)/.dev ## Throw mutated messages at every socket: make fuzz-sockets MESSAGES=100000
+	$(BIN)/python -m tests.support.socket_fuzz --messages $(or $(MESSAGES),100000) --seed $(or $(FIRST),1)
 
 lock: $(VENV)/.dev ## Resolve the dependencies anew (needs uv on the PATH)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes -q -o requirements/base.lock

@@ -10,6 +10,7 @@ from actors.setup import Network, TreeConfig, catalog
 from cartrita.clock import SystemClock
 from cartrita.journal import Stories
 from cartrita.protocol.principal import Principal
+from cartrita.rate import Limiter
 
 ORCHESTRATOR = "orchestrator"
 COMMAND_TIMEOUT = 4000.0
@@ -60,7 +61,12 @@ class RayDirectory:
 
 
 def open_door(
-    config: TreeConfig, directory: RayDirectory, stories: Stories, name: str, network: Network
+    config: TreeConfig,
+    directory: RayDirectory,
+    stories: Stories,
+    name: str,
+    network: Network,
+    limiter: Limiter | None = None,
 ) -> Door:
     """Return a door for a process that belongs to the tree's Ray."""
     limit = config.settings.limits.max_parameters_bytes
@@ -72,4 +78,5 @@ def open_door(
         name,
         max_parameters=limit,
         connect=network.connect,
+        limiter=limiter,
     )

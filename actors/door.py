@@ -31,6 +31,7 @@ from cartrita.journal import END_STEP, Remnant, Stories, TaskRecord, TaskState, 
 from cartrita.policy.chain import Job, chain
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest, TaskStatus
+from cartrita.rate import Limiter
 from cartrita.story import Entry, step_of, to_wire
 from cartrita.telemetry.trace import continue_trace
 
@@ -54,6 +55,7 @@ class Door:
         stories: Reads tasks back.
         name: Who we are on the channels.
         max_parameters: Bytes that a task's parameters may take.
+        limiter: Counts the tasks that clients ask for; sub-tasks are nobody's requests.
     """
 
     def __init__(  # noqa: PLR0913 - each is a separate collaborator
@@ -66,11 +68,13 @@ class Door:
         *,
         max_parameters: int = MAX_PARAMETERS,
         connect: Connect = connect_channel,
+        limiter: Limiter | None = None,
     ) -> None:
         self.catalog, self.routes = catalog, Routes(directory, name, connect)
         self._stories, self._clock = stories, clock
         self._intake = Intake(clock, max_parameters)
-        self._admit = chain(admission(), self._admitted)
+        self._admit = chain(admission(limiter), self._admitted)
+        self._admit_child = chain(admission(), self._admitted)
 
     async def submit(
         self,
@@ -102,7 +106,8 @@ class Door:
             clock=self._clock,
             trace=record.trace,
         )
-        await self._admit(Job(spec, parse(spec, record.params), context))
+        admit = self._admit if record.parent is None else self._admit_child
+        await admit(Job(spec, parse(spec, record.params), context))
         answer = await self._ask(record, wait=wait)
         while wait and not TaskStatus(answer["status"]).terminal:  # its shard is away, or another's
             left = record.deadline - self._clock.now() + LATE

@@ -25,6 +25,8 @@ from cartrita.channel.server import ChannelServer
 from cartrita.clock import Clock, SystemClock, new_random
 from cartrita.errors import ServiceUnavailable
 from cartrita.journal import Journal, Stories
+from cartrita.ledger import EffectBook, Ledger
+from cartrita.rate import Limiter
 from cartrita.services import Services
 from cartrita.storage.memory_effects import InMemoryEffectBook, InMemoryLedger
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
@@ -80,7 +82,7 @@ class LocalSupervisor:
         supervisor: Supervisor,
         server: ChannelServer,
         journal: Journal,
-        ledger: InMemoryLedger,
+        ledger: Ledger,
     ) -> None:
         self.info, self.supervisor = info, supervisor
         self.controls = Controls(supervisor)
@@ -137,7 +139,9 @@ class LocalTree:
         rules: Rules | None = None,
         tables: JournalTables | None = None,
         stories: Stories | None = None,
+        book: EffectBook | None = None,
         clock: Clock | None = None,
+        limiter: Limiter | None = None,
     ) -> None:
         self.catalog, self.folder = catalog, folder
         self.tables = tables or JournalTables()
@@ -151,23 +155,27 @@ class LocalTree:
         self.operations = Operations(
             self.orchestrator, self.orders, self.audit, catalog, self.clock
         )
-        self.door = Door(catalog, self, self.stories, self.clock, "door")
+        self.door = Door(catalog, self, self.stories, self.clock, "door", limiter=limiter)
         quarantine = InMemoryQuarantine(self.tables)
         self.quarantine = QuarantineDesk(self.stories, quarantine, self.door.resubmit, self.clock)
-        self.storyteller = Storyteller(self.stories)
         self.retention = InMemoryRetention(self.tables, quarantine, self.clock)
-        book = InMemoryEffectBook(self.tables, self.clock)
+        book = book or InMemoryEffectBook(self.tables, self.clock)
         self.effects = EffectDesk(book, self.audit, self.clock)
+        self.storyteller = Storyteller(self.stories, book)
 
     def journal(self, shard: str) -> Journal:
         """Return a writer for a shard: in memory, unless somebody who knows better says so."""
         return InMemoryJournal(self.tables, shard, self.clock)
 
+    def ledger(self, shard: str, epoch: int) -> Ledger:
+        """Return a writer of effects for a shard, as with its journal."""
+        return InMemoryLedger(self.tables, shard, epoch, self.clock)
+
     async def ensure(self, shard: str) -> LocalSupervisor:
         """Start a shard's supervisor (the orchestrator calls this)."""
         journal = self.journal(shard)
         epoch = await journal.open()
-        ledger = InMemoryLedger(self.tables, shard, epoch, self.clock)
+        ledger = self.ledger(shard, epoch)
         supervisor = Supervisor(
             shard,
             self.catalog,
@@ -209,7 +217,7 @@ class LocalTree:
 
 
 @asynccontextmanager
-async def local_tree(
+async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
     catalog: Catalog,
     services: Services,
     folder: Path,
@@ -217,6 +225,7 @@ async def local_tree(
     limits: Limits | None = None,
     rules: Rules | None = None,
     tables: JournalTables | None = None,
+    limiter: Limiter | None = None,
 ) -> AsyncIterator[LocalTree]:
     """Run the whole tree in this process, for as long as the context is open.
 
@@ -227,8 +236,11 @@ async def local_tree(
         limits: Bounds of each supervisor.
         rules: How each fleet behaves.
         tables: A journal that outlives the tree.
+        limiter: Counts what clients ask for.
     """
-    tree = LocalTree(catalog, services, folder, limits=limits, rules=rules, tables=tables)
+    tree = LocalTree(
+        catalog, services, folder, limits=limits, rules=rules, tables=tables, limiter=limiter
+    )
     await tree.operations.start({})
     try:
         yield tree

@@ -1,10 +1,10 @@
 """Tells a task's whole story to whoever may hear it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from cartrita.errors import NotFound
 from cartrita.journal import Stories, fold
+from cartrita.ledger import EffectBook
 from cartrita.protocol.principal import Principal
 from cartrita.replay import Beside, retell
 from cartrita.story import step_of
@@ -13,22 +13,15 @@ MOST_RELATIVES = 1000
 """Sub-tasks, and theirs, that a story tells of."""
 
 
-class Effects(Protocol):
-    """What tasks did to the outside world."""
-
-    async def of_task(self, task_id: str) -> Sequence[Mapping[str, Any]]:
-        """Return the effects of a task in order; each has `at`, in Unix seconds."""
-
-
 class Storyteller:
     """Rebuilds stories from the journal. Lives beside the door, and needs nobody else to be up.
 
     Args:
         stories: Reads tasks back.
-        effects: The ledger of effects, where there is one.
+        effects: What tasks did to the outside world.
     """
 
-    def __init__(self, stories: Stories, effects: Effects | None = None) -> None:
+    def __init__(self, stories: Stories, effects: EffectBook) -> None:
         self._stories, self._effects = stories, effects
 
     async def story(self, task_id: str, who: Principal, until: str | None = None) -> dict[str, Any]:
@@ -49,5 +42,5 @@ class Storyteller:
             raise NotFound(f"There is no task {task_id!r} of yours.")
         step = None if until is None else step_of(until, "until")
         family = await self._stories.family(task_id, MOST_RELATIVES)
-        effects = await self._effects.of_task(task_id) if self._effects else ()
+        effects = await self._effects.of_work(state.record.root or task_id)
         return retell(story, Beside(family, len(family) == MOST_RELATIVES, effects), step)

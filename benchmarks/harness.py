@@ -75,7 +75,9 @@ def instance(**settings: str) -> Iterator[Instance]:
              "POSTGRES__PORT", "REDIS__PORT")  # fmt: skip
     ports = dict(zip(names, map(str, free_ports(len(names))), strict=True))
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("CARTRITA_", "RAY_"))}
-    chosen = {f"CARTRITA_{name}": value for name, value in {**ports, **settings}.items()}
+    # The limits are at work, and out of reach.
+    limits = {"LIMITS__RATE_MAX": "1000000000", "LIMITS__RATE_SHARED_MAX": "1000000000"}
+    chosen = {f"CARTRITA_{k}": value for k, value in {**ports, **limits, **settings}.items()}
     environment = {**kept, **chosen, "CARTRITA_HOME": str(home)}
     cartrita = [sys.executable, "-m", "cartrita"]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it ends with us

@@ -80,6 +80,8 @@ class Reason(StrEnum):
     NOT_DONE = "NOT_DONE"
     EFFECT_SETTLED = "EFFECT_SETTLED"
     DRAINING = "DRAINING"
+    PRINCIPAL_QUOTA = "PRINCIPAL_QUOTA"
+    SHARED_QUOTA = "SHARED_QUOTA"
 
 
 class FieldError(NamedTuple):

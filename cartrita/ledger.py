@@ -131,6 +131,13 @@ class EffectBook(Protocol):
             before: Only effects with an id below this one.
         """
 
+    async def of_work(self, root: str) -> list[EffectRow]:
+        """Return the effects of a task and of those that try it again, in the order of their begin.
+
+        Args:
+            root: The first of these tasks.
+        """
+
     async def find(self, effect_id: str) -> EffectRow | None:
         """Return an effect."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cartrita.clock import iso
+from cartrita.effects import State
 from cartrita.errors import InternalFailure
 from cartrita.journal import (
     ATTEMPT_SHIFT,
@@ -15,6 +16,7 @@ from cartrita.journal import (
     Relative,
     TaskRecord,
 )
+from cartrita.ledger import EffectRow
 from cartrita.protocol.task import TaskStatus
 from cartrita.story import SAID, TYPE_OF, Entry, cursor_of, narrate, to_wire
 from cartrita.telemetry.trace import trace_id
@@ -36,12 +38,12 @@ class Beside:
     Attributes:
         family: The tasks it called for, and theirs.
         family_cut: There may be more of them.
-        effects: What it did to the outside world: `{"at": Unix seconds, …}`.
+        effects: What it, or another try at the same work, did to the outside world.
     """
 
     family: Sequence[Relative] = ()
     family_cut: bool = False
-    effects: Sequence[Mapping[str, Any]] = ()
+    effects: Sequence[EffectRow] = ()
 
 
 def retell(story: Sequence[Event], beside: Beside, until: int | None = None) -> dict[str, Any]:
@@ -102,10 +104,26 @@ class _Teller:
             "costs": self._costs(models, children),
             "response": self._response,
         }
-        effects = [dict(one) for one in self._beside.effects if one["at"] <= self._now]
+        effects = [one for one in self._beside.effects if one.begun_at <= self._now]
         if effects:
-            told["effects"] = [{**one, **self._when(one["at"])} for one in effects]
+            told["effects"] = [self._effect(one) for one in effects]
         return told
+
+    def _effect(self, one: EffectRow) -> dict[str, Any]:
+        ended = one.ended_at if (one.ended_at or self._now) < self._now else None
+        begun = one.ended_at is not None and ended is None
+        return {
+            "effectId": one.id,
+            "taskId": one.task_id,
+            "attempt": one.attempt,
+            **self._when(one.begun_at),
+            "name": one.name,
+            "key": one.key,
+            "state": (State.BEGUN if begun else one.state).value,
+            "endedAt": iso(ended) if ended else None,
+            "result": brief(one.result, LONGEST_OUTPUT) if ended else None,
+            "settledBy": one.settled_by if ended else None,
+        }
 
     def _when(self, at: float) -> dict[str, Any]:
         return {"at": iso(at), "afterMs": round((at - self._first.at) * 1000, 3)}

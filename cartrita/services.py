@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 import asyncpg
 from pydantic import SecretStr
 
+from cartrita.clock import Clock
 from cartrita.config.settings import Settings
 from cartrita.declare import Agent
 from cartrita.errors import ConfigurationInvalid
@@ -24,6 +25,8 @@ from cartrita.providers.ports import (
     Toolbox,
 )
 from cartrita.providers.probes import ModelProbe, ProbeSet
+from cartrita.rate import Limiter, Quota
+from cartrita.storage.blobs import Blobs
 from cartrita.storage.ports import Memories
 from cartrita.storage.probes import PostgresProbe, RedisProbe
 
@@ -92,6 +95,26 @@ def database_probes(settings: Settings) -> list[Probe]:
     postgres, redis = _text(settings.postgres.dsn), _text(settings.redis.dsn)
     found: list[Probe] = [PostgresProbe(postgres)] if postgres else []
     return found + ([RedisProbe(redis)] if redis else [])
+
+
+def blob_store(settings: Settings, clock: Clock) -> Blobs:
+    """Return what keeps blobs."""
+    from cartrita.storage.disk_blobs import DiskBlobs
+
+    chosen = settings.blobs
+    return DiskBlobs(chosen.directory or settings.home / "blobs", clock, chosen.quota_bytes)
+
+
+def rate_limiter(settings: Settings, clock: Clock) -> Limiter:
+    """Return what counts requests, with all replicas together where a Valkey is named."""
+    from cartrita.storage.valkey_counters import ValkeyCounters
+
+    limits, url = settings.limits, _text(settings.redis.dsn)
+    window = limits.rate_window_ms / 1000
+    own = Quota("principal", limits.rate_max, window) if limits.rate_max else None
+    shared = Quota("shared", limits.rate_shared_max, window) if limits.rate_shared_max else None
+    prefix = f"cartrita:{settings.instance}:rate:"
+    return Limiter(clock, own, shared, ValkeyCounters(url, prefix=prefix) if url else None)
 
 
 class _Openers:

@@ -6,7 +6,7 @@ import secrets
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -26,21 +26,27 @@ from actors.setup import Network, TreeConfig, build_id, catalog, postgres_url
 from actors.tree import start_tree, stop_tree
 from cartrita import __version__
 from cartrita.accounts import identity
-from cartrita.clock import SystemClock, iso, new_id
+from cartrita.clock import Clock, SystemClock, iso, new_id
 from cartrita.config.load import load_settings
 from cartrita.config.settings import Settings
+from cartrita.errors import ServiceUnavailable
 from cartrita.instance import make_private
 from cartrita.providers.probes import ProbeSet
-from cartrita.services import database_probes
+from cartrita.services import blob_store, database_probes, rate_limiter
+from cartrita.storage.blobs import Blobs
 from cartrita.storage.postgres.effects import PostgresEffectBook
+from cartrita.storage.postgres.listing import PostgresTasks
 from cartrita.storage.postgres.migrate import migrate
 from cartrita.storage.postgres.runtime import PostgresAudit, PostgresQuarantine
 from cartrita.storage.postgres.stories import PostgresStories
 from cartrita.telemetry import log
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Audit, Gate
+from serve_apps.gateway.sockets.bounds import Bounds
+from serve_apps.rpc.server import Port, serving
 
 APPLICATION = "cartrita"
+SWEEP_EVERY = 3600.0
 MAX_ONGOING = 4096
 """Requests a replica may have open; Serve's own default of 5 counts idle streams, too."""
 
@@ -93,9 +99,11 @@ class Gateway:
         return gateway(
             self._open,
             max_body=server.max_body_bytes,
+            max_blob=self._config.settings.blobs.max_bytes,
             body_timeout=server.request_timeout_s,
             cors=server.cors_origins,
             show_docs=server.docs,
+            bounds=bounds(self._config.settings),
         )
 
     @asynccontextmanager
@@ -109,23 +117,30 @@ class Gateway:
             statement_cache_size=settings.postgres.statement_cache_size,
         ) as pool:
             stories, network = PostgresStories(pool), Network(config)
-            door = open_door(config, directory, stories, f"gateway {new_id()}", network)
+            limiter = rate_limiter(settings, clock)
+            door = open_door(config, directory, stories, f"gateway {new_id()}", network, limiter)
             who, keys = identity(settings, pool, clock)
+            blobs = blob_store(settings, clock)
             following = asyncio.create_task(door.follow())
+            sweeping = asyncio.create_task(_sweep(blobs, clock, settings.blobs.ttl_s))
             try:
-                yield Gate(
+                gate = Gate(
                     tasks=door,
                     identity=who,
+                    limiter=limiter,
                     jwks=keys.jwks,
                     catalog=catalog(settings),
                     clock=clock,
                     started_at=clock.now(),
                     version=__version__,
                     above=directory.snapshot,
+                    listing=PostgresTasks(pool),
+                    blobs=blobs,
+                    blob_kinds=settings.blobs.types,
                     quarantine=QuarantineDesk(
                         stories, PostgresQuarantine(pool), door.resubmit, clock
                     ),
-                    storyteller=Storyteller(stories),
+                    storyteller=Storyteller(stories, PostgresEffectBook(pool)),
                     effects=EffectDesk(PostgresEffectBook(pool), PostgresAudit(pool), clock),
                     command=directory.command,
                     audit=_audit(PostgresAudit(pool)),
@@ -134,9 +149,44 @@ class Gateway:
                     metrics_dir=config.metrics_dir,
                     docs=settings.server.docs,
                 )
+                async with serving(gate, _grpc_port(settings), bounds(settings)):
+                    yield gate
             finally:
                 following.cancel()
+                sweeping.cancel()
                 door.close()
+                await limiter.close()
+                await blobs.close()
+
+
+async def _sweep(blobs: Blobs, clock: Clock, ttl: float) -> None:
+    """Drop old blobs every now and then, for as long as the gateway runs."""
+    while True:
+        with suppress(ServiceUnavailable):
+            await blobs.sweep(clock.now() - ttl)
+        await asyncio.sleep(SWEEP_EVERY)
+
+
+def bounds(settings: Settings) -> Bounds:
+    """Return the limits of an instance's sockets."""
+    server, limits = settings.server, settings.limits
+    redis = settings.redis.dsn if server.gateway_replicas > 1 else None
+    return Bounds(
+        connections=limits.socket_connections,
+        connections_each=limits.socket_connections_per_user,
+        message_bytes=server.max_body_bytes,
+        rate=limits.socket_messages_per_s,
+        burst=limits.socket_burst,
+        subscriptions=limits.socket_subscriptions,
+        idle=limits.socket_idle_s,
+        origins=server.cors_origins,
+        redis_url=redis.get_secret_value() if redis else None,
+    )
+
+
+def _grpc_port(settings: Settings) -> Port:
+    server = settings.server
+    return Port(server.host, server.grpc_port, server.tls_certificate, server.tls_key)
 
 
 def _audit(log_of: PostgresAudit) -> Audit:

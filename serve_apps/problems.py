@@ -12,6 +12,7 @@ from cartrita.errors import (
     EffectSettled,
     ErrorCode,
     NotFound,
+    Reason,
     StillRunning,
 )
 
@@ -41,6 +42,12 @@ STATUS: dict[ErrorCode, int] = {
 }
 """The status of each code when a request is refused with it."""
 
+VIOLATED: dict[str | None, str] = {
+    Reason.PRINCIPAL_QUOTA: "principal",
+    Reason.SHARED_QUOTA: "shared",
+}
+"""The quota that a reason names, as draft-ietf-httpapi-ratelimit-headers has it told."""
+
 
 def status_of(error: CartritaError) -> int:
     """Return the HTTP status of an error."""
@@ -60,11 +67,23 @@ def problem(
 ) -> Response:
     """Return the response that tells a client about an error."""
     status = status or status_of(error)
+    body = document(error, status=status, instance=instance, trace_id=trace_id)
+    return Response(to_json(body), status, _headers(error, status), MEDIA_TYPE)
+
+
+def document(
+    error: CartritaError,
+    *,
+    status: int | None = None,
+    instance: str | None = None,
+    trace_id: str | None = None,
+) -> dict[str, Any]:
+    """Return what tells a client about an error."""
     title = (type(error).__doc__ or error.code).splitlines()[0].rstrip(".")
     body: dict[str, Any] = {
         "type": f"urn:cartrita:problem:{error.code.lower().replace('_', '-')}",
         "title": title,
-        "status": status,
+        "status": status or status_of(error),
         "detail": _cut(error.message, LONGEST_DETAIL),
         "code": error.code,
         "retryable": error.retryable,
@@ -72,12 +91,14 @@ def problem(
     where = quote(instance[:LONGEST_DETAIL]) if instance else None  # a URI reference
     optional = {"instance": where, "reason": error.reason, "traceId": trace_id}
     body.update({key: value for key, value in optional.items() if value})
+    if error.reason in VIOLATED:
+        body["violated-policies"] = [VIOLATED[error.reason]]
     if error.fields:
         body["errors"] = [
             {"field": _cut(f.field, LONGEST_FIELD), "message": _cut(f.message, LONGEST_DETAIL)}
             for f in error.fields[:MOST_ERRORS]
         ]
-    return Response(to_json(body), status, _headers(error, status), MEDIA_TYPE)
+    return body
 
 
 def _cut(text: str, most: int) -> str:

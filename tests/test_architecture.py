@@ -17,7 +17,9 @@ from openapi_spec_validator import validate
 
 from actors.pipelines import admission, execution
 from cartrita.catalog import discover
+from cartrita.clock import SystemClock
 from cartrita.errors import CartritaError, ErrorCode, Reason, from_wire, leaves
+from cartrita.rate import Limiter
 from cartrita.schema import openapi
 from serve_apps.problems import STATUS
 
@@ -111,6 +113,8 @@ def test_every_agent_has_a_test():
 
 
 def test_policies_come_in_this_order():
+    names = [type(policy).__name__ for policy in admission(Limiter(SystemClock()))]
+    assert names == ["Authorize", "RateLimit"]
     assert [type(policy).__name__ for policy in admission()] == ["Authorize"]
     assert [type(policy).__name__ for policy in execution()] == ["Deadline", "Retry"]
 
@@ -173,6 +177,7 @@ def test_the_wheel_holds_three_packages_and_their_data(wheel):
     assert {name for name in inside if not name.endswith(".py")} == {
         "cartrita/py.typed",
         "cartrita/cost/prices.toml",
+        "serve_apps/rpc/proto/cartrita/mcp/v1/mcp.proto",
         *(str(path.relative_to(ROOT)) for path in migrations),
     }
 

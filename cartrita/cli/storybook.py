@@ -205,10 +205,14 @@ def _children(rows: Rows) -> Table:
 
 
 def _effects(rows: Rows) -> Table:
-    table = _table("After", "Effect")
+    table = _table("Attempt", "After", "Effect", "Key", "State", "Result", "")
     for row in rows:
-        known = {name: value for name, value in row.items() if name not in ("at", "afterMs")}
-        table.add_row(_after(row), Text(_short(known)))
+        known = row["state"] in ("done", "not_done")
+        state = Text(row["state"], style="" if known else "yellow")
+        by = f"by {row['settledBy']}" if row["settledBy"] else ""
+        result = Text("" if row["result"] is None else _short(row["result"]))
+        name, key = Text(row["name"]), Text(row["key"])
+        table.add_row(str(row["attempt"]), _after(row), name, key, state, result, Text(by))
     return table
 
 

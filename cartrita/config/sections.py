@@ -312,69 +312,6 @@ class Supervision(Section):
     )
 
 
-class Limits(Section):
-    """Bounds of what is taken in."""
-
-    max_concurrent_tasks: Annotated[int, also("maxConcurrentTasks")] = Field(
-        default=50, ge=1, le=100_000, description="Tasks running at once, per supervisor."
-    )
-    message_queue_size: Annotated[int, also("messageQueueSize")] = Field(
-        default=1000, ge=1, le=1_000_000, description="Tasks waiting, per supervisor."
-    )
-    max_parameters_bytes: int = Field(
-        default=1 << 20,
-        ge=1024,
-        le=1 << 30,
-        description="Largest `parameters` of one task, as JSON.",
-    )
-    cache_timeout_s: Annotated[int, also("cacheTimeout")] = Field(
-        default=3600,
-        ge=0,
-        le=366 * 86_400,
-        description="Life of a cached answer, in seconds; 0 is off.",
-    )
-    rate_max: int = Field(default=1000, ge=1, description="Requests per principal in one window.")
-    rate_window_ms: int = Field(
-        default=60_000, ge=100, le=86_400_000, description="Length of the window, in milliseconds."
-    )
-
-
-class Retention(Section):
-    """How long tasks are kept after their end."""
-
-    streams_days: float = Field(
-        default=7,
-        ge=0.1,
-        le=36_600,
-        description="Days for which what an agent said in the course of its work is kept.",
-    )
-    events_days: float = Field(
-        default=30,
-        ge=1,
-        le=36_600,
-        description="Days for which parameters, result and events are kept. "
-        "Afterwards a task's status and cost remain.",
-    )
-    tasks_days: float = Field(
-        default=365,
-        ge=1,
-        le=36_600,
-        description="Days for which status and cost are kept, and the id is not free again.",
-    )
-    every_s: float = Field(
-        default=60.0,
-        ge=1,
-        le=86_400,
-        description="Seconds between two looks for what is due.",
-    )
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if not self.streams_days <= self.events_days <= self.tasks_days:
-            raise ValueError("streams_days, events_days and tasks_days must not decrease")
-        return self
-
-
 class Models(Section):
     """Providers of models and of the web; without any, the built-in models answer."""
 

@@ -5,18 +5,17 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr
 
+from cartrita.config.bounds import Blobs, Limits, Retention
 from cartrita.config.kinds import Location, Section
 from cartrita.config.sections import (
     Admin,
     Auth,
     Channel,
     Chaos,
-    Limits,
     Models,
     Postgres,
     Ray,
     Redis,
-    Retention,
     Server,
     Supervision,
     Telemetry,
@@ -49,6 +48,7 @@ class Settings(Section):
     admin: Admin = Admin()
     auth: Auth = Auth()
     limits: Limits = Limits()
+    blobs: Blobs = Blobs()
     retention: Retention = Retention()
     supervision: Supervision = Supervision()
     models: Models = Models()

@@ -7,13 +7,16 @@ from pydantic.json_schema import models_json_schema
 from cartrita.catalog import Catalog
 from cartrita.declare import TaskSpec
 from cartrita.protocol.command import ARGUMENTS, SUMMARY, CommandRequest
-from cartrita.protocol.task import TaskRequest, TaskResponse
+from cartrita.protocol.task import TaskRequest, TaskResponse, TaskStatus
 from cartrita.schema.routes import ROUTES, operation
 from cartrita.schema.shapes import (
     JSON,
+    LIMIT,
+    MSGPACK,
     REF,
     TASK_ID,
     TEXT,
+    TIME,
     answers,
     content,
     plain_schemas,
@@ -53,7 +56,7 @@ def catalog_entry(spec: TaskSpec) -> dict[str, Any]:
 
 def openapi(catalog: Catalog, version: str) -> dict[str, Any]:
     """Return the whole document."""
-    paths: dict[str, Any] = {"/v3/tasks": {"post": _create(catalog)}}
+    paths: dict[str, Any] = {"/v3/tasks": {"get": _list(), "post": _create(catalog)}}
     paths["/v3/tasks/{taskId}"] = {"get": _show(), "delete": _cancel()}
     paths["/v3/tasks/{taskId}/events"] = {"get": _events()}
     paths["/v3/tasks/{taskId}/story"] = {"get": _story()}
@@ -134,14 +137,20 @@ def _create(catalog: Catalog) -> dict[str, Any]:
         "security": [{"bearer": []}],
         "parameters": [
             _header("Idempotency-Key", "Repeats are the same task. Up to 255 ASCII characters."),
-            _header("Prefer", "`respond-async` answers 202 once the task is accepted."),
+            _header(
+                "Prefer",
+                "`respond-async` answers 202 once the task is accepted, `wait=10` if it has not "
+                "ended after so many seconds.",
+            ),
             _header("traceparent", "W3C trace context."),
+            _wait(),
         ],
         "requestBody": {
             "required": True,
             "description": "JSON on which all readers agree (RFC 7493): no name twice in one "
             "object, whole numbers within 64 bits, at most 200 levels. snake_case is taken, too.",
             "content": {
+                MSGPACK: {"schema": ref("TaskRequest")},
                 JSON: {
                     "schema": {
                         "oneOf": [{"$ref": ref} for ref in names.values()],
@@ -151,7 +160,7 @@ def _create(catalog: Catalog) -> dict[str, Any]:
                         spec.name: {"summary": spec.summary, "value": example_request(spec)}
                         for spec in catalog.tasks.values()
                     },
-                }
+                },
             },
         },
         "responses": answers(
@@ -160,11 +169,38 @@ def _create(catalog: Catalog) -> dict[str, Any]:
     }
 
 
+def _list() -> dict[str, Any]:
+    statuses = {"type": "array", "items": {"type": "string", "enum": list(TaskStatus)}}
+    label = {"type": "string", "minLength": 1, "maxLength": 255}
+    asked = {"status": statuses, "taskType": label, "sessionId": label, "since": TIME}
+    names = {
+        **asked,
+        "limit": LIMIT,
+        "cursor": {**TEXT, "description": "The page before's `next`."},
+    }
+    queries = [{"name": name, "in": "query", "schema": told} for name, told in names.items()]
+    queries[0] |= {"style": "form", "explode": False}
+    page = {"description": "One's own tasks; everybody's for administrators. It may lag for a "
+            "moment.", **content(ref("TaskList"))}  # fmt: skip
+    return {
+        "operationId": "listTasks",
+        "summary": "List tasks, the newest first",
+        "tags": ["tasks"],
+        "security": [{"bearer": []}],
+        "parameters": queries,
+        "responses": answers({"200": page}),
+    }
+
+
+def _wait() -> dict[str, Any]:
+    seconds = {"type": "number", "minimum": 0, "maximum": 60}
+    text = "Seconds to wait for its end."
+    return {"name": "wait", "in": "query", "description": text, "schema": seconds}
+
+
 def _show() -> dict[str, Any]:
-    seconds = {"type": "number", "minimum": 0, "maximum": 60, "default": 0}
-    wait = {"name": "wait", "in": "query", "description": "Seconds to wait.", "schema": seconds}
     done = {"description": "Where it stands.", **content(ref("TaskResponse"))}
-    return _about_task("getTask", "Look at a task", [wait], {"200": done})
+    return _about_task("getTask", "Look at a task", [_wait()], {"200": done})
 
 
 def _cancel() -> dict[str, Any]:

@@ -9,6 +9,7 @@ from cartrita.protocol.task import TaskStatus
 REF = "#/components/schemas/{model}"
 JSON = "application/json"
 PROBLEM = "application/problem+json"
+MSGPACK = "application/msgpack"
 
 EVENT_TYPES = (
     "accepted", "queued", "started", "progress", "token", "tool", "approval", "retry", "reset",
@@ -19,6 +20,8 @@ TEXT = {"type": "string"}
 TIME = {"type": "string", "format": "date-time"}
 UUID = {"type": "string", "format": "uuid"}
 OBJECT: dict[str, Any] = {"type": "object"}
+LIMIT = {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
+AGENT_STATES = ("up", "starting", "draining", "idle", "quarantined", "down")
 _WHOLE = {"type": "integer"}
 _YES = {"type": "boolean"}
 TASK_ID = {"name": "taskId", "in": "path", "required": True, "schema": UUID}
@@ -45,8 +48,11 @@ def rows(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def content(schema: dict[str, Any], kind: str = JSON) -> dict[str, Any]:
-    """Return what tells of a body."""
-    return {"content": {kind: {"schema": schema}}}
+    """Return what tells of a body; what is in JSON can be had in MessagePack, too."""
+    kinds = {kind: {"schema": schema}}
+    if kind in (JSON, PROBLEM):
+        kinds.setdefault(MSGPACK, {"schema": schema})
+    return {"content": kinds}
 
 
 def answers(success: dict[str, Any]) -> dict[str, Any]:
@@ -76,6 +82,7 @@ def plain_schemas() -> dict[str, Any]:
     )
     return {
         **_runtime_schemas(),
+        **_task_schemas(),
         "AuthAccount": account,
         "AuthSession": shape(
             {"token": TEXT, "refreshToken": TEXT, "expiresIn": _WHOLE, "user": account}
@@ -91,6 +98,62 @@ def plain_schemas() -> dict[str, Any]:
             }
         ),
         "Problem": {**problem, "description": "RFC 9457 problem details."},
+    }
+
+
+def _maybe(schema: dict[str, Any]) -> dict[str, Any]:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def _task_schemas() -> dict[str, Any]:
+    listed = {
+        "taskId": UUID,
+        "taskType": TEXT,
+        "status": {"type": "string", "enum": list(TaskStatus)},
+        "priority": _WHOLE,
+        "user": TEXT,
+        "tenant": TEXT,
+        "sessionId": _maybe(TEXT),
+        "acceptedAt": TIME,
+        "finishedAt": _maybe(TIME),
+        "errorCode": _maybe(TEXT),
+        "reason": _maybe(TEXT),
+        "costUsd": {"type": "number"},
+        "tokensUsed": _WHOLE,
+        "parent": _maybe(UUID),
+        "retryOf": _maybe(UUID),
+    }
+    host = {"shard": TEXT, "id": TEXT, "state": TEXT, "restarts": _WHOLE, "inFlight": _WHOLE}
+    agent = {
+        "name": TEXT,
+        "team": TEXT,
+        "summary": TEXT,
+        "state": {"type": "string", "enum": [*AGENT_STATES]},
+        "restart": TEXT,
+        "pool": shape({"least": _WHOLE, "most": _WHOLE}),
+        "concurrency": _WHOLE,
+        "isolation": TEXT,
+        "taskTypes": rows(TEXT),
+        "hosts": rows(shape(host)),
+        "tasks?": rows(OBJECT),
+    }
+    accepted = shape({"accepted": {"const": True}, "taskId": UUID, "status": TEXT})
+    refused = shape({"accepted": {"const": False}, "problem": ref("Problem")})
+    verdicts = rows({"oneOf": [accepted, refused]})
+    counts = {"accepted": _WHOLE, "refused": _WHOLE}
+    return {
+        "ListedTask": shape(listed),
+        "TaskList": shape({"tasks": rows(ref("ListedTask")), "next": _maybe(TEXT)}),
+        "Batch": {
+            **shape({"tasks": {**rows(ref("TaskRequest")), "minItems": 1, "maxItems": 1000}}),
+            "additionalProperties": False,
+        },
+        "Agent": shape(agent),
+        "AgentList": shape({"agents": rows(ref("Agent"))}),
+        "Blob": shape(
+            {"blobId": UUID, "contentType": TEXT, "size": _WHOLE, "sha256": TEXT, "createdAt": TIME}
+        ),
+        "BatchVerdicts": shape({**counts, "results": verdicts, "traceId": TEXT}),
     }
 
 

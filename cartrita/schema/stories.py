@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cartrita.effects import State
 from cartrita.protocol.task import Delivery, TaskStatus
 from cartrita.schema.shapes import OBJECT, TEXT, TIME, UUID, ref, rows, shape
 
@@ -36,6 +37,7 @@ def story_schemas() -> dict[str, Any]:
             {"name": TEXT, "input": {}, "output": {}, "shown": _YES, **_use(_or_null(_REAL))}
         ),
         "StoryChild": _child(),
+        "StoryEffect": _effect(),
         "StoryCosts": _costs(),
     }
 
@@ -72,7 +74,7 @@ def _story() -> dict[str, Any]:
             "children": rows(ref("StoryChild")),
             "childrenCut": {**_YES, "description": "So many tasks are below it that some miss."},
             "costs": ref("StoryCosts"),
-            "effects?": rows(OBJECT),
+            "effects?": rows(ref("StoryEffect")),
             "response": {"anyOf": [ref("TaskResponse"), {"type": "null"}]},
         }
     )
@@ -115,6 +117,23 @@ def _child() -> dict[str, Any]:
             "costUsd": _REAL,
             "tokens": _WHOLE,
             "children": rows(ref("StoryChild")),
+        }
+    )
+
+
+def _effect() -> dict[str, Any]:
+    return shape(
+        {
+            "effectId": UUID,
+            "taskId": UUID,
+            "attempt": _WHOLE,
+            **_WHEN,
+            "name": TEXT,
+            "key": TEXT,
+            "state": {"type": "string", "enum": [state.value for state in State]},
+            "endedAt": _or_null(TIME),
+            "result": {},
+            "settledBy": _or_null(TEXT),
         }
     )
 

@@ -150,6 +150,12 @@ class InMemoryEffectBook:
         state = State.UNKNOWN if row.state is State.BEGUN and over else row.state
         return replace(row, state=state, result=from_json(entry.result))
 
+    async def of_work(self, root: str) -> list[EffectRow]:
+        """Return the effects of a task and of those that try it again."""
+        entries = [one for one in self._tables.effects.values() if one.root == root]
+        rows = [self._seen(entry) for entry in entries]
+        return sorted(rows, key=lambda row: (row.begun_at, row.id))
+
     async def find(self, effect_id: str) -> EffectRow | None:
         """Return an effect."""
         entry = self._tables.effects.get(effect_id)

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from starlette.exceptions import HTTPException
@@ -18,6 +18,7 @@ from cartrita.errors import (
 )
 from cartrita.telemetry.log import get_logger
 from cartrita.telemetry.trace import continue_trace, trace_id
+from serve_apps.asgi.negotiation import shaping
 from serve_apps.problems import problem
 
 log = get_logger(__name__)
@@ -25,12 +26,16 @@ log = get_logger(__name__)
 MAX_DIGITS = 18
 """Of a Content-Length; more cannot be meant."""
 
+PACE = 32_768
+"""Bytes per second that the sender of a long body must keep up with."""
+
 _TOO_SLOW = 408
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _SECURITY = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
 )
 
@@ -42,17 +47,29 @@ class Guard:
         app: The routes. Not a whole Starlette, which would answer for errors itself.
         max_body: Bytes; a longer body is refused before it is read where its length is told.
         body_timeout: Seconds a client may take to send its body.
+        roomy: Longest bodies of paths that take longer ones, as they come; a client may take
+            a second more for each `PACE` bytes of those.
     """
 
-    def __init__(self, app: ASGIApp, max_body: int, body_timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_body: int,
+        body_timeout: float = 10.0,
+        roomy: Mapping[str, int] | None = None,
+    ) -> None:
         self._app, self._max_body, self._body_timeout = app, max_body, body_timeout
+        self._roomy = roomy or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(scope, receive, send, self._max_body, self._body_timeout)
+        most = self._roomy.get(scope["path"], self._max_body)
+        exchange = Exchange(scope, receive, send, most, self._body_timeout)
+        if scope["path"] in self._roomy:
+            exchange.pace = PACE
         scope["exchange"] = exchange
         try:
             exchange.check_length()
@@ -73,6 +90,8 @@ class Exchange:
 
     Attributes:
         headers: The request's, by their lower-case names; of repeated ones the last.
+        more: Tells what else stands in the answer's head.
+        pace: Bytes of the body that give a client another second to send it; 0 gives none.
         traceparent: The caller's, or that of a new trace.
         request_id: The caller's, or the trace's id.
     """
@@ -88,6 +107,8 @@ class Exchange:
         "_timeout",
         "_until",
         "headers",
+        "more",
+        "pace",
         "request_id",
         "traceparent",
     )
@@ -95,10 +116,13 @@ class Exchange:
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, limit: int, timeout: float
     ) -> None:
-        self._scope, self._receive, self._send = scope, receive, send
+        self._scope, self._receive = scope, receive
         self._limit, self._timeout, self._until = limit, timeout, 0.0
         self._read, self._complete, self._started = 0, False, False
+        self.pace = 0
+        self.more: Callable[[], list[tuple[bytes, bytes]]] | None = None
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._send = shaping(self.headers, send)
         trace = self.headers.get(b"traceparent")
         self.traceparent = continue_trace(trace.decode("latin-1") if trace else None)
         known = _REQUEST_ID.fullmatch(self.headers.get(b"x-request-id", b""))
@@ -134,7 +158,10 @@ class Exchange:
                 message = await self._receive()
         except TimeoutError:
             raise HTTPException(_TOO_SLOW) from None
-        self._read += len(message.get("body", b""))
+        size = len(message.get("body", b""))
+        self._read += size
+        if self.pace:
+            self._until += size / self.pace
         self._complete = not message.get("more_body", False)
         if self._read > self._limit:
             raise self._too_long()
@@ -162,6 +189,9 @@ class Exchange:
             there = {name for name, _ in headers}
             headers += [item for item in _SECURITY if item[0] not in there]
             headers.append((b"x-request-id", self.request_id))
+            headers.append((b"traceparent", self.traceparent.encode()))
+            if self.more:
+                headers += self.more()
             message["headers"] = headers
         await self._send(message)
 

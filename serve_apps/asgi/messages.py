@@ -9,8 +9,11 @@ from starlette.responses import Response
 
 from cartrita.errors import AuthenticationFailed, InvalidMessage
 from serve_apps.asgi.guard import exchange_of
+from serve_apps.asgi.negotiation import PACKED
+from serve_apps.asgi.strict import Packed
 
 JSON = "application/json"
+_PACKED = {kind.decode() for kind in PACKED}
 LONGEST_TOKEN = 8192
 
 
@@ -30,25 +33,27 @@ def bearer(request: Request) -> str:
 
 
 async def read_json(request: Request) -> bytes:
-    """Return a JSON body's bytes, once.
+    """Return the bytes of a body of JSON, or of MessagePack in its place; once.
 
     Raises:
-        InvalidMessage: It says that it is something else, or packed.
+        InvalidMessage: It says that it is something else, or compressed.
     """
     exchange = exchange_of(request)
     told = exchange.headers.get(b"content-type", b"").decode("latin-1")
     kind = told.partition(";")[0].strip().lower()
-    if kind != JSON and not kind.endswith("+json"):
+    packed = kind in _PACKED
+    if kind != JSON and not packed and not kind.endswith("+json"):
         raise InvalidMessage(
             f"Send `Content-Type: {JSON}`, not {kind[:100] or 'nothing'!r}.",
-            fields=[("Content-Type", f"must be {JSON}")],
+            fields=[("Content-Type", f"must be {JSON} or application/msgpack")],
         )
     if exchange.headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise InvalidMessage(
             "Send the body as it is, without `Content-Encoding`.",
             fields=[("Content-Encoding", "is not supported")],
         )
-    return await exchange.body()
+    body = await exchange.body()
+    return Packed(body) if packed else body
 
 
 def header_text(request: Request, name: str, check: Callable[[str], bool]) -> str | None:
@@ -67,5 +72,6 @@ def header_text(request: Request, name: str, check: Callable[[str], bool]) -> st
 
 
 def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return an answer in JSON, which knows neither NaN nor infinity."""
-    return Response(to_json(value, inf_nan_mode="null"), status, headers, JSON)
+    """Return an answer in JSON, which knows neither NaN nor infinity, nor bytes."""
+    body = to_json(value, inf_nan_mode="null", bytes_mode="base64")
+    return Response(body, status, headers, JSON)

@@ -1,4 +1,4 @@
-"""JSON that means the same to everybody, or a refusal that names the field."""
+"""JSON or MessagePack that means the same to everybody, or a refusal that names the field."""
 
 import json
 import math
@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+import msgpack
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from cartrita.errors import InvalidMessage, InvalidParameters
 from cartrita.protocol.wire import field_errors
@@ -24,14 +25,77 @@ MANY = 100
 """More wrong fields are counted, not listed: each one costs 6 µs of the event loop."""
 
 
+TAKE_BYTES = ("parameters", "tasks")
+"""Fields in which MessagePack may have bytes, for which JSON has no form."""
+
+
+class Packed(bytes):
+    """A body in MessagePack."""
+
+    __slots__ = ()
+
+
 def parse(model: type[Model], body: bytes) -> Model:
-    """Read a JSON body into a model, strictly.
+    """Read a body of JSON, or of MessagePack when it is `Packed`, into a model, strictly.
 
     Raises:
         InvalidMessage: It is not JSON on which all readers agree (RFC 7493): malformed, NaN,
-            nested deeper than 200, not UTF-8, or with a name twice in one object.
+            nested deeper than 200, not UTF-8, or with a name twice in one object. MessagePack
+            is held to the same.
         InvalidParameters: A field is missing, unknown, of another type, or out of range.
     """
+    return read(model, _unpacked(body)) if isinstance(body, Packed) else _parse(model, body)
+
+
+def read(model: type[Model], value: Any) -> Model:
+    """Read plain values into a model as if they were JSON; bytes stay what they are.
+
+    Raises:
+        InvalidMessage: They have no JSON form.
+        InvalidParameters: As `parse`; or there are bytes where none are taken.
+    """
+    try:
+        body = to_json(value, bytes_mode="base64")
+    except ValueError as error:
+        raise InvalidMessage(f"The body has no JSON form: {error}.") from None
+    parsed = _parse(model, body)
+    binary = [name for name, item in value.items() if _holds_bytes(item)]
+    wrong = [name for name in binary if name not in TAKE_BYTES]
+    if wrong:
+        raise InvalidParameters(
+            f"{wrong[0]!r} takes no bytes.", fields=[(name, "takes no bytes") for name in wrong]
+        )
+    return parsed.model_copy(update={name: value[name] for name in binary}) if binary else parsed
+
+
+def _holds_bytes(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_bytes, value.values()))
+    if isinstance(value, list):
+        return any(map(_holds_bytes, value))
+    return isinstance(value, bytes)
+
+
+def _unpacked(body: bytes) -> Any:
+    try:
+        return msgpack.unpackb(body, object_pairs_hook=_pairs, ext_hook=_no_extension)
+    except (ValueError, msgpack.UnpackException) as error:
+        said = str(error) or type(error).__name__
+        raise InvalidMessage(f"The body is not MessagePack: {said}.") from None
+
+
+def _no_extension(kind: int, _data: bytes) -> Any:
+    raise ValueError(f"nobody knows the extension {kind}")
+
+
+def _pairs(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+    if not all(isinstance(name, str) for name, _ in pairs):
+        raise ValueError("the names in a map must be texts")
+    _unique(pairs)
+    return dict(pairs)
+
+
+def _parse(model: type[Model], body: bytes) -> Model:
     try:
         parsed = model.model_validate_json(body, strict=True)
         _CHECKER.raw_decode(body.decode().strip())

@@ -44,7 +44,7 @@ _KINDS = {
 
 async def document(request: Request) -> Response:
     """GET /openapi.json."""
-    return Response(await desk_of(request).openapi.get(), media_type="application/json")
+    return (await desk_of(request).openapi.get()).answer(request)
 
 
 async def swagger(_request: Request) -> Response:

@@ -84,6 +84,12 @@ class Told:
             else:
                 return
 
+    async def each(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield the events."""
+        while event := await self._next:
+            yield event
+            self._next = self._ask()
+
     async def close(self) -> None:
         """Have the events' source end its work."""
         self._next.cancel()
@@ -97,7 +103,7 @@ class Told:
 def frame(event: dict[str, Any]) -> bytes:
     """Return an event as it is written; JSON has no line breaks."""
     head = f"id: {event['cursor']}\nevent: {event['type']}\ndata: "
-    return head.encode() + to_json(event, inf_nan_mode="null") + b"\n\n"
+    return head.encode() + to_json(event, inf_nan_mode="null", bytes_mode="base64") + b"\n\n"
 
 
 class EventStream(Response):

@@ -4,11 +4,14 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from pydantic_core import to_json
 from starlette.requests import Request
+from starlette.responses import Response
 
 from cartrita.auth.claims import Claims
 from cartrita.auth.identity import Identity
@@ -18,9 +21,13 @@ from cartrita.errors import AuthorizationFailed
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest
 from cartrita.providers.ports import ProbeReport, Probes
+from cartrita.rate import Limiter
 from cartrita.schema import catalog_entry, openapi
+from cartrita.storage.blobs import Blobs
+from cartrita.storage.listing import TaskTable
 from cartrita.telemetry.metrics import exposition
-from serve_apps.asgi.messages import bearer
+from serve_apps.asgi.guard import exchange_of
+from serve_apps.asgi.messages import JSON, bearer
 from serve_apps.gateway.shared import Shared
 
 MOMENT = 1.0
@@ -55,6 +62,16 @@ class Tasks(Protocol):
         Raises:
             NotFound: There is no such task, or it is somebody else's; before the first event.
         """
+
+    async def feed(
+        self,
+        task_id: str,
+        who: Principal,
+        piece: Literal["start", "data", "end"],
+        sequence: int,
+        data: Any = None,
+    ) -> None:
+        """Send a piece of a stream into a running task; returns when there is room for more."""
 
     async def supervisors(self) -> list[dict[str, Any]]:
         """Return every shard's own account of itself."""
@@ -130,6 +147,7 @@ class Gate:
     """Everything a route may need; found by `gate_of`.
 
     Attributes:
+        blob_kinds: Patterns of the media types that are kept.
         above: Asks the orchestrator for the tree from above.
         command: Carries out an operator's command.
         audit: Reads what operators commanded.
@@ -139,12 +157,16 @@ class Gate:
 
     tasks: Tasks
     identity: Identity
+    limiter: Limiter
     jwks: Callable[[], dict[str, Any]]
     catalog: Catalog
     clock: Clock
     started_at: float
     version: str
     above: Callable[[], Awaitable[dict[str, Any]]]
+    listing: TaskTable
+    blobs: Blobs
+    blob_kinds: tuple[str, ...]
     quarantine: Quarantine
     storyteller: Storyteller
     effects: Effects
@@ -154,6 +176,32 @@ class Gate:
     services_file: Path
     metrics_dir: Path | None
     docs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A document in JSON that changes with the program only.
+
+    Attributes:
+        etag: Weak, because it goes with every form in which the document is sent.
+    """
+
+    body: bytes
+    etag: str
+
+    @classmethod
+    def of(cls, body: bytes) -> "Page":
+        """Return a document with its mark."""
+        return cls(body, f'W/"{blake2b(body, digest_size=12).hexdigest()}"')
+
+    def answer(self, request: Request) -> Response:
+        """Return it, or only that it is what the client has already."""
+        known = exchange_of(request).headers.get(b"if-none-match", b"").decode("latin-1")
+        headers = {"ETag": self.etag, "Cache-Control": "private, no-cache"}
+        if known.strip() == "*" or self.etag in (tag.strip() for tag in known.split(",")):
+            return Response(status_code=304, headers=headers)
+        headers["Vary"] = "Accept, Accept-Encoding"
+        return Response(self.body, headers=headers, media_type=JSON)
 
 
 class Desk:
@@ -171,12 +219,13 @@ def _metrics(gate: Gate) -> Awaitable[bytes]:
     return asyncio.to_thread(exposition, gate.metrics_dir)
 
 
-def _catalog(gate: Gate) -> bytes:
-    return to_json({"tasks": [catalog_entry(spec) for spec in gate.catalog.tasks.values()]})
+def _catalog(gate: Gate) -> Page:
+    tasks = [catalog_entry(spec) for spec in gate.catalog.tasks.values()]
+    return Page.of(to_json({"tasks": tasks}))
 
 
-def _openapi(gate: Gate) -> bytes:
-    return to_json(openapi(gate.catalog, gate.version))
+def _openapi(gate: Gate) -> Page:
+    return Page.of(to_json(openapi(gate.catalog, gate.version)))
 
 
 def gate_of(request: Request) -> Gate:
@@ -192,16 +241,50 @@ def desk_of(request: Request) -> Desk:
 
 
 async def claims_of(request: Request) -> Claims:
-    """Return what the request's token says.
+    """Return what the request's token says, and count the request.
 
     Raises:
         AuthenticationFailed: It has none, or it is not accepted.
+        RateLimitExceeded: Who asks has made too many.
     """
-    return await gate_of(request).identity.admit(bearer(request))
+    claims = await _admitted(request)
+    await gate_of(request).limiter.take(claims.principal().user)
+    return claims
+
+
+async def _admitted(request: Request) -> Claims:
+    """Return what the request's token says; the answer will tell what is left of the quota."""
+    gate = gate_of(request)
+    claims = await gate.identity.admit(bearer(request))
+    if gate.limiter.limited:
+        exchange_of(request).more = partial(_left, gate.limiter, claims.principal().user)
+    return claims
+
+
+def _left(limiter: Limiter, user: str) -> list[tuple[bytes, bytes]]:
+    """Return the headers of draft-ietf-httpapi-ratelimit-headers."""
+    standing = limiter.standing(user)
+    if standing is None:
+        return []
+    quota, reset = standing.quota, max(1, math.ceil(standing.reset))
+    policy = f'"{quota.name}";q={quota.limit};w={max(1, math.ceil(quota.window))}'
+    left = f'"{quota.name}";r={standing.remaining};t={reset}'
+    return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())]
+
+
+async def submitter_of(request: Request) -> Principal:
+    """Return who asks for tasks, which the Door counts, each one.
+
+    Raises:
+        RateLimitExceeded: Who asks has nothing left, which is told before the body is read.
+    """
+    who = (await _admitted(request)).principal()
+    gate_of(request).limiter.check(who.user)
+    return who
 
 
 async def principal_of(request: Request) -> Principal:
-    """Return who asks."""
+    """Return who asks, and count the request."""
     return (await claims_of(request)).principal()
 
 

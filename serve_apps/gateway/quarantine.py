@@ -10,7 +10,7 @@ from cartrita.protocol.wire import WireModel
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import read_json, reply
 from serve_apps.asgi.strict import parse
-from serve_apps.gateway.gate import gate_of, principal_of
+from serve_apps.gateway.gate import gate_of, principal_of, submitter_of
 from serve_apps.gateway.query import limit_of, task_before, task_id_of
 
 
@@ -49,7 +49,7 @@ async def discard(request: Request) -> Response:
 
 async def retry(request: Request) -> Response:
     """POST /v3/quarantine/{id}/retry: run it as a new task."""
-    who = await principal_of(request)
+    who = await submitter_of(request)
     task_id = task_id_of(request)
     said = exchange_of(request).has_body
     asked = parse(Retry, await read_json(request)) if said else Retry()

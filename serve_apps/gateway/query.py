@@ -1,11 +1,16 @@
 """What a request's path and query say, checked."""
 
 import re
+from datetime import datetime
+from uuid import UUID
 
 from starlette.requests import Request
 
 from cartrita.effects import State
 from cartrita.errors import InvalidParameters
+from cartrita.protocol.task import TaskStatus
+from cartrita.storage.listing import Place, Wanted, moment
+from serve_apps.asgi.guard import exchange_of
 
 LONGEST_WAIT = 60.0
 """Seconds a look at a task may wait for its end."""
@@ -17,12 +22,20 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,9})?")
 _ROWS = re.compile(r"[0-9]{1,3}")
 _NUMBER = re.compile(r"[0-9]{1,18}")
+_PLACE = re.compile(r"([0-9]{1,15})\.([0-9]{1,6})_([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+_PREFERRED_WAIT = re.compile(r"(?:^|[,;\s])wait=([0-9]{1,9})(?:$|[,;\s])")
+_LABEL = re.compile(r"[^\x00-\x1f\x7f]{1,255}")
 _CURSOR = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 def task_id_of(request: Request) -> str:
     """Return the task that the path names."""
     return _uuid("taskId", request.path_params["task_id"])
+
+
+def blob_id_of(request: Request) -> str:
+    """Return the blob that the path names."""
+    return _uuid("blobId", request.path_params["blob_id"], "A blob's id")
 
 
 def effect_id_of(request: Request) -> str:
@@ -42,6 +55,82 @@ def wait_of(request: Request) -> float:
     if not _SECONDS.fullmatch(text) or float(text) > LONGEST_WAIT:
         raise _refusal("wait", f"takes 0 to {LONGEST_WAIT:g} seconds")
     return float(text)
+
+
+def patience_of(request: Request) -> float | None:
+    """Return how many seconds a client that asks for a task waits for its end; None is for ever.
+
+    `?wait=` goes before `Prefer: wait=` (RFC 7240), which is cut to what we offer.
+    """
+    if "wait" in request.query_params:
+        return wait_of(request)
+    preferred = exchange_of(request).headers.get(b"prefer", b"").decode("latin-1").lower()
+    wait = _PREFERRED_WAIT.search(preferred)
+    if wait:
+        return min(float(wait[1]), LONGEST_WAIT)
+    return 0.0 if "respond-async" in preferred else None
+
+
+def wanted_of(request: Request, user: str | None) -> Wanted:
+    """Return which tasks of a user (None: of all) the client wants listed."""
+    asked = request.query_params
+    return Wanted(
+        user,
+        _statuses(asked.getlist("status")),
+        _label(request, "taskType"),
+        _label(request, "sessionId"),
+        _since(asked.get("since")),
+    )
+
+
+def _statuses(told: list[str]) -> frozenset[TaskStatus] | None:
+    names = [name.strip() for text in told for name in text.split(",")]
+    try:
+        return frozenset(map(TaskStatus, names)) if names else None
+    except ValueError:
+        raise _refusal("status", f"takes some of {', '.join(TaskStatus)}") from None
+
+
+def _label(request: Request, field: str) -> str | None:
+    text = request.query_params.get(field)
+    if text is not None and not _LABEL.fullmatch(text):
+        raise _refusal(field, "takes 1 to 255 printable characters")
+    return text
+
+
+def _since(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        told = datetime.fromisoformat(text)
+        seconds = told.timestamp()
+        moment(seconds)
+    except (ValueError, OverflowError, OSError):
+        raise _refusal("since", "is not a date-time of ISO 8601") from None
+    if told.tzinfo is None:
+        raise _refusal("since", "needs a time zone")
+    return seconds
+
+
+def place_after(request: Request) -> Place | None:
+    """Return where the page before the wanted one ended."""
+    text = request.query_params.get("cursor")
+    if text is None:
+        return None
+    told = _PLACE.fullmatch(text)
+    try:
+        if told:
+            seconds = moment(int(told[1]))
+            return Place(seconds.replace(microsecond=int(told[2])), str(UUID(told[3])))
+    except (ValueError, OverflowError, OSError):
+        pass
+    raise _refusal("cursor", "is not the `next` of a page")
+
+
+def cursor_at(place: Place) -> str:
+    """Return what `place_after` reads."""
+    at = place.accepted_at
+    return f"{int(at.timestamp())}.{at.microsecond}_{place.task_id}"
 
 
 def limit_of(request: Request) -> int:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from cartrita.clock import iso
 from cartrita.errors import CartritaError, ServiceUnavailable
 from cartrita.telemetry.metrics import CONTENT_TYPE
-from serve_apps.asgi.messages import JSON, reply
+from serve_apps.asgi.messages import reply
 from serve_apps.gateway.gate import Gate, desk_of, gate_of, principal_of
 
 _PRIVATE = ("pid", "node")
@@ -20,7 +20,7 @@ _PRIVATE = ("pid", "node")
 async def health(request: Request) -> Response:
     """GET /health: queues and services; 503 when nothing can be accepted."""
     gate = gate_of(request)
-    shards, reports = await asyncio.gather(_shards(gate), desk_of(request).probes.get())
+    shards, reports = await asyncio.gather(shards_of(gate), desk_of(request).probes.get())
     queues = {shard["id"]: _queue(shard) for shard in shards if shard["state"] == "up"}
     services = {report.name: {"ok": report.ok} for report in reports}
     for service in _services(gate):
@@ -39,7 +39,8 @@ async def health(request: Request) -> Response:
     return reply(body, 200 if can_accept else 503)
 
 
-async def _shards(gate: Gate) -> list[dict[str, Any]]:
+async def shards_of(gate: Gate) -> list[dict[str, Any]]:
+    """Return every shard's own account of itself; none when the tree cannot be reached."""
     try:
         return await gate.tasks.supervisors()
     except CartritaError:
@@ -77,7 +78,9 @@ async def startupz(_request: Request) -> Response:
 
 async def readyz(request: Request) -> Response:
     """GET /readyz: tasks can be accepted here."""
-    shards, reports = await asyncio.gather(_shards(gate_of(request)), desk_of(request).probes.get())
+    shards, reports = await asyncio.gather(
+        shards_of(gate_of(request)), desk_of(request).probes.get()
+    )
     down = [shard["id"] for shard in shards if shard["state"] != "up"]
     down += [report.name for report in reports if report.required and not report.ok]
     if down or not shards:
@@ -89,7 +92,7 @@ async def tree(request: Request) -> Response:
     """GET /v3/tree: the live actors; processes and nodes for admins only."""
     gate = gate_of(request)
     who = await principal_of(request)
-    above, shards = await asyncio.gather(_above(gate), _shards(gate))
+    above, shards = await asyncio.gather(_above(gate), shards_of(gate))
     where = above.pop("supervisors", {})
     build = above.pop("buildId", None)
     body = {
@@ -137,7 +140,7 @@ def _public(value: Any) -> Any:
 async def catalog(request: Request) -> Response:
     """GET /v3/catalog: every task type with its schemas and price."""
     await principal_of(request)
-    return Response(await desk_of(request).catalog.get(), media_type=JSON)
+    return (await desk_of(request).catalog.get()).answer(request)
 
 
 async def metrics(request: Request) -> Response:

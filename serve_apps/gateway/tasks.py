@@ -1,4 +1,4 @@
-"""Tasks over HTTP: create, look at, cancel."""
+"""Tasks over HTTP: create, list, look at, cancel."""
 
 import re
 
@@ -6,29 +6,42 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from cartrita.protocol.task import TaskRequest
+from cartrita.protocol.task import TaskRequest, TaskStatus
 from cartrita.telemetry.trace import trace_id
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import header_text, read_json, reply
 from serve_apps.asgi.strict import parse
-from serve_apps.gateway.gate import gate_of, principal_of
-from serve_apps.gateway.query import task_id_of, wait_of
+from serve_apps.gateway.gate import gate_of, principal_of, submitter_of
+from serve_apps.gateway.listing import listing
+from serve_apps.gateway.query import patience_of, task_id_of, wait_of
 
 LONGEST_KEY = 255
 _KEY = re.compile(rf"[ -~]{{1,{LONGEST_KEY}}}")
 
 
+async def collection(request: Request) -> Response:
+    """GET and POST /v3/tasks, one route for both as below."""
+    return await (create if request.method == "POST" else listing)(request)
+
+
 async def create(request: Request) -> Response:
-    """POST /v3/tasks: run a task and answer with its response."""
-    who = await principal_of(request)
+    """POST /v3/tasks: run a task and answer with its response.
+
+    With `Prefer: respond-async` the answer is 202 once it is accepted; with `?wait=` seconds
+    or `Prefer: wait=` it is 202 when the task has not ended by then.
+    """
+    who = await submitter_of(request)
     exchange = exchange_of(request)
+    patience = patience_of(request)
     asked = parse(TaskRequest, await read_json(request))
-    key = header_text(request, "Idempotency-Key", _is_key)
-    wait = b"respond-async" not in exchange.headers.get(b"prefer", b"").lower()
-    answer = await gate_of(request).tasks.submit(
-        asked, who, wait=wait, idempotency_key=key, traceparent=exchange.traceparent
+    key = header_text(request, "Idempotency-Key", is_key)
+    tasks = gate_of(request).tasks
+    answer = await tasks.submit(
+        asked, who, wait=patience is None, idempotency_key=key, traceparent=exchange.traceparent
     )
-    if wait:
+    if patience and not TaskStatus(answer["status"]).terminal:
+        answer = await tasks.get(answer["taskId"], who, patience)
+    if patience != 0 and TaskStatus(answer["status"]).terminal:
         return reply(answer)
     headers = {
         "Location": f"/v3/tasks/{answer['taskId']}",
@@ -59,11 +72,12 @@ async def cancel(request: Request) -> Response:
     return reply({"taskId": task_id, "cancelled": done}, 202 if done else 200)
 
 
-def _is_key(text: str) -> bool:
+def is_key(text: str) -> bool:
+    """Tell whether a text can be an idempotency key."""
     return _KEY.fullmatch(text) is not None
 
 
 ROUTES = [
-    Route("/v3/tasks", create, methods=["POST"]),
+    Route("/v3/tasks", collection, methods=["GET", "POST"]),
     Route("/v3/tasks/{task_id}", one, methods=["GET", "DELETE"]),
 ]

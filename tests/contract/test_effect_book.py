@@ -43,6 +43,24 @@ class BookContract(Shard):
         assert (await book.find(one.id)).state is UNKNOWN
         assert states(await book.page(None, UNKNOWN, 5, None)) == [(one.id, UNKNOWN)]
 
+    async def test_the_effects_of_one_task_and_its_other_tries_are_found_together(
+        self, ledger, book
+    ):
+        task = record()
+        again = record(root=task.task_id)
+        ours = [intent(task, "a"), intent(again, "b"), intent(task, "c")]
+        for one in (*ours, intent()):
+            await ledger.begin(one)
+        await ledger.end(ours[0], SENT, of=BEGUN)
+        found = await book.of_work(task.task_id)
+        assert [(row.id, row.state.value) for row in found] == [
+            (ours[0].id, "done"),
+            (ours[1].id, "begun"),
+            (ours[2].id, "begun"),
+        ]
+        assert found[0].result == SENT.result
+        assert await book.of_work(new_id()) == []
+
     async def test_each_state_is_listed_by_itself_and_each_user_s_alone(self, ledger, book):
         ours = {}
         for state in State:

@@ -45,14 +45,14 @@ def broken(instance, options, tasks):
 @pytest.mark.parametrize(
     ("options", "tasks"),
     [
-        ("--kill worker --every 1 --rate 60", 300),
-        ("--kill supervisor,orchestrator --every 2 --rate 60", 300),
-        ("--kill gateway,haproxy,edge --every 4 --rate 30 --streams 30 --stream-work 2", 300),
-        ("--kill postgres --pause postgres --hold 4 --every 5 --rate 40", 300),
-        ("--kill valkey --every 3 --rate 60", 200),
-        ("--pause worker --hold 15 --every 5 --rate 30", 150),
-        ("--kill gcs --every 100 --rate 20", 200),
-        ("--power-cut --rate 20", 200),
+        ("--kill worker --every 1 --rate 60", 200),
+        ("--kill supervisor,orchestrator --every 2 --rate 60", 200),
+        ("--kill gateway,haproxy,edge --every 4 --rate 30 --streams 30 --stream-work 2", 200),
+        ("--kill postgres --pause postgres --hold 4 --every 4 --rate 40", 240),
+        ("--kill valkey --every 2 --rate 60", 120),
+        ("--pause worker --hold 15 --every 3 --rate 30", 120),
+        ("--kill gcs --every 100 --rate 20", 120),
+        ("--power-cut --rate 20", 120),
     ],
 )
 def test_nothing_is_lost_and_no_effect_is_had_twice(fragile, options, tasks):

@@ -3,6 +3,7 @@
 import json
 import re
 
+import msgpack
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
@@ -25,6 +26,7 @@ FIELDS = [
     "delivery", "sessionId", "workspaceId", "budget", "preferences", "preferredAgent",
     "metadata",
 ]  # fmt: skip
+LISTS = ["status", "taskType", "sessionId", "since", "limit", "cursor"]
 PARAMETERS = ["payload", "itemCount", "ratio", "colour", "parts", "mainPart", "partName"]
 
 text = st.text() | st.sampled_from(["\x00", "\ud800", "é" * 300, "AT_MOST_ONCE", "2099-01-01"])
@@ -55,6 +57,15 @@ requests = st.fixed_dictionaries(
         "extra": anything,
     },
 )
+BRIDGED = ["task_id", "parameters", "metadata", "preferred_agent", "priority", "deadline"]
+bridged = st.fixed_dictionaries(
+    {"task_type": st.sampled_from(["system.echo", "bench.fail"]) | anything},
+    optional={
+        **dict.fromkeys(BRIDGED, anything),
+        "metadata": st.dictionaries(text, anything, max_size=3),
+        "parameters": st.dictionaries(st.sampled_from(PARAMETERS), anything, max_size=3),
+    },
+)
 commands = st.fixed_dictionaries(
     {},
     optional={
@@ -67,6 +78,16 @@ commands = st.fixed_dictionaries(
         "extra": anything,
     },
 )
+
+
+def _packed(value):
+    """Return a value as MessagePack, as far as it has such a form."""
+    try:
+        return msgpack.packb(value)
+    except (ValueError, OverflowError):
+        return msgpack.packb(str(value)[:50].encode("utf-8", "replace"))
+
+
 good = {"taskType": "system.echo", "parameters": {"payload": [1, {"a": "b"}]}, "priority": 5}
 headers = st.dictionaries(
     st.sampled_from(
@@ -163,6 +184,82 @@ async def test_any_page(api, alice, limit, before):
 
     check(await api.http.get("/v3/quarantine", params=asked, headers=alice))
     check(await api.http.get("/v3/admin/audit", params=asked, headers=await api.admin()))
+
+
+@fuzz
+@given(body=st.binary(max_size=200) | (requests | anything).map(_packed))
+async def test_any_messagepack(api, alice, body):
+    check(await api.send(body, alice, content_type="application/msgpack"))
+
+
+@fuzz
+@given(place=st.integers(0, 60), cut=st.integers(0, 8), put=st.binary(max_size=6))
+async def test_a_good_messagepack_with_a_few_bytes_changed(api, alice, place, cut, put):
+    body = msgpack.packb(good)
+    sent = body[:place] + put + body[place + cut :]
+
+    check(await api.send(sent, alice, content_type="application/msgpack"))
+
+
+@fuzz
+@given(accept=st.binary(max_size=60) | st.sampled_from([b"application/msgpack;q=x", b",;,=;q"]))
+async def test_any_accept(api, alice, accept):
+    lines = {**alice, "accept": re.sub(rb"[\r\n\x00]", b"", accept), "accept-encoding": accept[:0]}
+
+    answer = await api.http.get("/auth/me", headers=lines)
+
+    assert answer.status_code == 200
+
+
+@fuzz
+@given(asked=st.dictionaries(st.sampled_from(LISTS), text, max_size=4))
+async def test_any_list_of_tasks(api, alice, asked):
+    told = {name: _sendable(value) for name, value in asked.items()}
+
+    check(await api.http.get("/v3/tasks", params=told, headers=alice))
+
+
+@fuzz
+@given(body=st.fixed_dictionaries({"tasks": st.lists(requests | anything, max_size=4)}) | anything)
+async def test_any_batch(api, alice, body):
+    told = {"content-type": "application/json", **alice}
+
+    answer = await api.http.post("/v3/tasks/batch", content=json.dumps(body).encode(), headers=told)
+
+    check(answer)
+    if answer.status_code == 200:
+        verdicts = answer.json()["results"]
+        assert len(verdicts) == len(body["tasks"])
+        refusals = [item["problem"] for item in verdicts if not item["accepted"]]
+        assert all(problem["code"] != "INTERNAL_ERROR" for problem in refusals)
+
+
+@fuzz
+@given(body=st.binary(max_size=50), kind=st.binary(max_size=30), blob=text, part=st.binary())
+async def test_any_blob(api, alice, body, kind, blob, part):
+    told = {**alice, "content-type": re.sub(rb"[\r\n\x00]", b"", kind)}
+    answer = await api.http.post("/v3/blobs", content=body, headers=told)
+    if answer.status_code != 201:
+        check(answer)
+    kept = await api.http.post(
+        "/v3/blobs", content=body, headers={**alice, "content-type": "text/plain"}
+    )
+    asked = {**alice, "range": b"bytes=" + re.sub(rb"[\r\n\x00]", b"", part[:20])}
+
+    shown = await api.http.get(kept.headers["location"], headers=asked)
+
+    assert shown.status_code in {200, 206, 416}
+    assert shown.status_code != 200 or shown.content == body
+    check(await api.http.get(f"/v3/blobs/{_sendable(blob).replace('/', '')}x", headers=alice))
+
+
+@fuzz
+@given(body=bridged | anything, name=text)
+async def test_any_bridged_task_and_agent(api, alice, body, name):
+    told = {"content-type": "application/json", **alice}
+
+    check(await api.http.post("/v3/mcp/bridge", content=json.dumps(body).encode(), headers=told))
+    check(await api.http.get(f"/v3/agents/{_sendable(name).replace('/', '')}x", headers=alice))
 
 
 @fuzz

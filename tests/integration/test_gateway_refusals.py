@@ -307,13 +307,13 @@ async def test_refuses_a_wait_out_of_range(api, alice, wait):
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("GET", "/v3/tasks", {"POST"}),
+        ("PUT", "/v3/tasks", {"GET", "HEAD", "POST"}),
         ("PUT", f"/v3/tasks/{ID}", {"GET", "HEAD", "DELETE"}),
         ("POST", "/health", {"GET", "HEAD"}),
         ("GET", "/auth/login", {"POST"}),
         ("DELETE", "/docs", {"GET", "HEAD"}),
         ("PROPFIND", "/v3/catalog", {"GET", "HEAD"}),
-        ("OPTIONS", "/v3/tasks", {"POST"}),
+        ("OPTIONS", "/v3/tasks", {"GET", "HEAD", "POST"}),
     ],
 )
 async def test_another_method_learns_which_are_offered(api, method, path, allowed):

@@ -172,7 +172,7 @@ async def test_admins_see_the_whole_tree(api):
         for host in shard["hosts"]:
             assert host.keys() == HOST
     hosts = {shard["id"]: shard["hosts"] for shard in tree["supervisors"]}
-    assert hosts["system/0"][0]["agents"] == ["health"]
+    assert hosts["system/0"][0]["agents"] == ["health", "busy"]
 
 
 async def test_users_see_the_tree_without_processes_and_nodes(api):
@@ -211,6 +211,7 @@ async def test_the_catalogue_lists_every_task_with_a_body_that_works(api):
         "bench.infinity",
         "bench.shape",
         "bench.wait",
+        "busy.work",
         "system.echo",
         "system.health_check",
     ]

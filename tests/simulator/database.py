@@ -11,7 +11,7 @@ from typing import Any
 from cartrita.clock import Clock
 from cartrita.effects import Finding, State
 from cartrita.errors import ServiceUnavailable
-from cartrita.journal import Event, Settlement, TaskRecord, Verdict
+from cartrita.journal import Event, Remnant, Settlement, TaskRecord, Verdict
 from cartrita.ledger import Intent, Past
 from cartrita.storage.memory_effects import InMemoryLedger
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
@@ -94,6 +94,11 @@ class Library:
         await self._database.visit()
         found: list[Event] = await self._database.tables.story(*which)
         return found
+
+    async def remnant(self, task_id: str) -> Remnant | None:
+        """Return what is left of a task that has ended."""
+        await self._database.visit()
+        return await self._database.tables.remnant(task_id)
 
 
 class Visiting:

@@ -24,8 +24,11 @@ from cartrita.context import Context
 from cartrita.declare import Agent, Params, Result, task
 from cartrita.errors import AgentFailed
 from cartrita.providers.ports import ProbeReport, Probes
+from cartrita.rate import Limiter
 from cartrita.services import Services
+from cartrita.storage.disk_blobs import DiskBlobs
 from cartrita.storage.memory import InMemoryUsers
+from cartrita.storage.memory_listing import InMemoryTasks
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
 from tests.support.busy import Busy
@@ -85,12 +88,16 @@ class Api:
             yield Gate(
                 tasks=Told(tree.door),
                 identity=identity,
+                limiter=Limiter(clock),
                 jwks=keys.jwks,
                 catalog=catalog,
                 clock=clock,
                 started_at=clock.now(),
                 version="test",
                 above=above,
+                listing=InMemoryTasks(tree.tables),
+                blobs=DiskBlobs(self.folder / "blobs", clock, 1 << 20),
+                blob_kinds=("application/octet-stream", "text/*", "image/png"),
                 quarantine=self.wards[-1],
                 storyteller=tree.storyteller,
                 effects=tree.effects,

@@ -8,6 +8,7 @@ from pathlib import Path
 import asyncpg
 
 from actors.local import LocalTree
+from cartrita.storage.postgres.effects import PostgresEffectBook, PostgresLedger
 from cartrita.storage.postgres.journal import PostgresJournal
 from cartrita.storage.postgres.stories import PostgresStories
 from tests.support.stage import services
@@ -23,6 +24,9 @@ class DurableTree(LocalTree):
     def journal(self, shard):
         return PostgresJournal(self._url, shard, run="one life")
 
+    def ledger(self, shard, epoch):
+        return PostgresLedger(self._url, shard, epoch)
+
 
 @asynccontextmanager
 async def durable_tree(url, stage, catalog, **options):
@@ -30,8 +34,8 @@ async def durable_tree(url, stage, catalog, **options):
     folder = Path(tempfile.mkdtemp(prefix="ctd-", dir="/tmp"))
     try:
         async with asyncpg.create_pool(url, min_size=0, max_size=4) as pool:
-            stories = PostgresStories(pool)
-            tree = DurableTree(url, catalog, services(stage), folder, stories=stories, **options)
+            options |= {"stories": PostgresStories(pool), "book": PostgresEffectBook(pool)}
+            tree = DurableTree(url, catalog, services(stage), folder, **options)
             await tree.operations.start({})
             try:
                 yield tree

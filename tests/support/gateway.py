@@ -30,14 +30,18 @@ from cartrita.declare import Agent, Params, Result, task
 from cartrita.errors import AgentFailed
 from cartrita.protocol.wire import WireModel
 from cartrita.providers.ports import ProbeReport, Probes
+from cartrita.rate import Limiter, Quota
 from cartrita.services import Services
+from cartrita.storage.disk_blobs import DiskBlobs
 from cartrita.storage.memory import InMemoryUsers
 from cartrita.storage.memory_journal import JournalTables
+from cartrita.storage.memory_listing import InMemoryTasks
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
 from tests.support.api_server import lifespan_of, serving, short_folder
 from tests.support.busy import Busy
 from tests.support.runtime import Bridge, Told, Ward
+from tests.support.stage import Stage
 
 ADMIN = ("admin@example.org", "correct horse battery")
 PASSWORD = "a good long password"
@@ -147,6 +151,9 @@ class Stand:
     limits: Limits = field(default_factory=Limits)
     registration: bool = True
     genuine: bool = False
+    quotas: tuple[Quota | None, Quota | None] = (None, None)
+    agents: tuple[type[Agent], ...] = ()
+    stage: Stage = field(default_factory=Stage)
     clock: ManualClock = field(default_factory=ManualClock)
     users: InMemoryUsers = field(default_factory=InMemoryUsers)
     tables: JournalTables = field(default_factory=JournalTables)
@@ -172,24 +179,35 @@ class Stand:
     async def opened(self) -> AsyncIterator[Gate]:
         """Open a tree and what the gateway needs of it."""
         self.latch = Latch()
-        catalog, passwords = Catalog.of([Health, Bench, Busy]), Passwords(Argon2Profile(1, 8))
+        catalog, passwords = (
+            Catalog.of([Health, Bench, Busy, *self.agents]),
+            Passwords(Argon2Profile(1, 8)),
+        )
         rules = Rules(registration_open=self.registration, revocation_ttl_s=0)
         clock = SystemClock()
         self.identity = Identity(self.users, Tokens(self.keys), passwords, clock, rules)
         await self.identity.ensure_admin(*ADMIN)
-        services = Services({Probes: lambda _: self.probes, Latch: lambda _: self.latch})
-        opened = local_tree(catalog, services, self.folder, limits=self.limits, tables=self.tables)
+        given = {Probes: self.probes, Latch: self.latch, Stage: self.stage}
+        services = Services({port: lambda _, it=it: it for port, it in given.items()})
+        limiter = Limiter(clock, *self.quotas)
+        opened = local_tree(
+            catalog, services, self.folder, limits=self.limits, tables=self.tables, limiter=limiter
+        )
         async with opened as self.tree:
             self.told, self.ward = Told(self.tree.door), Ward(self.tree.door)
             yield Gate(
                 tasks=self.told,
                 identity=self.identity,
+                limiter=limiter,
                 jwks=self.keys.jwks,
                 catalog=catalog,
                 clock=self.clock,
                 started_at=self.clock.now(),
                 version="3.0.0-test",
                 above=self.above,
+                listing=InMemoryTasks(self.tables),
+                blobs=DiskBlobs(self.folder / "blobs", SystemClock(), 1 << 20),
+                blob_kinds=("application/octet-stream", "text/*", "image/png"),
                 quarantine=self.tree.quarantine if self.genuine else self.ward,
                 storyteller=self.tree.storyteller,
                 effects=self.tree.effects,
@@ -255,14 +273,20 @@ def as_header(token: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def running_gateway(
-    limits: Limits | None = None, *, registration: bool = True, genuine: bool = False, **options
+    limits: Limits | None = None,
+    *,
+    registration: bool = True,
+    genuine: bool = False,
+    quotas: tuple[Quota | None, Quota | None] = (None, None),
+    agents: tuple[type[Agent], ...] = (),
+    **options,
 ) -> AsyncIterator[Api]:
     """Run the application in this loop and give a client of it.
 
     With `genuine` the tree itself quarantines and takes commands, else the test's stand-ins do.
     """
     with short_folder() as folder:
-        stand = Stand(folder, limits or Limits(), registration, genuine)
+        stand = Stand(folder, limits or Limits(), registration, genuine, quotas, agents)
         app = stand.application(**options)
         transport = httpx.ASGITransport(app)
         async with (

@@ -45,6 +45,9 @@ class Instance:
                 "CARTRITA_RAY__DASHBOARD_PORT": str(dashboard),
                 "CARTRITA_POSTGRES__PORT": str(postgres),
                 "CARTRITA_REDIS__PORT": str(redis),
+                # Load is what some of these tests are about.
+                "CARTRITA_LIMITS__RATE_MAX": "1000000",
+                "CARTRITA_LIMITS__RATE_SHARED_MAX": "1000000",
             },
         )
 

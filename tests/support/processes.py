@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 
@@ -41,6 +41,9 @@ def running(*argv, **options):
         yield process
     finally:
         if process.poll() is None:
-            for one in [*psutil.Process(process.pid).children(recursive=True), process]:
-                one.kill()
+            owner = psutil.Process(process.pid)
+            owner.suspend()  # so that it starts nobody behind our back
+            for one in [*owner.children(recursive=True), owner]:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
         process.wait()

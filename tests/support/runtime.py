@@ -75,7 +75,7 @@ class Told:
     def __init__(self, door):
         self._door, self.scripts = door, {}
         self.submit, self.get = door.submit, door.get
-        self.cancel, self.supervisors = door.cancel, door.supervisors
+        self.cancel, self.supervisors, self.feed = door.cancel, door.supervisors, door.feed
 
     def script(self, user=None):
         """Return what a task that nobody submitted says."""

@@ -42,6 +42,7 @@ _ENDED = f"""{_SEEN}
 WHERE e.state = $2 AND ($1::text IS NULL OR e.user_id = $1) AND ($4::uuid IS NULL OR e.id < $4)
 ORDER BY e.id DESC LIMIT $3
 """
+_OF_WORK = f"{_SEEN} WHERE e.root = $1 ORDER BY e.begun_at, e.id"
 _FIND = f"{_SEEN} WHERE e.id = $1"
 _RESOLVE = """
 UPDATE effects e SET state = $2, result = $3, ended_at = now(), settled_by = $4
@@ -260,6 +261,12 @@ class PostgresEffectBook(Tables):
         below = UUID(before) if before else None
         async with self._connection() as connection:
             rows = await connection.fetch(query, user, state.value, limit, below)
+        return [_row(row) for row in rows]
+
+    async def of_work(self, root: str) -> list[EffectRow]:
+        """Return the effects of a task and of those that try it again."""
+        async with self._connection() as connection:
+            rows = await connection.fetch(_OF_WORK, UUID(root))
         return [_row(row) for row in rows]
 
     async def find(self, effect_id: str) -> EffectRow | None:

@@ -32,7 +32,7 @@ MOST_ROWS = 100_000
 """Rows that wait in memory while the table cannot be written; beyond, they are read back."""
 
 _FOLD = """SELECT fold_tasks($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-                             $13, $14, $15, $16, $17, $18)"""
+                             $13, $14, $15, $16, $17, $18, $19)"""
 
 # What an agent said is most of a story's bytes, and changes no row.
 _UNFOLDED = """
@@ -236,4 +236,5 @@ def _arguments(rows: Mapping[str, _Row]) -> list[Any]:
         array([repr(row.finished_at) if row.finished_at else "NULL" for row in rows.values()]),
         array([parent or "NULL" for parent, _ in kin]),
         array([before or "NULL" for _, before in kin]),
+        [row.record.session_id if row.record else None for row in rows.values()],
     ]

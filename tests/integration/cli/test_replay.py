@@ -4,7 +4,13 @@ import json
 
 import pytest
 
+from cartrita.cli.storybook import print_story
 from cartrita.clock import new_id
+from cartrita.effects import State
+from cartrita.journal import Event, EventKind
+from cartrita.ledger import EffectRow
+from cartrita.replay import Beside, retell
+from tests.support.records import NOW, record
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +108,13 @@ def test_show_tells_of_a_failure_and_of_what_waits(here):
     (accepted,) = [x for x in squeezed(here("tasks", "show", waiting).stdout) if "deadline" in x]
     assert accepted.startswith("accepted 20")
     here("tasks", "cancel", waiting)
+
+
+def test_effects_are_told_with_who_decided_about_them(capsys):
+    task = record()
+    accepted = Event(task.task_id, 0, EventKind.ACCEPTED, task.to_wire(), NOW, "system/0", 1)
+    facts = (task.task_id, "test.echo", "ada", "ada", "email", "eve", 2)
+    row = EffectRow("e", *facts, State.DONE, {"receipt": 7}, NOW + 1, NOW + 2, "probe")
+    print_story(retell([accepted], Beside(effects=[row])))
+    lines = squeezed(capsys.readouterr().out)
+    assert lines[lines.index("Effects") + 2] == '2 +1.000 s email eve done {"receipt": 7} by probe'

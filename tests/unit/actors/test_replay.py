@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
+from actors import attempt as attempt_module
 from actors import door as door_module
-from actors.replay import Storyteller
 from cartrita.clock import new_id
 from cartrita.errors import InvalidParameters, NotFound
 from cartrita.journal import EventKind
 from cartrita.protocol.principal import Principal, Role
+from tests.support.outside import Outside, kill_host, post_tree, posting
 from tests.support.processes import eventually
 from tests.support.records import ADA, EVE
 from tests.support.stage import begin, host_with, stage_tree, submit
@@ -152,13 +153,33 @@ class TestWho:
 
 
 class TestEffects:
-    class Ledger:
-        async def of_task(self, task_id):
-            return [{"at": 2e9, "kind": "email", "state": "done"}]
+    @pytest.fixture
+    async def outside(self):
+        return Outside()
 
-    async def test_they_are_told_where_there_are_any(self, tree):
-        task_id = (await submit(tree.door))["taskId"]
-        assert "effects" not in await tree.storyteller.story(task_id, ADA)
-        (effect,) = (await Storyteller(tree.tables, self.Ledger()).story(task_id, ADA))["effects"]
-        assert (effect["kind"], effect["state"]) == ("email", "done")
-        assert effect["at"].startswith("2033-")
+    @pytest.fixture
+    async def tree(self, outside, stage):
+        async with post_tree(outside, stage) as one:
+            yield one
+
+    async def test_they_are_told_with_what_came_of_them(self, tree, outside):
+        task_id, asked = posting(tree)(parameters={"text": "hi", "key": "eve"})
+        await asked
+        (effect,) = (await tree.storyteller.story(task_id, ADA))["effects"]
+        assert (effect["name"], effect["key"], effect["state"]) == ("letter", "eve", "done")
+        assert (effect["result"], effect["attempt"]) == ("receipt 1", 1)
+        assert outside.arrived == {effect["effectId"]: 1}
+
+    async def test_what_tries_a_task_again_tells_of_the_same(self, tree, stage, monkeypatch):
+        monkeypatch.setattr(attempt_module, "KILLS", 1)
+        task_id, asked = posting(tree)("both")
+        await stage.begun()
+        stage.release.set()
+        await stage.begun()
+        await kill_host(tree)
+        await asked
+        again = (await tree.quarantine.retry(task_id, ADA))["taskId"]
+        await tree.door.get(again, ADA, 5)
+        one, other = [await tree.storyteller.story(x, ADA) for x in (task_id, again)]
+        assert one["effects"][0]["effectId"] == other["effects"][0]["effectId"]
+        assert other["accepted"]["retryOf"] == task_id

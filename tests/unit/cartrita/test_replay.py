@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cartrita.effects import State
 from cartrita.errors import InternalFailure
 from cartrita.journal import (
     ATTEMPT_SHIFT,
@@ -16,6 +17,7 @@ from cartrita.journal import (
     Relative,
     Settlement,
 )
+from cartrita.ledger import EffectRow
 from cartrita.protocol.task import TaskStatus
 from cartrita.replay import Beside, retell
 from cartrita.story import cursor_of, narrate, step_of
@@ -80,6 +82,14 @@ def relative(task_id, parent, after, took=None, **changes):
         "used": Settlement(3000, 2),
     }
     return Relative(task_id, parent, **(fields | changes))
+
+
+def effect(key, after, took=None):
+    state = State.BEGUN if took is None else State.DONE
+    ended = None if took is None else NOW + after + took
+    who, name = ("ada", "ada"), "email"
+    result = None if took is None else {"receipt": 7}
+    return EffectRow("e", "t", "x", *who, name, key, 1, state, result, NOW + after, ended, "probe")
 
 
 class TestWhole:
@@ -170,6 +180,15 @@ class TestWhole:
         rows[-2] = row(task, 2, USED_PLACE, EventKind.USED, [model(5.0), [NOW + 5, "cut", None]])
         assert retell(rows, NOTHING)["usesCut"]
 
+    def test_effects_are_told_with_who_decided_about_them(self, rows):
+        done, begun = retell(rows, Beside(effects=[effect("a", 1.0, 0.5), effect("b", 2.0)]))[
+            "effects"
+        ]
+        assert (done["name"], done["state"], done["settledBy"]) == ("email", "done", "probe")
+        assert (done["afterMs"], done["endedAt"]) == (1000.0, "2023-11-14T22:13:21.500+00:00")
+        assert (begun["state"], begun["endedAt"], begun["settledBy"]) == ("begun", None, None)
+        assert "effects" not in retell(rows, NOTHING)
+
     def test_a_story_without_a_beginning_is_none(self, rows):
         with pytest.raises(InternalFailure):
             retell(rows[1:], NOTHING)
@@ -223,14 +242,15 @@ class TestUntil:
             relative("runs", task.task_id, 1.2, 4.0),
             relative("later", task.task_id, 4.5, 0.1),
         ]
-        effects = [{"at": NOW + 1.0, "kind": "a"}, {"at": NOW + 5.0, "kind": "b"}]
+        effects = [effect("a", 1.0, 0.5), effect("b", 2.0, 3.0), effect("c", 5.0, 0.1)]
         story = retell(rows, Beside(family, effects=effects), at(1, 4))
         told = [(one["taskId"], one["status"], one["costUsd"]) for one in story["children"]]
         assert told == [("ended", "COMPLETED", 0.000003), ("runs", "RUNNING", 0.0)]
-        assert [(one["kind"], one["afterMs"]) for one in story["effects"]] == [("a", 1000.0)]
+        told = [(one["key"], one["state"], one["result"]) for one in story["effects"]]
+        assert told == [("a", "done", {"receipt": 7}), ("b", "begun", None)]
 
     def test_before_the_start_there_is_nothing_beside(self, task, rows):
-        beside = Beside([relative("c", task.task_id, 0.0, 0.0)], effects=[{"at": NOW}])
+        beside = Beside([relative("c", task.task_id, 0.0, 0.0)], effects=[effect("a", 0.0, 0.0)])
         story = retell(rows, beside, 1)
         assert story["children"] == story["modelCalls"] == story["attempts"] == []
         assert "effects" not in story

@@ -1,15 +1,18 @@
-"""JSON, read strictly."""
+"""JSON and MessagePack, read strictly."""
 
 import json
+from uuid import UUID
 
+import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, JsonValue
 
 from cartrita.errors import InvalidMessage, InvalidParameters
+from cartrita.protocol.task import TaskRequest
 from cartrita.protocol.wire import WireModel
-from serve_apps.asgi.strict import LEAST, MANY, MOST, parse
+from serve_apps.asgi.strict import LEAST, MANY, MOST, Packed, parse
 
 
 class Order(WireModel):
@@ -123,3 +126,53 @@ def test_all_proper_json_comes_through_unchanged(value, ascii_only):
         return
 
     assert parse(Order, body).notes == value
+
+
+class TestMessagePack:
+    """The same limits as JSON's, and bytes where they are taken."""
+
+    def test_it_reads_as_json_does(self):
+        value = {"task_type": "a", "parameters": {"x": [1, 2.5, None]}, "taskId": str(UUID(int=7))}
+        assert parse(TaskRequest, Packed(msgpack.packb(value))) == parse(
+            TaskRequest, json.dumps(value).encode()
+        )
+
+    def test_bytes_stay_bytes_in_parameters(self):
+        value = {"taskType": "a", "parameters": {"audio": [b"\xff\x00"], "text": "t"}}
+        assert parse(TaskRequest, Packed(msgpack.packb(value))).parameters == value["parameters"]
+
+    @pytest.mark.parametrize(
+        ("value", "field"),
+        [
+            ({"taskType": b"a", "parameters": {}}, "taskType"),
+            ({"taskType": "a", "parameters": {}, "metadata": {"k": b"v"}}, "metadata"),
+            ({"taskType": "a", "parameters": [b"x"]}, "parameters"),
+            ({"taskType": "a", "parameters": {}, "priority": "5"}, "priority"),
+            ({"taskType": "a", "parameters": {}, "other": 1}, "other"),
+        ],
+    )
+    def test_a_wrong_field_is_named(self, value, field):
+        with pytest.raises(InvalidParameters) as caught:
+            parse(TaskRequest, Packed(msgpack.packb(value)))
+        assert [error.field for error in caught.value.fields] == [field]
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"\xc1",
+            b"\x81\xa1a",
+            msgpack.packb({"taskType": "a"}) + b"\x01",
+            msgpack.packb({"taskType": "a", "parameters": {"x": float("nan")}}),
+            msgpack.packb({"taskType": "a", "parameters": {"x": msgpack.ExtType(4, b"x")}}),
+            msgpack.packb({"taskType": "a", "parameters": {"x": msgpack.Timestamp(1)}}),
+            msgpack.packb({"taskType": "a", "parameters": {1: 2}}),
+            b"\x82\xa1a\x01\xa1a\x02",
+            b"\x81\xa1a\xa1\xff",
+            b"\x82\xa8taskType\xa1a\xaaparameters" + b"\x81\xa1x" * 300 + b"\xc0",
+            b"\x91" * 5000 + b"\xc0",
+        ],
+    )
+    def test_what_json_would_not_be_is_refused(self, body):
+        with pytest.raises(InvalidMessage):
+            parse(TaskRequest, Packed(body))

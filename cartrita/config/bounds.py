@@ -1,0 +1,142 @@
+"""The tables of the settings file about bounds: how much, and for how long."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from cartrita.config.kinds import Location, Names, Section, also
+
+
+class Limits(Section):
+    """Bounds of what is taken in."""
+
+    max_concurrent_tasks: Annotated[int, also("maxConcurrentTasks")] = Field(
+        default=50, ge=1, le=100_000, description="Tasks running at once, per supervisor."
+    )
+    message_queue_size: Annotated[int, also("messageQueueSize")] = Field(
+        default=1000, ge=1, le=1_000_000, description="Tasks waiting, per supervisor."
+    )
+    max_parameters_bytes: int = Field(
+        default=1 << 20,
+        ge=1024,
+        le=1 << 30,
+        description="Largest `parameters` of one task, as JSON.",
+    )
+    cache_timeout_s: Annotated[int, also("cacheTimeout")] = Field(
+        default=3600,
+        ge=0,
+        le=366 * 86_400,
+        description="Life of a cached answer, in seconds; 0 is off.",
+    )
+    rate_max: int = Field(
+        default=1000,
+        ge=0,
+        le=10**9,
+        description="Requests of one principal in one window, tasks of a batch included; 0 is "
+        "no limit.",
+    )
+    rate_shared_max: int = Field(
+        default=100_000,
+        ge=0,
+        le=10**9,
+        description="Requests of all principals together in one window; 0 is no limit.",
+    )
+    rate_window_ms: int = Field(
+        default=60_000, ge=100, le=86_400_000, description="Length of the window, in milliseconds."
+    )
+    socket_connections: int = Field(
+        default=1000, ge=1, le=1_000_000, description="Sockets open at once, per gateway."
+    )
+    socket_connections_per_user: int = Field(
+        default=50, ge=1, le=1_000_000, description="Of those, sockets of one user."
+    )
+    socket_messages_per_s: float = Field(
+        default=100.0,
+        gt=0,
+        le=1_000_000,
+        description="Messages a second that one socket may send for long; more closes it.",
+    )
+    socket_burst: int = Field(
+        default=500, ge=1, le=1_000_000, description="Messages that it may send at once."
+    )
+    socket_subscriptions: int = Field(
+        default=100, ge=1, le=100_000, description="Tasks that one socket may follow at once."
+    )
+    socket_idle_s: float = Field(
+        default=600.0,
+        gt=0,
+        le=86_400,
+        description="Seconds of silence after which a socket that follows nothing is closed.",
+    )
+
+
+class Retention(Section):
+    """How long tasks are kept after their end."""
+
+    streams_days: float = Field(
+        default=7,
+        ge=0.1,
+        le=36_600,
+        description="Days for which what an agent said in the course of its work is kept.",
+    )
+    events_days: float = Field(
+        default=30,
+        ge=1,
+        le=36_600,
+        description="Days for which parameters, result and events are kept. "
+        "Afterwards a task's status and cost remain.",
+    )
+    tasks_days: float = Field(
+        default=365,
+        ge=1,
+        le=36_600,
+        description="Days for which status and cost are kept, and the id is not free again.",
+    )
+    every_s: float = Field(
+        default=60.0,
+        ge=1,
+        le=86_400,
+        description="Seconds between two looks for what is due.",
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.streams_days <= self.events_days <= self.tasks_days:
+            raise ValueError("streams_days, events_days and tasks_days must not decrease")
+        return self
+
+
+class Blobs(Section):
+    """Large things that are passed by reference."""
+
+    directory: Location | None = Field(
+        default=None, description="Folder that they are kept in; unset is `blobs` in the home."
+    )
+    max_bytes: int = Field(
+        default=64 << 20, ge=1024, le=1 << 40, description="Largest blob; more answers 413."
+    )
+    quota_bytes: int = Field(
+        default=1 << 30,
+        ge=1024,
+        le=1 << 50,
+        description="Bytes that the blobs of one user may take on disk together.",
+    )
+    ttl_s: int = Field(
+        default=7 * 86_400,
+        ge=60,
+        le=3660 * 86_400,
+        description="Seconds after which a blob on disk is dropped.",
+    )
+    types: Names = Field(
+        default=(
+            "application/json",
+            "application/msgpack",
+            "application/octet-stream",
+            "application/pdf",
+            "audio/*",
+            "image/*",
+            "text/*",
+            "video/*",
+        ),
+        description="Media types that are kept, separated by commas; `*` stands for anything.",
+    )

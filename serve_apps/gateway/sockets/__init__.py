@@ -1,0 +1,1 @@
+"""Sockets: many tasks on one connection, over WebSocket and Socket.IO."""

@@ -1,0 +1,1 @@
+"""gRPC: the same tasks, by the older system's messages."""
