@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cartrita.clock import Clock, SystemClock
+from cartrita.effects import State
 from cartrita.errors import ServiceUnavailable, StaleEpoch
 from cartrita.journal import (
     Event,
@@ -81,6 +82,22 @@ class JournalTables:
             told.get("reason"),
             Settlement.of(told),
         )
+
+    def forget_effects(self, before: float) -> int:
+        """Drop known effects begun before then whose tasks' events are gone; returns how many."""
+        kept = [TaskRecord.from_wire(story[0].data) for story in self.stories.values()]
+        alive = {task.task_id for task in kept} | {task.root for task in kept}
+        gone = 0
+        for key, entry in list(self.effects.items()):
+            row = entry.row
+            if row.begun_at >= before or row.task_id in alive or entry.root in alive:
+                continue
+            if row.state in (State.DONE, State.NOT_DONE):
+                del self.effects[key]
+                gone += 1
+            elif row.state is State.BEGUN:
+                self.effects[key] = replace(entry, row=replace(row, state=State.UNKNOWN))
+        return gone
 
     async def remnant(self, task_id: str) -> Remnant | None:
         """Return what is left of a task that has ended."""

@@ -128,7 +128,7 @@ class InMemoryRetention:
             left = await tables.remnant(task_id)
             if left and left.finished_at < now - keep.streams:
                 due += await self._forget_events(left, now - keep.events)
-        return len(gone) + due
+        return len(gone) + due + tables.forget_effects(now - keep.events)
 
     async def _forget_events(self, left: Remnant, before: float) -> bool:
         task = await self._quarantine.find(left.task_id)

@@ -153,7 +153,7 @@ class Keep:
 
     Attributes:
         streams: What its agent said.
-        events: All of its events: its parameters and its result.
+        events: All of its events, its parameters and its result, and its known effects.
         tasks: That it was there, how it ended, and what it used.
     """
 
