@@ -38,6 +38,10 @@ GRACE = 1.0
 """Seconds that tasks whose hosts were ended have to say so."""
 
 
+AT_ONCE = 200
+"""Tasks that are taken up together."""
+
+
 class Supervisor:
     """The data plane of one shard. A plain class: Ray is somebody else's business.
 
@@ -95,16 +99,34 @@ class Supervisor:
         assert self._fleet, "start() gives one"
         return self._fleet
 
-    async def start(self, fleet: Fleet, token: str) -> None:
-        """Start the hosts and take up what was accepted and not finished."""
+    async def start(
+        self, fleet: Fleet, token: str, obey: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Start the hosts and take up what was accepted and not finished.
+
+        The first of it runs while the rest is still being read.
+
+        Args:
+            fleet: The hosts.
+            token: What their channels ask for.
+            obey: Does what operators ordered before, such as to run nothing.
+        """
         self._fleet = fleet
         await fleet.start(token, self._journal.epoch)
-        states = [fold(story) async for _, story in self._journal.unfinished()]
-        await self._recover([state for state in states if state])
+        if obey:
+            await obey()
+        states: list[TaskState] = []
+        async for _, story in self._journal.unfinished():
+            states += [state for state in [fold(story)] if state]
+            if len(states) >= AT_ONCE:
+                await self._recover(states)
+                states = []
+        await self._recover(states)
         self.state = "up"
         self.dispatch()
 
     async def _recover(self, states: list[TaskState]) -> None:
+        """Queue tasks that were left, or end those that must not run again."""
         cells = [self._revived(state) for state in states]
         await self._attempts.effects.inherit([cell for cell in cells if cell.ledgered])
         for cell in cells:
@@ -248,7 +270,7 @@ class Supervisor:
     def dispatch(self) -> None:
         """Give waiting tasks to free workers, as many as fit."""
         fleet, attempts = self._fleet, self._attempts
-        if fleet is None or self.halted or self.state == "starting":
+        if fleet is None or self.halted:
             return
         bound = self.admission.limits.concurrency
         while attempts.running < bound:
