@@ -5,8 +5,11 @@ from functools import partial
 
 import pytest
 
-from tests.support.bench import Bench, Told, running
+from cartrita.clock import SystemClock
+from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
+from tests.support.bench import Bench, Told
 from tests.support.processes import eventually
+from tests.support.records import record
 
 
 class Slow(Told):
@@ -23,15 +26,18 @@ class Slow(Told):
 
 
 @pytest.fixture
-async def left(stage, tmp_path_factory):
+async def left():
     """Return the tables of a supervisor that died with twenty tasks, and those tasks."""
-    async with running(stage, tmp_path_factory.mktemp("b")) as first:
-        first.supervisor.halt()
-        tasks = [first.task("test.hold", str(number)) for number in range(20)]
-        for task in tasks:
-            await first.journal.admit(task)
-    stage.release.clear()  # which let the first one's tasks go, had there been any
-    return first.tables, tasks
+    tables, now = JournalTables(), SystemClock().now()
+    journal = InMemoryJournal(tables, "system/0")
+    await journal.open()
+    tasks = [
+        record(str(number), task_type="test.hold", accepted_at=now, deadline=now + 20)
+        for number in range(20)
+    ]
+    for task in tasks:
+        await journal.admit(task)
+    return tables, tasks
 
 
 def successor(stage, folder, tables, journal=Told):
