@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 
+from actors import recovery
 from cartrita.clock import SystemClock
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
 from tests.support.bench import Bench, Told
@@ -48,8 +49,9 @@ def successor(stage, folder, tables, journal=Told):
 
 
 async def test_the_first_of_it_runs_while_the_rest_is_still_being_read(
-    stage, left, tmp_path_factory
+    stage, left, tmp_path_factory, monkeypatch
 ):
+    monkeypatch.setattr(recovery, "AT_ONCE", 1)
     tables, tasks = left
     bench = successor(stage, tmp_path_factory.mktemp("c"), tables, Slow)
     starting = asyncio.create_task(bench.start())
