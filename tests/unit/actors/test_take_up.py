@@ -7,8 +7,9 @@ import pytest
 
 from actors import recovery
 from cartrita.clock import SystemClock
+from cartrita.protocol.task import Delivery
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
-from tests.support.bench import Bench, Told
+from tests.support.bench import Bench, Told, running
 from tests.support.processes import eventually
 from tests.support.records import record
 
@@ -89,3 +90,27 @@ async def test_what_was_ordered_before_is_obeyed_before_anything_runs(
         assert (shown["inFlight"], shown["queueDepth"], stage.played) == (0, 20, [])
     finally:
         await bench.supervisor.stop(grace=1)
+
+
+async def test_a_start_that_cannot_be_written_down_holds_its_place_only_to_the_deadline(
+    stage, tmp_path_factory
+):
+    async with running(stage, tmp_path_factory.mktemp("b")) as bench:
+        assert await eventually(bench.fleet.ready, 5)
+        once = {"delivery": Delivery.AT_MOST_ONCE, "deadline": bench.clock.now() + 0.5}
+        task = bench.task("test.once", **once)
+        admit = bench.journal.admit
+
+        def admit_and_stand_still(record):
+            verdict = admit(record)
+            bench.journal.hold = True
+            return verdict
+
+        bench.journal.admit = admit_and_stand_still
+        asked = bench.submit(task)
+        assert await eventually(lambda: bench.shown()["inFlight"] == 1, 5)
+        assert await eventually(lambda: bench.shown()["inFlight"] == 0, 5)
+        assert not asked.done()
+        bench.journal.let_go()
+        assert (await asyncio.wait_for(asked, 5))["status"] == "TIMEOUT"
+        assert stage.played == []
