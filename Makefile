@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SAMPLE := docs/sample.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev model run stop test unit lint format types imports check bench simulate chaos reconnect fuzz-sockets lock clean
+.PHONY: help setup dev model run stop test unit lint format types imports check bench simulate races chaos reconnect fuzz-sockets lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
@@ -74,6 +74,9 @@ bench: $(VENV)/.dev ## Measure the HTTP path against bare servers, and the memor
 
 simulate: $(VENV)/.dev ## Simulate the whole tree: make simulate SEEDS=100000 FIRST=1
 	$(BIN)/python -m tests.simulator --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),1)
+
+races: $(VENV)/.dev ## Race the admission transaction on PostgreSQL: make races SEEDS=200 FIRST=1
+	$(BIN)/python -m tests.races --seeds $(or $(SEEDS),200) --first $(or $(FIRST),1) $(ARGS)
 
 chaos: $(VENV)/.dev ## Break each part of an instance under load and count: make chaos SEEDS=5 FIRST=1
 	$(BIN)/python -m benchmarks.chaos --seeds $(or $(SEEDS),5) --first $(or $(FIRST),1)

@@ -135,7 +135,7 @@ class Attempts:
         if cell.cancelled:
             raise TaskCancelled("Cancelled before it ran.")
         if not cell.repeatable:  # "had not started" is otherwise unknowable after a crash
-            await self._start(cell)
+            await self._written(self._start(cell), record.deadline - self._clock.now())
         left = record.deadline - self._clock.now()
         if left <= 0:
             raise TaskTimeout("The deadline passed before it could run.")
@@ -156,6 +156,14 @@ class Attempts:
             started = Event.within(cell.record.task_id, cell.attempts, STARTED, EventKind.STARTED)
             cell.started = self._journal.append(started)
         return cell.started
+
+    @staticmethod
+    async def _written(start: asyncio.Future[bool], left: float) -> None:
+        """Wait for the journal, but no longer than the task may take."""
+        done, _ = await asyncio.wait([start], timeout=max(left, 0))
+        if not done:
+            raise TaskTimeout("The deadline passed before its start could be written down.")
+        start.result()
 
     def _heard(self, cell: Cell, host: Host, exchange: Exchange, event: list[Any]) -> None:
         """Act on what an agent says in the course of its work."""

@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -196,13 +197,13 @@ class LocalTree:
             demand=supervisor,
             rules=self._rules,
         )
-        await supervisor.start(fleet, TOKEN)
+        ordered = partial(obey, self.orders, shard, Controls(supervisor), self.catalog)
+        await supervisor.start(fleet, TOKEN, ordered)
         server = ChannelServer(shard, supervisor, token=TOKEN, epoch=epoch)
         where = Address.unix(self.folder / f"{shard.replace('/', '.')}.{epoch}.sock")
         address = str(await server.start(where))
         info = SupervisorInfo(shard, address, epoch, "local", os.getpid(), "local")
         local = self.supervisors[shard] = LocalSupervisor(info, supervisor, server, journal, ledger)
-        await obey(self.orders, shard, local.controls, self.catalog)
         return local
 
     async def routes(self) -> RouteTable:

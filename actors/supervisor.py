@@ -13,6 +13,7 @@ from actors.family import Calls
 from actors.fleet import Fleet
 from actors.hosting import Group, Limits
 from actors.reading import Reading
+from actors.recovery import left_over, revived
 from actors.response import agent_down, charged, end_type, failure, in_doubt, report, respond
 from actors.response import settlement as settle
 from cartrita.catalog import Catalog
@@ -20,7 +21,7 @@ from cartrita.channel.server import Call
 from cartrita.clock import Clock
 from cartrita.effects import State
 from cartrita.errors import InternalFailure, StaleEpoch, TaskCancelled, TaskTimeout
-from cartrita.journal import Event, Journal, Stories, TaskRecord, TaskState, Verdict, fold
+from cartrita.journal import Event, Journal, Stories, TaskRecord, TaskState, Verdict
 from cartrita.ledger import Ledger
 from cartrita.protocol.task import TaskStatus
 from cartrita.telemetry.log import get_logger
@@ -95,31 +96,30 @@ class Supervisor:
         assert self._fleet, "start() gives one"
         return self._fleet
 
-    async def start(self, fleet: Fleet, token: str) -> None:
-        """Start the hosts and take up what was accepted and not finished."""
+    async def start(
+        self, fleet: Fleet, token: str, obey: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Start the hosts, `obey` earlier orders, and take up what was accepted and not finished.
+
+        The first of it runs while the rest is read.
+        """
         self._fleet = fleet
         await fleet.start(token, self._journal.epoch)
-        states = [fold(story) async for _, story in self._journal.unfinished()]
-        await self._recover([state for state in states if state])
+        if obey:
+            await obey()
+        async for states in left_over(self._journal):
+            await self._recover(states)
         self.state = "up"
-        self.dispatch()
 
     async def _recover(self, states: list[TaskState]) -> None:
-        cells = [self._revived(state) for state in states]
+        cells = [revived(self._cell(one.record), one, self._catalog) for one in states]
+        self._cells.update((cell.record.task_id, cell) for cell in cells)
         await self._attempts.effects.inherit([cell for cell in cells if cell.ledgered])
         for cell in cells:
             if cell.attempts and not cell.repeatable:
                 self.finish(cell, lost_for_good(cell))
             else:
                 self._queue(cell)
-
-    def _revived(self, state: TaskState) -> Cell:
-        spec = self._catalog.names.get(state.record.task_type)
-        cell = self._cell(state.record)
-        cell.accepted, cell.attempts, cell.deaths = True, state.attempts, list(state.deaths)
-        cell.fed, cell.spent = bool(spec and spec.takes_stream and cell.attempts), state.spent
-        self._cells[state.record.task_id] = cell
-        return cell
 
     def _cell(self, record: TaskRecord) -> Cell:
         spec, now = self._catalog.names.get(record.task_type), self._clock.monotonic()
@@ -248,7 +248,7 @@ class Supervisor:
     def dispatch(self) -> None:
         """Give waiting tasks to free workers, as many as fit."""
         fleet, attempts = self._fleet, self._attempts
-        if fleet is None or self.halted or self.state == "starting":
+        if fleet is None or self.halted:
             return
         bound = self.admission.limits.concurrency
         while attempts.running < bound:

@@ -20,8 +20,11 @@ SPILL_AFTER = 0.25
 """Seconds for which something said may be in memory only."""
 
 SPILL_BYTES = 32 * 1024
-MOST_BYTES = 1024 * 1024
+MOST_BYTES = 512 * 1024
 """Bytes that may wait for the journal before the agent is held back."""
+
+ENTRY_BYTES = 512
+"""What a short entry takes in memory beside its text, a few times over on its way."""
 
 
 class TaskLog:
@@ -45,6 +48,7 @@ class TaskLog:
         self._entries: deque[Entry] = deque()
         self._unspilled: list[Entry] = []
         self._fresh = self._writing = 0  # bytes not yet given to the journal; bytes on their way
+        self._flying = 0  # entries on their way
         self._next = self._said = 0
         self._shown = base
         self._owed: list[Callable[[int], None]] = []
@@ -95,14 +99,32 @@ class TaskLog:
         if self._started:
             self._shown = entry.step
             self._wake()
-        if self._fresh >= SPILL_BYTES:
-            self.spill()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(SPILL_AFTER, self.spill)
-        if grant and self._fresh + self._writing < MOST_BYTES:
+        self._spill_soon()
+        if grant and self._room:
             grant(1)
         elif grant:
             self._owed.append(grant)
+
+    @property
+    def _room(self) -> bool:
+        """Whether more may wait for the journal."""
+        entries = len(self._unspilled) + self._flying
+        return self._fresh + self._writing + ENTRY_BYTES * entries < MOST_BYTES
+
+    def _spill_soon(self) -> None:
+        """Spill when there is enough or it has waited enough; one after the other.
+
+        While the journal's database is away, what is said becomes one large event, not many.
+        """
+        if self._fresh >= SPILL_BYTES and not self._writing:
+            self.spill()
+        elif self._timer is None and self._unspilled:
+            self._timer = asyncio.get_running_loop().call_later(SPILL_AFTER, self._spill_in_turn)
+
+    def _spill_in_turn(self) -> None:
+        self._timer = None
+        if not self._writing:
+            self.spill()
 
     @property
     def _started(self) -> bool:
@@ -129,14 +151,19 @@ class TaskLog:
         rows = [list(entry) for entry in self._unspilled]
         size, self._fresh = self._fresh, 0
         self._unspilled.clear()
+        count = len(rows)
         self._writing += size
+        self._flying += count
         event = Event(self._task_id, rows[0][0], EventKind.STREAM, rows)
-        self._append(event).add_done_callback(lambda done: self._spilled(size, done))
+        self._append(event).add_done_callback(lambda done: self._spilled(size, count, done))
 
-    def _spilled(self, size: int, done: asyncio.Future[bool]) -> None:
+    def _spilled(self, size: int, count: int, done: asyncio.Future[bool]) -> None:
         self._writing -= size
+        self._flying -= count
         done.exception()  # a fenced writer's words are nobody's any more
-        if self._fresh + self._writing < MOST_BYTES:
+        if not self.ended:
+            self._spill_soon()
+        if self._room:
             owed, self._owed = self._owed, []
             for grant in owed:
                 grant(1)

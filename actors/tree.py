@@ -3,6 +3,7 @@
 import asyncio
 import os
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -159,9 +160,9 @@ class SupervisorActor(_Actor):
             rules=config.rules(team),
             connect=network.connect,
         )
-        self._controls = Controls(self._supervisor)
-        await self._supervisor.start(fleet, config.token)
-        await obey(PostgresOrders(pool), self._shard, self._controls, tasks)
+        controls = self._controls = Controls(self._supervisor)
+        ordered = partial(obey, PostgresOrders(pool), self._shard, controls, tasks)
+        await self._supervisor.start(fleet, config.token, ordered)
         server = self._server = ChannelServer(
             self._shard, self._supervisor, token=config.token, epoch=epoch
         )

@@ -158,9 +158,9 @@ class TaskRecord:
         return cls(*values)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
-    """One line of a task's story.
+    """One line of a task's story. Nobody changes one, as with a record.
 
     Attributes:
         step: Orders a task's events: 0 is acceptance, then attempt and sequence, and the end
@@ -194,9 +194,9 @@ class Event:
         return cls(task_id, (attempt << ATTEMPT_SHIFT) | sequence, kind, data)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Verdict:
-    """What admission decided about one task.
+    """What admission decided about one task. Nobody changes one.
 
     Attributes:
         kind: `accepted`; `known`: this id or key came before, `task_id` says which task it is;
@@ -223,7 +223,11 @@ class Settlement:
     def of(cls, response: dict[str, Any]) -> "Settlement":
         """Return what a response says its task used."""
         metrics = response.get("metrics") or {}
-        return cls(nano(metrics.get("costUsd", 0)), int(metrics.get("tokensUsed", 0)))
+        usd, tokens = metrics.get("costUsd", 0), metrics.get("tokensUsed", 0)
+        return cls(nano(usd), int(tokens)) if usd or tokens else NOTHING
+
+
+NOTHING = Settlement()
 
 
 class Journal(Protocol):

@@ -1,9 +1,7 @@
 """What the journal says is the truth, though its database comes and goes."""
 
 import asyncio
-import os
 import random
-import signal
 from contextlib import suppress
 from itertools import permutations
 
@@ -15,7 +13,8 @@ from cartrita.journal import EventKind
 from cartrita.protocol.task import TaskStatus
 from cartrita.storage.postgres import journal as journal_module
 from cartrita.storage.postgres import lane
-from tests.support.database import hasty, running_services
+from tests.support.database import running_services
+from tests.support.durable_gateway import Server
 from tests.support.journals import Durable, admitted, connected, tasks_and_fold
 from tests.support.processes import eventually
 from tests.support.records import end, record, started
@@ -255,27 +254,3 @@ class TestRestarts(Durable):
             await opened()
         await server.start()
         assert (await opened()).epoch == 1
-
-
-class Server:
-    """Kills, stops and starts the module's own PostgreSQL."""
-
-    def __init__(self, services):
-        self._services = services
-
-    async def _ask(self, work):
-        return await asyncio.to_thread(self._services.loop.run, work)
-
-    async def kill(self):
-        """End it by SIGKILL; its keeper starts it again."""
-        (pid,) = [
-            s.pid for s in await self._ask(self._services.keeper.states()) if s.name == "postgres"
-        ]
-        os.kill(pid, signal.SIGKILL)
-
-    async def stop(self):
-        await self._ask(self._services.keeper.stop("postgres"))
-
-    async def start(self):
-        await self._ask(self._services.keeper.start(hasty(self._services.postgres.spec())))
-        await self._ask(self._services.postgres.wait_ready(30))

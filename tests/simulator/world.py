@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -254,8 +255,9 @@ class SupervisorLife:
             rules=world.rules,
         )
         self.controls = Controls(self.supervisor)
-        await self.supervisor.start(fleet, TOKEN)
-        await obey(Visiting(world.database, world.orders), shard, self.controls, CATALOG)
+        orders = Visiting(world.database, world.orders)
+        ordered = partial(obey, orders, shard, self.controls, CATALOG)
+        await self.supervisor.start(fleet, TOKEN, ordered)
         server = ChannelServer(shard, self.supervisor, token=TOKEN, epoch=epoch)
         self._server = orderly(server)
         address = str(await server.start(world.address()))

@@ -24,7 +24,7 @@ from cartrita.auth.keys import CURRENT, KeyRing, open_keys
 from cartrita.auth.passwords import Argon2Profile, Passwords
 from cartrita.auth.tokens import Tokens
 from cartrita.catalog import Catalog
-from cartrita.clock import ManualClock, SystemClock, iso
+from cartrita.clock import Clock, ManualClock, SystemClock, iso
 from cartrita.context import Context
 from cartrita.declare import Agent, Params, Result, task
 from cartrita.errors import AgentFailed
@@ -32,10 +32,12 @@ from cartrita.protocol.wire import WireModel
 from cartrita.providers.ports import ProbeReport, Probes
 from cartrita.rate import Limiter, Quota
 from cartrita.services import Services
+from cartrita.storage.counters import Counters
 from cartrita.storage.disk_blobs import DiskBlobs
 from cartrita.storage.memory import InMemoryUsers
 from cartrita.storage.memory_journal import JournalTables
 from cartrita.storage.memory_listing import InMemoryTasks
+from cartrita.storage.ports import Users
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
 from tests.support.api_server import lifespan_of, serving, short_folder
@@ -154,10 +156,12 @@ class Stand:
     quotas: tuple[Quota | None, Quota | None] = (None, None)
     agents: tuple[type[Agent], ...] = ()
     stage: Stage = field(default_factory=Stage)
-    clock: ManualClock = field(default_factory=ManualClock)
-    users: InMemoryUsers = field(default_factory=InMemoryUsers)
+    clock: Clock = field(default_factory=ManualClock)
+    users: Users = field(default_factory=InMemoryUsers)
     tables: JournalTables = field(default_factory=JournalTables)
-    probes: SetProbes = field(default_factory=SetProbes)
+    probes: Probes = field(default_factory=SetProbes)
+    counters: Counters | None = None
+    revocation_ttl: float = 0
     bridge: Bridge = field(default_factory=Bridge)
     latch: Latch = field(init=False)
     tree: LocalTree = field(init=False)
@@ -183,17 +187,14 @@ class Stand:
             Catalog.of([Health, Bench, Busy, *self.agents]),
             Passwords(Argon2Profile(1, 8)),
         )
-        rules = Rules(registration_open=self.registration, revocation_ttl_s=0)
+        rules = Rules(registration_open=self.registration, revocation_ttl_s=self.revocation_ttl)
         clock = SystemClock()
         self.identity = Identity(self.users, Tokens(self.keys), passwords, clock, rules)
         await self.identity.ensure_admin(*ADMIN)
         given = {Probes: self.probes, Latch: self.latch, Stage: self.stage}
         services = Services({port: lambda _, it=it: it for port, it in given.items()})
-        limiter = Limiter(clock, *self.quotas)
-        opened = local_tree(
-            catalog, services, self.folder, limits=self.limits, tables=self.tables, limiter=limiter
-        )
-        async with opened as self.tree:
+        limiter = Limiter(clock, *self.quotas, self.counters)
+        async with self.grown(catalog, services, limiter) as self.tree:
             self.told, self.ward = Told(self.tree.door), Ward(self.tree.door)
             yield Gate(
                 tasks=self.told,
@@ -205,7 +206,7 @@ class Stand:
                 started_at=self.clock.now(),
                 version="3.0.0-test",
                 above=self.above,
-                listing=InMemoryTasks(self.tables),
+                listing=self.listing(),
                 blobs=DiskBlobs(self.folder / "blobs", SystemClock(), 1 << 20),
                 blob_kinds=("application/octet-stream", "text/*", "image/png"),
                 quarantine=self.tree.quarantine if self.genuine else self.ward,
@@ -219,6 +220,15 @@ class Stand:
                 docs=True,
             )
         passwords.close()
+
+    def grown(self, catalog, services, limiter):
+        """Run the tree."""
+        return local_tree(
+            catalog, services, self.folder, limits=self.limits, tables=self.tables, limiter=limiter
+        )
+
+    def listing(self):
+        return InMemoryTasks(self.tables)
 
     async def above(self):
         """Tell of the orchestrator what its actor tells on Ray."""
@@ -287,15 +297,22 @@ async def running_gateway(
     """
     with short_folder() as folder:
         stand = Stand(folder, limits or Limits(), registration, genuine, quotas, agents)
-        app = stand.application(**options)
-        transport = httpx.ASGITransport(app)
-        async with (
-            lifespan_of(app),
-            httpx.AsyncClient(
-                transport=transport, base_url="http://cartrita.test", timeout=20
-            ) as client,
-        ):
-            yield Api(stand, client, app)
+        async with spoken_to(stand, **options) as api:
+            yield api
+
+
+@asynccontextmanager
+async def spoken_to(stand: Stand, **options) -> AsyncIterator[Api]:
+    """Run the application over a stand and give a client of it."""
+    app = stand.application(**options)
+    transport = httpx.ASGITransport(app)
+    async with (
+        lifespan_of(app),
+        httpx.AsyncClient(
+            transport=transport, base_url="http://cartrita.test", timeout=20
+        ) as client,
+    ):
+        yield Api(stand, client, app)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Keeps the `tasks` table a fold of `task_events`, a moment behind it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -12,7 +12,7 @@ import asyncpg
 from cartrita.channel.frames import unpack
 from cartrita.clock import Clock
 from cartrita.errors import StaleEpoch
-from cartrita.journal import STATUS_IN, STATUS_OF, Event, EventKind, Settlement, TaskRecord
+from cartrita.journal import NOTHING, STATUS_IN, STATUS_OF, Event, EventKind, Settlement, TaskRecord
 from cartrita.protocol.task import TaskStatus
 from cartrita.storage.postgres.batch import array
 from cartrita.storage.postgres.outage import AWAY, STALE, Connect, hang_up
@@ -39,7 +39,7 @@ _UNFOLDED = """
 SELECT *, task_id::text AS id FROM task_events
 WHERE shard = $1 AND position > $2 AND kind <> $4 ORDER BY position LIMIT $3"""
 
-_NOTHING = Settlement()
+_END = int(EventKind.COMPLETED)
 
 
 @dataclass(slots=True)
@@ -50,17 +50,17 @@ class _Row:
     status: TaskStatus = TaskStatus.PENDING
     error_code: str | None = None
     reason: str | None = None
-    used: Settlement = _NOTHING
-    finished_at: float | None = None
+    used: Settlement = NOTHING
+    finished_at: float = 0.0
 
-    @property
-    def kind(self) -> tuple[Any, ...]:
-        """What it shares with many others."""
-        told = (self.status.value, self.error_code, self.reason)
-        if self.record is None:
-            return (None, None, None, None, *told)
-        who = self.record.principal
-        return (who.user, who.tenant, self.record.task_type, self.record.priority, *told)
+    def shared(self) -> tuple[Any, ...]:
+        """Return what it has in common with many others."""
+        record = self.record
+        if record is None:
+            return (None, None, None, None, self.status, self.error_code, self.reason)
+        user, tenant = record.principal.user, record.principal.tenant
+        told = (self.status, self.error_code, self.reason)
+        return (user, tenant, record.task_type, record.priority, *told)
 
 
 class Folder:
@@ -86,14 +86,14 @@ class Folder:
 
     def happened(self, event: Event) -> None:
         """Note an event that is durable and changes where its task stands."""
-        row = self._row(event.task_id)
-        if event.kind >= EventKind.COMPLETED:
-            row.status = STATUS_OF[event.kind]
-            row.error_code, row.reason = event.data.get("errorCode"), event.data.get("reason")
+        row, kind, data = self._row(event.task_id), event.kind, event.data
+        if kind >= _END:
+            row.status = STATUS_OF[kind]
+            row.error_code, row.reason = data.get("errorCode"), data.get("reason")
             row.finished_at = event.at or self._clock.now()
-            row.used = Settlement.of(event.data)
-        elif row.finished_at is None:
-            row.status = STATUS_IN[event.kind]
+            row.used = Settlement.of(data)
+        elif not row.finished_at:
+            row.status = STATUS_IN[kind]
 
     def _row(self, task_id: str) -> _Row:
         row = self._rows.get(task_id)
@@ -215,26 +215,32 @@ class Folder:
 
 def changes(kind: EventKind) -> bool:
     """Tell whether an event of a kind changes where its task stands."""
-    return kind >= EventKind.COMPLETED or kind in STATUS_IN
+    return kind >= _END or kind in STATUS_IN
 
 
 def _arguments(rows: Mapping[str, _Row]) -> list[Any]:
     """Return what `fold_tasks` is told about tasks: what many share only once."""
-    kinds: dict[tuple[Any, ...], int] = {}
-    places = [kinds.setdefault(row.kind, len(kinds) + 1) for row in rows.values()]
-    kin = [
-        (row.record.parent, row.record.retry_of) if row.record else (None, None)
-        for row in rows.values()
-    ]
+    shared: dict[tuple[Any, ...], int] = {}
+    places = [str(shared.setdefault(row.shared(), len(shared) + 1)) for row in rows.values()]
+    records = [row.record for row in rows.values()]
     return [
-        *map(list, zip(*kinds, strict=True)),
+        *map(list, zip(*shared, strict=True)),
         array(rows),
-        array(map(str, places)),
+        array(places),
         array([str(row.used.nano_usd) for row in rows.values()]),
         array([str(row.used.tokens) for row in rows.values()]),
-        array([repr(row.record.accepted_at) if row.record else "NULL" for row in rows.values()]),
+        array([repr(record.accepted_at) if record else "NULL" for record in records]),
         array([repr(row.finished_at) if row.finished_at else "NULL" for row in rows.values()]),
-        array([parent or "NULL" for parent, _ in kin]),
-        array([before or "NULL" for _, before in kin]),
-        [row.record.session_id if row.record else None for row in rows.values()],
+        _kin([record.parent if record else None for record in records]),
+        _kin([record.retry_of if record else None for record in records]),
+        _few([record.session_id if record else None for record in records]),
     ]
+
+
+def _kin(ids: Sequence[str | None]) -> str:
+    """Return ids; none at all, which reads as nothing for each, where each is missing."""
+    return array(one or "NULL" for one in ids) if any(ids) else "{}"
+
+
+def _few(texts: list[str | None]) -> list[str | None]:
+    return texts if any(texts) else []

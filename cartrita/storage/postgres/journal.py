@@ -9,7 +9,7 @@ import asyncpg
 from cartrita.channel.frames import pack, unpack
 from cartrita.clock import Clock, SystemClock
 from cartrita.errors import InternalFailure, InvalidMessage, ServiceUnavailable
-from cartrita.journal import Event, EventKind, Settlement, TaskRecord, Verdict, fold
+from cartrita.journal import Event, EventKind, Settlement, TaskRecord, Verdict
 from cartrita.storage.postgres.batch import Entry, needs_care
 from cartrita.storage.postgres.folding import Folder, changes
 from cartrita.storage.postgres.lane import Lane, Seat
@@ -26,6 +26,12 @@ CONNECT_TIMEOUT = 3.0
 COMMAND_TIMEOUT = 30.0
 _RECOVER = 500
 
+_FIRST = "00000000-0000-0000-0000-000000000000"
+_UNFINISHED = """
+SELECT e.*, e.task_id::text AS id FROM task_events e
+WHERE e.task_id IN (
+    SELECT id FROM tasks WHERE shard = $1 AND finished_at IS NULL AND id > $2 ORDER BY id LIMIT $3)
+AND e.kind <> $4 ORDER BY e.task_id, e.step"""
 _LAST = "SELECT coalesce(max(position), 0) FROM task_events WHERE shard = $1"
 
 
@@ -140,36 +146,29 @@ class PostgresJournal:
             raise ConnectionError(str(error)) from error
 
     async def unfinished(self) -> AsyncIterator[tuple[TaskRecord, list[Event]]]:
-        """Yield each accepted task of the shard that has no end, oldest first."""
-        last = "00000000-0000-0000-0000-000000000000"
-        connection: asyncpg.Connection = await asyncpg.connect(
-            self._url,
-            timeout=CONNECT_TIMEOUT,
-            command_timeout=COMMAND_TIMEOUT,
-            **self._connect_options,
-        )
+        """Yield each accepted task of the shard that has no end, oldest first.
+
+        The next page is on its way while one is gone through, and no more than two are held.
+        """
+        connection = await self._connect()
+        page = asyncio.create_task(self._page(connection, _FIRST))
         try:
-            while True:
-                rows = await connection.fetch(
-                    """SELECT e.*, e.task_id::text AS id FROM task_events e
-                       WHERE e.task_id IN (
-                           SELECT id FROM tasks WHERE shard = $1 AND finished_at IS NULL AND id > $2
-                           ORDER BY id LIMIT $3) AND e.kind <> $4
-                       ORDER BY e.task_id, e.step""",
-                    self._shard,
-                    last,
-                    _RECOVER,
-                    EventKind.STREAM,  # what its agent said is for readers
-                )
-                if not rows:
-                    return
+            while rows := await page:
+                page = asyncio.create_task(self._page(connection, rows[-1]["id"]))
                 for story in _stories(rows):
-                    last = story[0].task_id
-                    state = fold(story)
-                    if state and not state.status.terminal:
-                        yield state.record, story
+                    if not story[-1].kind.terminal:  # it ended a moment ago
+                        yield TaskRecord.from_wire(story[0].data), story
         finally:
-            await connection.close()
+            page.cancel()
+            await asyncio.wait([page])
+            await hang_up(connection)
+
+    async def _page(self, connection: asyncpg.Connection, after: str) -> list[asyncpg.Record]:
+        # What an agent said is for readers.
+        rows: list[asyncpg.Record] = await connection.fetch(
+            _UNFINISHED, self._shard, after, _RECOVER, EventKind.STREAM
+        )
+        return rows
 
     async def close(self) -> None:
         """Write what is queued and let go of the connections."""

@@ -236,18 +236,16 @@ class Lane:
         odd = {row["place"]: row for row in rows}
         folder = self._seat.folder
         for place, entry in enumerate(batch.entries, 1):
-            row = odd.get(place)
-            if entry.record is None:
-                if entry.event and row is None:
-                    folder.happened(entry.event)
-                entry.resolve(row is None)
-            elif row is None:
+            row = odd.get(place) if odd else None
+            if row is not None:
+                entry.resolve(_verdict(entry, row) if entry.record else False)
+            elif entry.record:
                 folder.accepted(entry.record)
                 entry.resolve(Verdict("accepted", entry.task_id))
             else:
-                known = str(row["known"] or entry.task_id)
-                verdict = Verdict(row["verdict"], known, row["budget"] or "", row["resets"] or 0.0)
-                entry.resolve(verdict)
+                if entry.event:
+                    folder.happened(entry.event)
+                entry.resolve(True)
 
     async def _connected(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():
@@ -269,3 +267,9 @@ class Lane:
         if self._connection:
             await hang_up(self._connection)
             self._connection = None
+
+
+def _verdict(entry: Entry, row: asyncpg.Record) -> Verdict:
+    """Return what was decided about a task that was not simply admitted."""
+    known = str(row["known"] or entry.task_id)
+    return Verdict(row["verdict"], known, row["budget"] or "", row["resets"] or 0.0)

@@ -1,20 +1,17 @@
 """Lists tasks from the table `tasks`."""
 
-import asyncio
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from cartrita.errors import ServiceUnavailable
 from cartrita.protocol.task import TaskStatus
 from cartrita.storage.listing import ListedTask, Place, Wanted, moment
-from cartrita.storage.postgres.outage import AWAY
+from cartrita.storage.postgres.outage import lend
 
 _COLUMNS = """id, task_type, status, priority, user_id, tenant, accepted_at, finished_at,
     session_id, error_code, reason, nano_usd, tokens, parent, retry_of"""
-_AWAY = (*AWAY, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
 _NANO = 10**9
 
 
@@ -32,13 +29,8 @@ class PostgresTasks:
     async def page(self, wanted: Wanted, limit: int, after: Place | None) -> list[ListedTask]:
         """Return tasks, the last accepted first."""
         statement, values = query(wanted, limit, after)
-        try:
-            async with asyncio.timeout(self._timeout), self._pool.acquire() as connection:
-                rows = await connection.fetch(statement, *values)
-        except _AWAY as error:
-            raise ServiceUnavailable(
-                f"The list of tasks cannot be read now ({type(error).__name__}).", retry_after=1.0
-            ) from error
+        async with lend(self._pool, self._timeout, "The list of tasks") as connection:
+            rows = await connection.fetch(statement, *values)
         return [_task(row) for row in rows]
 
 

@@ -1,6 +1,8 @@
 """The log of one live task in its supervisor's memory."""
 
 import asyncio
+import gc
+import tracemalloc
 
 import pytest
 
@@ -261,8 +263,54 @@ class TestHoldingBack:
             log.say("token", "x" * 1_000, grants.append)
         assert 5 < len(grants) < 15
         assert said(log) == ["x" * 1_000] * 20  # readers are shown all of it
+        journal.quick = True
         journal.let_go()
-        await asyncio.sleep(0)
-        assert len(grants) == 20
+        assert await eventually(lambda: len(grants) == 20, 5)
         log.say("token", "x", grants.append)
         assert len(grants) == 21
+
+    async def test_while_the_journal_stands_still_words_gather_instead_of_queueing(
+        self, log, journal, monkeypatch
+    ):
+        monkeypatch.setattr(tasklog_module, "SPILL_AFTER", 0.001)
+        journal.quick = False
+        log.say("token", 0)
+        assert await eventually(lambda: journal.events, 5)
+        for number in range(1, 100):
+            log.say("token", number)
+            await asyncio.sleep(0.001)
+        assert len(journal.events) == 1
+        journal.quick = True
+        journal.let_go()
+        assert await eventually(lambda: len(journal.events) == 2, 5)
+        assert [row[3] for event in journal.events for row in event.data] == [*range(100)]
+
+    async def test_what_was_said_last_does_not_wait_its_turn(self, log, journal):
+        journal.quick = False
+        log.say("token", "x")
+        log.spill()
+        log.say("token", "y")
+        log.spill()  # as before the end
+        assert [row[3] for event in journal.events for row in event.data] == ["x", "y"]
+
+    async def test_in_a_long_outage_many_tasks_that_talk_take_little_memory(self, journal):
+        """As many as a supervisor runs at once, each saying all that it may."""
+        journal.quick = False
+        logs = [TaskLog(f"t{number}", STARTED, journal.append, lambda: 7.0) for number in range(50)]
+        gc.collect()
+        tracemalloc.start()
+        try:
+            for log in logs:
+                log.begin(1, durable())
+                await asyncio.sleep(0)
+                grants = [1]
+                while grants:
+                    grants.clear()
+                    log.say("token", {"text": "word "}, grants.append)
+            taken, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            for log in logs:
+                log.close()
+        assert len(journal.events) <= len(logs)
+        assert taken < 1.5 * len(logs) * tasklog_module.MOST_BYTES

@@ -1,0 +1,1 @@
+"""Races for the admission transaction on a real PostgreSQL, decided by a seed."""
