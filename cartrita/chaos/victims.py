@@ -125,8 +125,14 @@ class Processes:
         self.resume(list(self._paused))
 
     def cut(self) -> list[psutil.Process]:
-        """End everything at once by SIGKILL, the owner included; returns what there was."""
-        everything = [*self._below(), self._owner]
+        """End everything at once by SIGKILL, the owner included; returns what there was.
+
+        All are stopped first, or some would start others, or flush, while the rest is ended.
+        """
+        for process in (self._owner, *self._below()):
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
+        everything = [self._owner, *self._below()]
         for process in everything:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
