@@ -172,9 +172,13 @@ async def listed(api, who, count):
     """Wait until the list of tasks, which follows a moment later, tells of so many ends."""
     async with asyncio.timeout(20):
         while True:
-            found = (await api.http.get("/v3/tasks?limit=200", headers=who)).json()["tasks"]
-            if [task["status"] for task in found].count("COMPLETED") == count:
-                return
+            answer = await api.http.get("/v3/tasks?limit=200", headers=who)
+            if answer.status_code == 200:
+                found = [task["status"] for task in answer.json()["tasks"]]
+                if found.count("COMPLETED") == count:
+                    return
+            else:  # the last kill may have been a moment ago
+                assert_problem(answer, 503, "SERVICE_UNAVAILABLE")
             await asyncio.sleep(0.1)
 
 
