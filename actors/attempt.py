@@ -100,7 +100,7 @@ class Attempts:
         cell.began = self._clock.monotonic()
         cell.started, cell.host = None, host
         if cell.log:
-            cell.log.begin(cell.attempts, self._start(cell))
+            self._begin_log(cell, cell.log)
         cell.work = asyncio.create_task(self._attempt(cell, host))
 
     async def _attempt(self, cell: Cell, host: Host) -> None:
@@ -154,8 +154,13 @@ class Attempts:
         """Make it durable that an attempt started; once per attempt."""
         if cell.started is None:
             started = Event.within(cell.record.task_id, cell.attempts, STARTED, EventKind.STARTED)
+            started.at = cell.started_at = self._clock.now()
             cell.started = self._journal.append(started)
         return cell.started
+
+    def _begin_log(self, cell: Cell, log: TaskLog) -> None:
+        durable = self._start(cell)
+        log.begin(cell.attempts, cell.started_at, durable)
 
     @staticmethod
     async def _written(start: asyncio.Future[bool], left: float) -> None:
@@ -193,7 +198,7 @@ class Attempts:
             append = self._journal.append
             cell.log = TaskLog(cell.record.task_id, base, append, self._clock.now)
             if cell.running:
-                cell.log.begin(cell.attempts, self._start(cell))
+                self._begin_log(cell, cell.log)
         return cell.log
 
     def _host_lost(self, cell: Cell, host: Host) -> dict[str, Any] | None:
@@ -231,9 +236,10 @@ class Attempts:
         """Make it durable that an attempt is over and another will follow."""
         self._spill(cell)  # first: no crash in between may leave a gap before the retry
         step = cell.log.retry_step() if cell.log else (cell.attempts << ATTEMPT_SHIFT) | 2
-        cell.written = self._journal.append(Event(cell.record.task_id, step, EventKind.RETRY, data))
+        retry = Event(cell.record.task_id, step, EventKind.RETRY, data, self._clock.now())
+        cell.written = self._journal.append(retry)
         if cell.log:
-            cell.log.lost(step, data, cell.written)
+            cell.log.lost(retry, cell.written)
 
     def _spill(self, cell: Cell) -> None:
         """Have written what an attempt that is over said and used."""

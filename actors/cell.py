@@ -50,6 +50,7 @@ class Cell:
         placed: Set when it was.
         ending: Its end is on the way to the journal.
         started: That the present attempt's start is durable, where that matters.
+        started_at: Which says that it started then, in Unix seconds.
         written: That the loss of the last attempt is.
         calls: Sub-tasks that its agent waits for.
         children: The same, as what carries them out.
@@ -80,6 +81,7 @@ class Cell:
     work: asyncio.Task[None] | None = None
     host: Host | None = None
     started: asyncio.Future[bool] | None = None
+    started_at: float = 0.0
     written: asyncio.Future[bool] | None = None
     placed: asyncio.Event | None = None
     timer: asyncio.TimerHandle | None = None
@@ -106,6 +108,14 @@ class Cell:
         """Return the names and ids of its effects that are in a state."""
         acts = (self.acts or {}).values()
         return [f"{act.name!r} ({act.id})" for act in acts if act.state is state]
+
+    def end(self) -> None:
+        """Wait for nothing more: its end goes to the journal."""
+        self.ending = True
+        if self.timer:
+            self.timer.cancel()
+        if self.placed:
+            self.placed.set()
 
     def abandon(self) -> None:
         """Let go of it because its supervisor stops; the journal keeps the task."""

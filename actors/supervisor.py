@@ -14,7 +14,7 @@ from actors.fleet import Fleet
 from actors.hosting import Group, Limits
 from actors.reading import Reading
 from actors.recovery import left_over, revived
-from actors.response import agent_down, charged, end_type, failure, in_doubt, report, respond
+from actors.response import agent_down, charged, failure, in_doubt, report, respond
 from actors.response import settlement as settle
 from cartrita.catalog import Catalog
 from cartrita.channel.server import Call
@@ -283,22 +283,20 @@ class Supervisor:
 
     def finish(self, cell: Cell, outcome: dict[str, Any]) -> None:
         """Write the end; those who wait are told once it is durable."""
-        cell.ending = True
-        if cell.timer:
-            cell.timer.cancel()
-        if cell.placed:
-            cell.placed.set()
+        cell.end()
         self._attempts.part(cell)
         outcome = in_doubt(charged(outcome, cell.spent), cell.effects(State.UNKNOWN))
         queued = (cell.began or self._clock.monotonic()) - cell.since
         response = respond(cell.record, outcome, queued=queued, attempts=cell.attempts)
         if cell.log:
             cell.log.spill()
-        end = Event.end(cell.record.task_id, TaskStatus(response["status"]), response)
+        status, now = TaskStatus(response["status"]), self._clock.now()
+        end = Event.end(cell.record.task_id, status, response, now)
         settled = self._journal.append(end, settle(cell.record, response))
-        settled.add_done_callback(lambda done: self._finished(cell, response, done))
+        settled.add_done_callback(lambda done: self._finished(cell, end, done))
 
-    def _finished(self, cell: Cell, response: dict[str, Any], done: asyncio.Future[bool]) -> None:
+    def _finished(self, cell: Cell, end: Event, done: asyncio.Future[bool]) -> None:
+        response = end.data
         self._cells.pop(cell.record.task_id, None)
         if not self._cells:
             self._emptied.set()
@@ -315,7 +313,7 @@ class Supervisor:
             cell.tell(response, ended=True)
         if cell.log:
             told = error is None and done.result()
-            cell.log.close(end_type(response) if told else None, response)
+            cell.log.close(end if told else None)
 
     def check_fence(self, error: BaseException | None) -> None:
         """Stop when a newer incarnation owns the shard."""

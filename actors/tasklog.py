@@ -11,7 +11,7 @@ from typing import Any
 
 from cartrita.channel.frames import pack
 from cartrita.journal import ATTEMPT_SHIFT, END_STEP, Event, EventKind
-from cartrita.story import STARTED, Entry, beginning
+from cartrita.story import STARTED, TYPE_OF, Entry, beginning
 
 KEPT = 256
 """Entries kept in memory for readers who are nearly up to date."""
@@ -57,11 +57,11 @@ class TaskLog:
         self.last = base
         self.ended = False
 
-    def begin(self, attempt: int, durable: asyncio.Future[bool]) -> None:
-        """Begin an attempt; what it says is shown once its start is `durable`."""
+    def begin(self, attempt: int, at: float, durable: asyncio.Future[bool]) -> None:
+        """Begin an attempt that started `at`; what it says is shown once that is `durable`."""
         start = self._said = (attempt << ATTEMPT_SHIFT) | STARTED
         self._next = start + 1
-        for entry in beginning(attempt, self._now()):
+        for entry in beginning(attempt, at):
             self._put(entry)
         _once(durable, lambda: self._show_from(start))
 
@@ -136,10 +136,10 @@ class TaskLog:
         self._next += 1
         return self._next - 1
 
-    def lost(self, step: int, data: Any, durable: asyncio.Future[bool]) -> None:
+    def lost(self, event: Event, durable: asyncio.Future[bool]) -> None:
         """Tell of the loss of an attempt, once that is `durable`."""
-        self._put(Entry(step, "retry", self._now(), data))
-        _once(durable, lambda: self._show(step))
+        self._put(Entry(event.step, "retry", event.at, event.data))
+        _once(durable, lambda: self._show(event.step))
 
     def spill(self) -> None:
         """Give to the journal what it has not yet."""
@@ -177,18 +177,17 @@ class TaskLog:
         while len(self._entries) > KEPT and self._entries[0].step < min(first, self._shown):
             self._base = self._entries.popleft().step
 
-    def close(self, kind: str | None = None, data: Any = None) -> None:
+    def close(self, end: Event | None = None) -> None:
         """Wake the readers because the log goes away: with the durable end, or without.
 
         Args:
-            kind: The end; None where somebody else wrote another, or nobody yet.
-            data: The response.
+            end: None where somebody else wrote another, or nobody yet.
         """
         self.ended = True
         if self._timer:
             self._timer.cancel()
-        if kind:
-            self._put(Entry(END_STEP, kind, self._now(), data))
+        if end:
+            self._put(Entry(END_STEP, TYPE_OF[end.kind], end.at, end.data))
             self._show(END_STEP)
         self._wake()
 

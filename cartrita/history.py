@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from cartrita.clock import iso
 from cartrita.errors import InvalidParameters
 from cartrita.journal import ATTEMPT_SHIFT, END_STEP, Event, EventKind
 from cartrita.story import QUEUED_STEP, SAID, STARTED, TYPE_OF, narrate, step_of
@@ -27,6 +28,7 @@ _WITHIN = (1 << ATTEMPT_SHIFT) - 1
 class _Line(NamedTuple):
     step: int
     type: str
+    at: str
     data: Any
 
     @property
@@ -83,13 +85,13 @@ def _read(story: Story) -> tuple[str, list[_Line], list[str]]:
     """Return whose story it is, its lines, and what is wrong with how it is written."""
     events = [one for one in story if isinstance(one, Event)]
     if events:
-        lines = [_Line(entry.step, entry.type, entry.data) for entry in narrate(events)]
+        lines = [_Line(x.step, x.type, iso(x.at), x.data) for x in narrate(events)]
         return events[0].task_id, lines, list(_rows(events))
     seen = [one for one in story if not isinstance(one, Event)]
     task_id, odd, lines = str(seen[0]["taskId"]), [], []
     for one in seen:
         try:
-            line = _Line(step_of(one["cursor"]), one["type"], one["data"])
+            line = _Line(step_of(one["cursor"]), one["type"], one["at"], one["data"])
         except InvalidParameters:
             odd.append(f"{one['cursor']!r} is no cursor")
             continue
@@ -205,7 +207,7 @@ def _disagreements(told: Sequence[list[_Line]]) -> Iterator[str]:
     known: dict[int, _Line] = {}
     for line in (line for lines in told for line in lines):
         held = known.setdefault(line.step, line)
-        if (held.type, held.data) != (line.type, line.data):
+        if held != line:
             yield f"{_name(line)} is told in two ways"
     whole = _whole(known)
     for number, lines in enumerate(told):

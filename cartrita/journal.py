@@ -171,6 +171,7 @@ class Event:
             of an attempt that failed, with what that used.
             For USED which models and tools were: rows of Unix seconds, kind and data, as
             `cartrita.uses` writes them.
+        at: Unix seconds at which it happened; 0 for when the journal takes it.
     """
 
     task_id: str
@@ -182,9 +183,11 @@ class Event:
     epoch: int = 0
 
     @classmethod
-    def end(cls, task_id: str, status: TaskStatus, response: dict[str, Any]) -> "Event":
+    def end(
+        cls, task_id: str, status: TaskStatus, response: dict[str, Any], at: float = 0.0
+    ) -> "Event":
         """Return the event that ends a task."""
-        return cls(task_id, END_STEP, END_OF[status], response)
+        return cls(task_id, END_STEP, END_OF[status], response, at)
 
     @classmethod
     def within(

@@ -125,7 +125,9 @@ def _all(story: Sequence[Event]) -> Iterator[Entry]:
         attempt = _attempt(event)
         if attempt > begun:
             begun = attempt
-            yield from beginning(attempt, max(_began(event), latest))
+            started = event.kind is EventKind.STARTED  # else it follows from something later
+            at = event.at if started else max(_began(event), latest)
+            yield from beginning(attempt, at)
         latest = event.at
         yield from _told(event)
 

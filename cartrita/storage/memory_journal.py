@@ -179,7 +179,8 @@ class InMemoryJournal:
         return future
 
     def _add(self, event: Event) -> None:
-        stamped = replace(event, at=self._clock.now(), shard=self._shard, epoch=self._epoch)
+        at = event.at or self._clock.now()
+        stamped = replace(event, at=at, shard=self._shard, epoch=self._epoch)
         self._tables.stories.setdefault(event.task_id, []).append(stamped)
 
     def _refused(self, future: asyncio.Future[Any]) -> bool:

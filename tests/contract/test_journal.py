@@ -31,6 +31,14 @@ class JournalContract:
         assert (event.shard, event.epoch) == ("system/0", 1)
         assert abs(event.at - SystemClock().now()) < 60
 
+    async def test_an_event_has_the_time_at_which_it_happened(self, journal, stories):
+        (task,) = await admitted(journal, record())
+        begun, ended = started(task), end(task)
+        begun.at, ended.at = 1_750_000_000.123, 1_750_000_001.456
+        assert [await journal.append(event) for event in (begun, ended)] == [True, True]
+        _, *told = await stories.story(task.task_id)
+        assert [event.at for event in told] == [begun.at, ended.at]
+
     async def test_a_task_that_comes_again_is_known(self, journal, stories):
         (task,) = await admitted(journal, record())
         for again in (task, record("other", task_id=task.task_id)):

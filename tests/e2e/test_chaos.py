@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from benchmarks.cancels import cancel_races
-from tests.support.instance import Instance, run_task
+from tests.support.instance import Instance, run_task, wait_until
 
 pytestmark = [
     pytest.mark.e2e,
@@ -36,6 +36,7 @@ def fragile():
 
 def broken(instance, options, tasks):
     """Run a load, break the instance under it, and return what came of that."""
+    wait_until("it is ready", lambda: instance.ready, 120)  # after a run that broke even Ray
     words = f"chaos run {options} --tasks {tasks} --seed 7 --json".split()
     done = instance.cli(*words, timeout=360)
     assert done.returncode == 0, done.stdout + done.stderr

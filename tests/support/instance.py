@@ -79,6 +79,10 @@ class Instance:
     def owner(self) -> psutil.Process:
         return psutil.Process(json.loads((self.home / "instance.json").read_text())["pid"])
 
+    @property
+    def ready(self) -> bool:
+        return bool(json.loads((self.home / "instance.json").read_text())["ready"])
+
     def processes(self) -> list[psutil.Process]:
         owner = self.owner
         return [owner, *owner.children(recursive=True)]

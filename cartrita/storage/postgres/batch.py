@@ -18,6 +18,7 @@ class Entry:
 
     Attributes:
         since: When it came, in monotonic seconds.
+        at: When it happened, in Unix seconds.
         data: Packed when it came, so that what has no form is refused at once.
         record: Of a task to admit.
         careful: Its admission is a decision: it has a key, a price, or an old id.
@@ -29,6 +30,7 @@ class Entry:
     task_id: str
     step: int
     kind: int
+    at: float
     data: bytes
     record: TaskRecord | None = None
     careful: bool = False
@@ -86,6 +88,7 @@ class Batch:
             array([entry.task_id for entry in entries]),
             array([str(entry.step) for entry in entries]),
             array([str(entry.kind) for entry in entries]),
+            array([str(entry.at) for entry in entries]),
             [entry.data for entry in entries],
             self.contested,
             [place for place, _ in careful],

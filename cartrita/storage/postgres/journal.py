@@ -98,8 +98,9 @@ class PostgresJournal:
             packed = record.pack()
         except InvalidMessage as error:
             return _failed(future, InternalFailure(f"The journal refused it: {error}"))
-        since, careful = self._clock.monotonic(), needs_care(record, self._clock.now())
-        entry = Entry(future, since, record.task_id, 0, 0, packed, record, careful)
+        since, now = self._clock.monotonic(), self._clock.now()
+        entry = Entry(future, since, record.task_id, 0, 0, now, packed, record)
+        entry.careful = needs_care(record, now)
         lane = self._admissions
         if len(lane) >= MAX_QUEUE or lane.size >= MAX_QUEUE_BYTES:
             return _failed(
@@ -115,7 +116,8 @@ class PostgresJournal:
         except InvalidMessage as error:
             return _failed(future, InternalFailure(f"The journal refused it: {error}"))
         told = event if changes(event.kind) else None
-        entry = Entry(future, 0.0, event.task_id, event.step, int(event.kind), data)
+        at = event.at or self._clock.now()
+        entry = Entry(future, 0.0, event.task_id, event.step, int(event.kind), at, data)
         entry.event, entry.settlement = told, settlement
         return self._put(self._events, entry)
 

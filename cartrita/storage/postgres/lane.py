@@ -24,7 +24,7 @@ PAUSE = 0.1
 """Seconds between tries to reach a database that is away."""
 
 _WRITE = """SELECT * FROM journal_write($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-                                        $13, $14, $15, $16, $17, $18)"""
+                                        $13, $14, $15, $16, $17, $18, $19)"""
 _OURS = """
 SELECT e.position FROM unnest($1::text::uuid[], $2::text::bigint[]) AS u (id, step)
 JOIN task_events e ON e.task_id = u.id AND e.step = u.step

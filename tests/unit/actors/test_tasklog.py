@@ -9,7 +9,8 @@ import pytest
 from actors import tasklog as tasklog_module
 from actors.tasklog import KEPT, TaskLog
 from cartrita.errors import StaleEpoch
-from cartrita.journal import ATTEMPT_SHIFT, END_STEP, EventKind
+from cartrita.journal import ATTEMPT_SHIFT, END_STEP, Event, EventKind
+from cartrita.protocol.task import TaskStatus
 from cartrita.story import STARTED, narrate
 from tests.support.processes import eventually
 
@@ -47,7 +48,7 @@ async def journal():
 async def log(journal):
     """Give the log of a task in its first attempt, whose start is durable."""
     one = TaskLog("t", STARTED, journal.append, lambda: 7.0)
-    one.begin(1, durable())
+    one.begin(1, 7.0, durable())
     await asyncio.sleep(0)
     yield one
     one.close()
@@ -57,6 +58,10 @@ def durable():
     future = asyncio.get_running_loop().create_future()
     future.set_result(True)
     return future
+
+
+def retry(step, data):
+    return Event("t", step, EventKind.RETRY, data, 7.5)
 
 
 def said(log, after=STARTED):
@@ -87,8 +92,8 @@ class TestOrder:
     async def test_a_new_attempt_begins_with_a_reset(self, log):
         log.say("token", "x")
         step = log.retry_step()
-        log.lost(step, {"solo": True}, durable())
-        log.begin(2, durable())
+        log.lost(retry(step, {"solo": True}), durable())
+        log.begin(2, 7.0, durable())
         await asyncio.sleep(0)
         log.say("token", "y")
         types = [entry.type for entry in log.after(STARTED)]
@@ -99,7 +104,7 @@ class TestOrder:
 
     async def test_the_end_comes_last_and_nothing_after_it(self, log):
         log.say("token", "x")
-        log.close("completed", {"a": 1})
+        log.close(Event.end("t", TaskStatus.COMPLETED, {"a": 1}, 8.0))
         log.say("token", "too late")
         last = log.after(STARTED)[-1]
         assert (last.step, last.type, last.data) == (END_STEP, "completed", {"a": 1})
@@ -109,7 +114,7 @@ class TestShowing:
     async def test_nothing_is_shown_before_the_start_is_durable(self, journal):
         log = TaskLog("t", STARTED, journal.append, lambda: 0.0)
         start = asyncio.get_running_loop().create_future()
-        log.begin(1, start)
+        log.begin(1, 7.0, start)
         log.say("token", "early")
         assert log.after(-1) == []
         waiting = asyncio.create_task(log.more(-1))
@@ -123,7 +128,7 @@ class TestShowing:
     async def test_a_loss_is_shown_once_it_is_durable(self, log):
         loss = asyncio.get_running_loop().create_future()
         log.say("token", "x")
-        log.lost(log.retry_step(), {"solo": False}, loss)
+        log.lost(retry(log.retry_step(), {"solo": False}), loss)
         assert [entry.type for entry in log.after(STARTED)] == ["started", "token"]
         loss.set_result(True)
         await asyncio.sleep(0)
@@ -133,8 +138,8 @@ class TestShowing:
     async def test_what_a_fenced_writer_could_not_write_is_not_shown(self, log, fails):
         """Its successor tells another story from there on."""
         loss, start = (asyncio.get_running_loop().create_future() for _ in range(2))
-        log.lost(log.retry_step(), {"solo": False}, loss)
-        log.begin(2, start)
+        log.lost(retry(log.retry_step(), {"solo": False}), loss)
+        log.begin(2, 7.0, start)
         log.say("token", "nobody's")
         for future in (loss, start):
             if fails:
@@ -145,10 +150,10 @@ class TestShowing:
         assert [entry.type for entry in log.after(STARTED - 1)] == ["started"]
 
     async def test_a_second_attempt_waits_for_its_own_start(self, log):
-        log.lost(log.retry_step(), {}, durable())
+        log.lost(retry(log.retry_step(), {}), durable())
         await asyncio.sleep(0)
         start = asyncio.get_running_loop().create_future()
-        log.begin(2, start)
+        log.begin(2, 7.0, start)
         log.say("token", "early")
         assert [entry.type for entry in log.after(STARTED)] == ["started", "retry"]
         start.set_result(True)
@@ -158,8 +163,8 @@ class TestShowing:
     async def test_a_start_that_is_durable_late_shows_nothing_of_the_next_attempt(self, journal):
         log = TaskLog("t", STARTED, journal.append, lambda: 0.0)
         first, second = (asyncio.get_running_loop().create_future() for _ in range(2))
-        log.begin(1, first)
-        log.begin(2, second)
+        log.begin(1, 7.0, first)
+        log.begin(2, 7.0, second)
         log.say("token", "x")
         first.set_result(True)
         await asyncio.sleep(0)
@@ -167,7 +172,10 @@ class TestShowing:
         log.close()
 
     async def test_whoever_waits_is_woken_by_the_next_word_and_by_the_end(self, log):
-        for act in (lambda: log.say("token", "x"), lambda: log.close("completed", None)):
+        for act in (
+            lambda: log.say("token", "x"),
+            lambda: log.close(Event.end("t", TaskStatus.COMPLETED, {})),
+        ):
             waiting = asyncio.create_task(log.more(log.last))
             await asyncio.sleep(0)
             assert not waiting.done()
@@ -301,7 +309,7 @@ class TestHoldingBack:
         tracemalloc.start()
         try:
             for log in logs:
-                log.begin(1, durable())
+                log.begin(1, 7.0, durable())
                 await asyncio.sleep(0)
                 grants = [1]
                 while grants:

@@ -37,7 +37,7 @@ class Scene:
         self.loop.call_soon_threadsafe(self.note, text)
 
     async def noted(self):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self.notes.get()
 
 
@@ -172,7 +172,7 @@ def stuck(supervisor):
     """Give a function that asks how much is stuck."""
 
     async def ask():
-        return (await supervisor.request("beat", None, 5))["stuck"]
+        return (await supervisor.request("beat", None, 30))["stuck"]
 
     return ask
 

@@ -166,7 +166,14 @@ def lines(*kinds, task="a"):
         step = 1 << 62 if place == "end" else int(attempt) << 32 | int(number)
         name = None if place == "end" else int(attempt)
         story.append(
-            {"cursor": cursor_of(step), "taskId": task, "attempt": name, "type": kind, "data": None}
+            {
+                "cursor": cursor_of(step),
+                "taskId": task,
+                "attempt": name,
+                "type": kind,
+                "data": None,
+                "at": "",
+            }
         )
     return story
 

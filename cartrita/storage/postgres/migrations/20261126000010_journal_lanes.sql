@@ -86,7 +86,7 @@ CREATE FUNCTION journal_write(
     p_shard text, p_epoch bigint, p_position bigint,
     -- What to append, in order. Ids and numbers travel as the text of an array, which is
     -- quicker to write and to read than its binary form.
-    p_ids text, p_steps text, p_kinds text, p_data bytea[],
+    p_ids text, p_steps text, p_kinds text, p_at text, p_data bytea[],
     -- Whether to expect some of it to be there already; else that is a unique_violation.
     p_contested boolean,
     -- by their places above: new tasks to look at closely, ends that settle something
@@ -121,20 +121,21 @@ BEGIN
     END LOOP;
 
     IF NOT p_contested THEN
-        INSERT INTO task_events (task_id, step, shard, position, epoch, kind, data)
-        SELECT u.id, u.step, p_shard, p_position + u.ord, p_epoch, u.kind, u.data
-        FROM unnest(ids, p_steps::bigint[], p_kinds::smallint[], p_data) WITH ORDINALITY
-            AS u (id, step, kind, data, ord)
+        INSERT INTO task_events (task_id, step, shard, position, epoch, kind, at, data)
+        SELECT u.id, u.step, p_shard, p_position + u.ord, p_epoch, u.kind, to_timestamp(u.at), u.data
+        FROM unnest(ids, p_steps::bigint[], p_kinds::smallint[], p_at::float8[], p_data)
+            WITH ORDINALITY AS u (id, step, kind, at, data, ord)
         WHERE u.ord <> ALL (out_of_it);
     ELSE
         FOR place, verdict, known IN
             WITH given AS (
-                SELECT u.* FROM unnest(ids, p_steps::bigint[], p_kinds::smallint[], p_data)
-                    WITH ORDINALITY AS u (id, step, kind, data, ord)
+                SELECT u.* FROM unnest(ids, p_steps::bigint[], p_kinds::smallint[], p_at::float8[],
+                                       p_data) WITH ORDINALITY AS u (id, step, kind, at, data, ord)
                 WHERE u.ord <> ALL (out_of_it)),
             written AS (
-                INSERT INTO task_events (task_id, step, shard, position, epoch, kind, data)
-                SELECT g.id, g.step, p_shard, p_position + g.ord, p_epoch, g.kind, g.data
+                INSERT INTO task_events (task_id, step, shard, position, epoch, kind, at, data)
+                SELECT g.id, g.step, p_shard, p_position + g.ord, p_epoch, g.kind,
+                       to_timestamp(g.at), g.data
                 FROM given g ORDER BY g.ord
                 ON CONFLICT DO NOTHING RETURNING task_events.position)
             SELECT g.ord::int, CASE g.step WHEN 0 THEN 'known' ELSE 'ended' END, g.id FROM given g

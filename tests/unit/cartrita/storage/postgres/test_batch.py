@@ -11,7 +11,7 @@ from cartrita.storage.postgres.batch import YOUNG, Batch, Entry, array, budgets_
 from tests.support.records import ADA, EVE, end, record, started
 
 NAMES = (
-    "shard", "epoch", "position", "ids", "steps", "kinds", "data", "contested",
+    "shard", "epoch", "position", "ids", "steps", "kinds", "at", "data", "contested",
     "careful", "principals", "keys", "digests", "budgets", "nano", "tokens",
     "settled", "used", "used_tokens",
 )  # fmt: skip
@@ -26,10 +26,10 @@ def entry():
         future = loop.create_future()
         if hasattr(what, "principal"):
             careful = needs_care(what, minted_at(what.task_id))
-            return Entry(future, 0.0, what.task_id, 0, 0, what.pack(), what, careful)
+            return Entry(future, 0.0, what.task_id, 0, 0, 0.0, what.pack(), what, careful)
         step, kind = what.step, int(what.kind)
         event = {"event": what, "settlement": settlement}
-        return Entry(future, 0.0, what.task_id, step, kind, b"said", **event)
+        return Entry(future, 0.0, what.task_id, step, kind, 0.0, b"said", **event)
 
     yield make
     loop.close()
@@ -56,7 +56,7 @@ def test_entries_are_told_in_the_order_in_which_they_came(filled):
 def test_only_what_has_a_key_or_a_price_is_looked_at_closely(filled):
     priced, tokens = record(reserve_nano=5), record(reserve_tokens=7)
     batch = filled(record(), record(idempotency_key="k"), priced, tokens)
-    found = zip(*(argument(batch, name) for name in NAMES[8:15]), strict=True)
+    found = zip(*(argument(batch, name) for name in NAMES[9:16]), strict=True)
     assert {place: (key, nano, count) for place, _, key, _, _, nano, count in found} == {
         2: ("k", 0, 0),
         3: (None, 5, 0),
@@ -83,7 +83,7 @@ def test_keys_are_taken_in_one_order_so_that_two_writers_never_wait_in_a_circle(
 def test_only_ends_that_settle_something_are_settled(entry):
     one, two = record(), record()
     batch = Batch(100, [entry(end(one)), entry(end(two), Settlement(3, 4))])
-    assert [argument(batch, name) for name in NAMES[15:]] == [[2], [3], [4]]
+    assert [argument(batch, name) for name in NAMES[16:]] == [[2], [3], [4]]
 
 
 def test_a_task_is_charged_to_its_user_and_its_tenant():
