@@ -300,8 +300,6 @@ class Supervisor:
         self._cells.pop(cell.record.task_id, None)
         if not self._cells:
             self._emptied.set()
-        now = self._clock.monotonic()
-        self.admission.rate.count(now)
         error = done.exception()
         if error is not None:
             self.check_fence(error)
@@ -309,7 +307,8 @@ class Supervisor:
         elif not done.result():
             cell.tell(Verdict("known", cell.record.task_id), ended=True)
         else:
-            report(cell.record.task_type, cell.agent, response, now - cell.since)
+            took = self._clock.monotonic() - cell.since
+            report(cell.record.task_type, cell.agent, response, took)
             cell.tell(response, ended=True)
         if cell.log:
             told = error is None and done.result()
