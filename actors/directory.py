@@ -11,6 +11,7 @@ from cartrita.clock import SystemClock
 from cartrita.journal import Stories
 from cartrita.protocol.principal import Principal
 from cartrita.rate import Limiter
+from cartrita.services import blob_spill, blob_store
 
 ORCHESTRATOR = "orchestrator"
 COMMAND_TIMEOUT = 4000.0
@@ -69,14 +70,15 @@ def open_door(
     limiter: Limiter | None = None,
 ) -> Door:
     """Return a door for a process that belongs to the tree's Ray."""
-    limit = config.settings.limits.max_parameters_bytes
+    settings, clock = config.settings, SystemClock()
     return Door(
-        catalog(config.settings),
+        catalog(settings),
         directory,
         stories,
-        SystemClock(),
+        clock,
         name,
-        max_parameters=limit,
+        max_parameters=settings.limits.max_parameters_bytes,
         connect=network.connect,
         limiter=limiter,
+        spill=blob_spill(settings, blob_store(settings, clock)),
     )

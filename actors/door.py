@@ -16,6 +16,7 @@ from cartrita.catalog import Catalog
 from cartrita.channel.client import connect as connect_channel
 from cartrita.clock import Clock, iso
 from cartrita.context import Context
+from cartrita.declare import Params, TaskSpec
 from cartrita.errors import (
     CartritaError,
     ChannelLost,
@@ -32,6 +33,7 @@ from cartrita.policy.chain import Job, chain
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest, TaskStatus
 from cartrita.rate import Limiter
+from cartrita.spill import Spill, reference_in
 from cartrita.story import Entry, step_of, to_wire
 from cartrita.telemetry.trace import continue_trace
 
@@ -56,6 +58,7 @@ class Door:
         name: Who we are on the channels.
         max_parameters: Bytes that a task's parameters may take.
         limiter: Counts the tasks that clients ask for; sub-tasks are nobody's requests.
+        spill: Where large parameters go; without it they travel with their tasks.
     """
 
     def __init__(  # noqa: PLR0913 - each is a separate collaborator
@@ -69,7 +72,9 @@ class Door:
         max_parameters: int = MAX_PARAMETERS,
         connect: Connect = connect_channel,
         limiter: Limiter | None = None,
+        spill: Spill | None = None,
     ) -> None:
+        self._spill = spill
         self.catalog, self.routes = catalog, Routes(directory, name, connect)
         self._stories, self._clock = stories, clock
         self._intake = Intake(clock, max_parameters)
@@ -107,14 +112,28 @@ class Door:
             trace=record.trace,
         )
         admit = self._admit if record.parent is None else self._admit_child
-        await admit(Job(spec, parse(spec, record.params), context))
+        await admit(Job(spec, self._parsed(spec, record), context))
+        record = await self._spill.lighten(record) if self._spill else record
         answer = await self._ask(record, wait=wait)
+        if answer["taskId"] != record.task_id:  # its key was known
+            await self._forgo(record)
         while wait and not TaskStatus(answer["status"]).terminal:  # its shard is away, or another's
             left = record.deadline - self._clock.now() + LATE
             if left <= 0:
                 break
             answer = await self.get(record.task_id, record.principal, left)
         return answer
+
+    def _parsed(self, spec: TaskSpec, record: TaskRecord) -> Params:
+        """Read parameters; those that are only referred to are read by the task's host."""
+        if self._spill and reference_in(record.params):
+            return spec.params.model_construct()
+        return parse(spec, record.params)
+
+    async def _forgo(self, record: TaskRecord) -> None:
+        """Keep nothing of a task that was certainly not accepted."""
+        if self._spill:
+            await self._spill.forgo(record)
 
     async def resubmit(self, record: TaskRecord) -> dict[str, Any]:
         """Accept a record that was made before, without waiting for its end."""
@@ -161,6 +180,7 @@ class Door:
                     return {"taskId": record.task_id, "status": TaskStatus.PENDING.value}
                 tried = channel or isinstance(error, ConfigurationInvalid)  # which no wait mends
                 if tried and await self._refused(shard, error, asked=asked):
+                    await self._forgo(record)
                     raise
                 why, asked = error, asked or channel is not None
             else:

@@ -21,6 +21,7 @@ from cartrita.journal import TaskRecord
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest
 from cartrita.protocol.wire import field_errors
+from cartrita.spill import plainly
 
 MAX_PARAMETERS = 4 * 1024 * 1024
 """Bytes; larger data is passed by reference."""
@@ -115,7 +116,7 @@ class Intake:
         )
 
     def _digest(self, spec: TaskSpec, parameters: dict[str, Any]) -> bytes:
-        packed = pack([spec.name, parameters])
+        packed = pack([spec.name, plainly(parameters)])
         if len(packed) > self._max_parameters:
             raise ResourceLimitExceeded(
                 f"The parameters take {len(packed)} bytes; the limit is {self._max_parameters}."

@@ -16,6 +16,7 @@ from cartrita.errors import (
 )
 from cartrita.journal import Stories, TaskRecord, TaskState, fold
 from cartrita.protocol.principal import Principal
+from cartrita.spill import plainly
 from cartrita.storage.runtime import Quarantine, QuarantinedTask
 from cartrita.story import narrate, to_wire
 from cartrita.telemetry.trace import continue_trace
@@ -161,7 +162,7 @@ class QuarantineDesk:
 
 def _digest(task_type: str, params: dict[str, Any]) -> bytes:
     """Return what tells a repeat from another task, as the door does."""
-    return hashlib.blake2b(pack([task_type, params]), digest_size=16).digest()
+    return hashlib.blake2b(pack([task_type, plainly(params)]), digest_size=16).digest()
 
 
 def _folded(task: QuarantinedTask, state: TaskState | None) -> TaskState:

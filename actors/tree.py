@@ -23,7 +23,7 @@ from actors.worker import WorkerHost
 from cartrita.channel.server import ChannelServer
 from cartrita.clock import SystemClock, new_random
 from cartrita.instance import make_private
-from cartrita.services import open_services
+from cartrita.services import blob_spill, blob_store, open_services
 from cartrita.storage.postgres.effects import PostgresLedger
 from cartrita.storage.postgres.journal import PostgresJournal, take_epoch
 from cartrita.storage.postgres.retention import PostgresRetention
@@ -64,7 +64,9 @@ class HostActor(_Actor):
     def __init__(self, config: TreeConfig, spec: HostSpec) -> None:
         super().__init__(config, spec.host_id.rpartition(".")[0])
         self._spec = spec
-        self._host = WorkerHost(spec, catalog(config.settings), open_services(config.settings))
+        settings, clock = config.settings, SystemClock()
+        spill = blob_spill(settings, blob_store(settings, clock))
+        self._host = WorkerHost(spec, catalog(settings), open_services(settings), clock, spill)
 
     async def start(self) -> dict[str, Any]:
         """Build the agents and listen."""

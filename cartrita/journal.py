@@ -335,6 +335,9 @@ class Stories(Protocol):
     async def remnant(self, task_id: str) -> Remnant | None:
         """Return what is left of a task that has ended and may have no events any more."""
 
+    async def remembered(self, task_ids: Sequence[str]) -> set[str]:
+        """Return those of these tasks that have events: that are live, or not forgotten yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class TaskState:

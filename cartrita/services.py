@@ -26,6 +26,7 @@ from cartrita.providers.ports import (
 )
 from cartrita.providers.probes import ModelProbe, ProbeSet
 from cartrita.rate import Limiter, Name, Quota
+from cartrita.spill import Sizes, Spill
 from cartrita.storage.blobs import Blobs
 from cartrita.storage.counters import Counters
 from cartrita.storage.ports import Memories
@@ -99,11 +100,42 @@ def database_probes(settings: Settings) -> list[Probe]:
 
 
 def blob_store(settings: Settings, clock: Clock) -> Blobs:
-    """Return what keeps blobs."""
-    from cartrita.storage.disk_blobs import DiskBlobs
+    """Return what keeps blobs.
 
+    Raises:
+        MissingExtra: They go to a bucket, and the package for that is not installed.
+        ConfigurationInvalid: What names the bucket cannot be used.
+    """
     chosen = settings.blobs
-    return DiskBlobs(chosen.directory or settings.home / "blobs", clock, chosen.quota_bytes)
+    if chosen.s3_bucket is None:
+        from cartrita.storage.disk_blobs import DiskBlobs
+
+        return DiskBlobs(chosen.directory or settings.home / "blobs", clock, chosen.quota_bytes)
+    from cartrita.storage.s3_blobs import Bucket, S3Blobs
+
+    bucket = Bucket(
+        chosen.s3_bucket,
+        chosen.s3_endpoint,
+        chosen.s3_region,
+        chosen.s3_key,
+        _text(chosen.s3_secret),
+        chosen.s3_prefix,
+        chosen.s3_timeout_s,
+    )
+    return S3Blobs(bucket, clock, chosen.quota_bytes)
+
+
+def blob_spill(settings: Settings, blobs: Blobs) -> Spill:
+    """Return what puts large parameters and results into blobs."""
+    limits, chosen = settings.limits, settings.blobs
+    sizes = Sizes(
+        limits.inline_parameters_bytes,
+        limits.inline_result_bytes,
+        limits.referenced_parameters_bytes,
+        chosen.max_bytes,
+    )
+    together = bool(chosen.s3_bucket or chosen.directory) or not settings.channel.tcp
+    return Spill(blobs, sizes, shared=together)
 
 
 def rate_limiter(settings: Settings, clock: Clock) -> Limiter:

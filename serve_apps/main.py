@@ -6,7 +6,7 @@ import secrets
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -29,11 +29,12 @@ from cartrita.accounts import identity, key_desk
 from cartrita.clock import Clock, SystemClock, iso, new_id
 from cartrita.config.load import load_settings
 from cartrita.config.settings import Settings
-from cartrita.errors import ServiceUnavailable
+from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
 from cartrita.instance import make_private
 from cartrita.providers.probes import ProbeSet
 from cartrita.services import blob_store, database_probes, rate_limiter, sign_in_limiters
-from cartrita.storage.blobs import Blobs
+from cartrita.spill import UNCLAIMED
+from cartrita.storage.blobs import Blobs, Due, Living
 from cartrita.storage.postgres.effects import PostgresEffectBook
 from cartrita.storage.postgres.listing import PostgresTasks
 from cartrita.storage.postgres.migrate import migrate
@@ -45,6 +46,8 @@ from serve_apps.gateway.gate import Audit, Gate
 from serve_apps.gateway.quotas import Visitors
 from serve_apps.gateway.sockets.bounds import Bounds
 from serve_apps.rpc.server import Port, serving
+
+logger = log.get_logger(__name__)
 
 APPLICATION = "cartrita"
 SWEEP_EVERY = 3600.0
@@ -125,7 +128,9 @@ class Gateway:
             visitors = Visitors(*sign_in_limiters(settings, clock), behind_edge=settings.embedded)
             blobs = blob_store(settings, clock)
             following = asyncio.create_task(door.follow())
-            sweeping = asyncio.create_task(_sweep(blobs, clock, settings.blobs.ttl_s))
+            sweeping = asyncio.create_task(
+                _sweep(blobs, stories.remembered, clock, settings.blobs.ttl_s)
+            )
             try:
                 gate = Gate(
                     tasks=door,
@@ -165,11 +170,14 @@ class Gateway:
                 await blobs.close()
 
 
-async def _sweep(blobs: Blobs, clock: Clock, ttl: float) -> None:
+async def _sweep(blobs: Blobs, living: Living, clock: Clock, ttl: float) -> None:
     """Drop old blobs every now and then, for as long as the gateway runs."""
     while True:
-        with suppress(ServiceUnavailable):
-            await blobs.sweep(clock.now() - ttl)
+        now = clock.now()
+        try:
+            await blobs.sweep(Due(now - ttl, now - UNCLAIMED, living))
+        except (ServiceUnavailable, ConfigurationInvalid) as error:
+            logger.warning("sweep_failed", error=error.message)
         await asyncio.sleep(SWEEP_EVERY)
 
 

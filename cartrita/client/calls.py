@@ -136,6 +136,11 @@ def _json(value: Any) -> bytes:
         raise InvalidParameters(f"This cannot be written as JSON: {error}.") from None
 
 
+def contents(blob_id: str) -> Call:
+    """Fetch what a blob holds."""
+    return Call("GET", f"/v3/blobs/{blob_id}", timeout=QUIET)
+
+
 def look(task_id: str | UUID, wait: float = 0.0) -> Call:
     """Look at a task; the server waits up to `wait` seconds for its end."""
     seconds = min(max(wait, 0.0), LONGEST_LOOK)

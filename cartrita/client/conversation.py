@@ -19,9 +19,10 @@ from cartrita.client.models import (
     TaskType,
 )
 from cartrita.client.patience import Patience
-from cartrita.client.problems import checked, plain, read, read_object, read_rows
+from cartrita.client.problems import checked, plain, read, read_object, read_rows, read_value
 from cartrita.client.steps import Call, Flow, Lost, Pause, Reply
 from cartrita.errors import CartritaError, ChannelLost, ErrorCode, NotFound, StillRunning
+from cartrita.spill import reference_in
 
 _NOTHING_MORE = 204
 
@@ -41,7 +42,8 @@ class Conversation:
         again, and what is sent again is the same task.
         """
         patience = self._exchange.patience(task.patience)
-        return (yield from self._follow(task.task_id, task.waiting(), patience, _ended))
+        outcome = yield from self._follow(task.task_id, task.waiting(), patience, _ended)
+        return (yield from self._whole(outcome))
 
     def submit(self, task: Submission) -> Flow[TaskOutcome]:
         """Submit a task and return as soon as it is accepted."""
@@ -51,7 +53,16 @@ class Conversation:
     def wait(self, task_id: str | UUID, timeout: float | None) -> Flow[TaskOutcome]:
         """Follow a task to its end."""
         patience = self._exchange.patience(timeout)
-        return (yield from self._follow(str(task_id), None, patience, _ended))
+        outcome = yield from self._follow(str(task_id), None, patience, _ended)
+        return (yield from self._whole(outcome))
+
+    def _whole(self, outcome: TaskOutcome) -> Flow[TaskOutcome]:
+        """Fetch a result that is only referred to."""
+        blob_id = reference_in(outcome.result or {})
+        if blob_id is None:
+            return outcome
+        reply = yield from self._exchange.ask(calls.contents(blob_id))
+        return outcome.model_copy(update={"result": read_value(reply)})
 
     def _follow(
         self,
@@ -84,7 +95,7 @@ class Conversation:
     def get(self, task_id: str | UUID) -> Flow[TaskOutcome]:
         """Look at a task."""
         reply = yield from self._exchange.ask(calls.look(task_id))
-        return read(TaskOutcome, reply)
+        return (yield from self._whole(read(TaskOutcome, reply)))
 
     def cancel(self, task_id: str | UUID) -> Flow[bool]:
         """Cancel a task."""

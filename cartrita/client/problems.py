@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from cartrita.channel.frames import unpack
 from cartrita.client.steps import Lost, Reply
 from cartrita.errors import (
     AuthenticationFailed,
@@ -20,6 +21,7 @@ from cartrita.errors import (
     ServiceUnavailable,
     leaves,
 )
+from cartrita.spill import MSGPACK
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -139,6 +141,22 @@ def read_object(reply: Reply) -> dict[str, Any]:
     if not body:
         raise _stranger("JSON object")
     return body
+
+
+def read_value(reply: Reply) -> dict[str, Any]:
+    """Read what a blob holds that a result refers to.
+
+    Raises:
+        InternalFailure: It holds no object.
+    """
+    try:
+        packed = reply.headers.get("content-type", "").startswith(MSGPACK)
+        value = unpack(reply.body) if packed else json.loads(reply.body)
+    except (ValueError, InvalidMessage):
+        value = None
+    if not isinstance(value, dict):
+        raise _stranger("result")
+    return value
 
 
 def read_rows(name: str, reply: Reply) -> list[dict[str, Any]]:

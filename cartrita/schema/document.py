@@ -154,7 +154,8 @@ def _create(catalog: Catalog) -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "description": "JSON on which all readers agree (RFC 7493): no name twice in one "
-            "object, whole numbers within 64 bits, at most 200 levels. snake_case is taken, too.",
+            "object, whole numbers within 64 bits, at most 200 levels. snake_case is taken, too. "
+            'In place of parameters, `{"$blob": id}` names a blob of yours that holds them.',
             "content": {
                 MSGPACK: {"schema": ref("TaskRequest")},
                 JSON: {

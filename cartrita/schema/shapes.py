@@ -175,7 +175,14 @@ def _task_schemas() -> dict[str, Any]:
         "Agent": shape(agent),
         "AgentList": shape({"agents": rows(ref("Agent"))}),
         "Blob": shape(
-            {"blobId": UUID, "contentType": TEXT, "size": _WHOLE, "sha256": TEXT, "createdAt": TIME}
+            {
+                "blobId": UUID,
+                "contentType": TEXT,
+                "size": _WHOLE,
+                "sha256": TEXT,
+                "createdAt": TIME,
+                "taskId": _maybe(UUID),
+            }
         ),
         "BatchVerdicts": shape({**counts, "results": verdicts, "traceId": TEXT}),
     }

@@ -11,8 +11,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from cartrita.clock import iso
-from cartrita.errors import InvalidMessage, NotFound
+from cartrita.errors import InvalidMessage, InvalidParameters, NotFound
 from cartrita.protocol.principal import Principal
+from cartrita.protocol.task import TaskStatus
 from cartrita.storage.blobs import Blob
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import reply
@@ -83,7 +84,7 @@ async def show(request: Request) -> Response:
     headers["Content-Length"] = str(end - start)
     if request.method == "HEAD":
         return Response(status_code=206 if partial else 200, headers=headers, media_type=blob.kind)
-    parts = gate_of(request).blobs.read(who.user, blob.id, start, end - start)
+    parts = gate_of(request).blobs.read(who.user, blob, start, end - start)
     return Parts(parts, 206 if partial else 200, headers, blob.kind)
 
 
@@ -120,10 +121,22 @@ async def about(request: Request) -> Response:
 async def remove(request: Request) -> Response:
     """DELETE /v3/blobs/{id}: drop it."""
     who = await worker_of(request)
-    blob_id = blob_id_of(request)
-    if not await gate_of(request).blobs.remove(who.user, blob_id):
-        raise _unknown(blob_id)
+    blob = await _find(request, who)
+    if blob.task is not None and await _lives(request, blob.task, who):
+        raise InvalidParameters(
+            f"The blob {blob.id!r} belongs to task {blob.task!r}, which has not ended.",
+            fields=[("blobId", "belongs to a task that has not ended")],
+        )
+    await gate_of(request).blobs.remove(who.user, blob.id)
     return Response(status_code=204)
+
+
+async def _lives(request: Request, task_id: str, who: Principal) -> bool:
+    try:
+        answer = await gate_of(request).tasks.get(task_id, who)
+    except NotFound:
+        return False
+    return not TaskStatus(answer["status"]).terminal
 
 
 async def _find(request: Request, who: Principal) -> Blob:
@@ -145,6 +158,7 @@ def _row(blob: Blob) -> dict[str, Any]:
         "size": blob.size,
         "sha256": blob.digest,
         "createdAt": iso(blob.created_at),
+        "taskId": blob.task,
     }
 
 

@@ -33,6 +33,8 @@ from cartrita.protocol.wire import WireModel
 from cartrita.providers.ports import ProbeReport, Probes
 from cartrita.rate import Limiter, Quota
 from cartrita.services import Services
+from cartrita.spill import Sizes, Spill
+from cartrita.storage.blobs import Blobs
 from cartrita.storage.counters import Counters
 from cartrita.storage.disk_blobs import DiskBlobs
 from cartrita.storage.memory import InMemoryUsers
@@ -167,7 +169,10 @@ class Stand:
     probes: Probes = field(default_factory=SetProbes)
     counters: Counters | None = None
     revocation_ttl: float = 0
+    sizes: Sizes = field(default_factory=Sizes)
+    room: int = 1 << 20
     bridge: Bridge = field(default_factory=Bridge)
+    blobs: Blobs = field(init=False)
     latch: Latch = field(init=False)
     tree: LocalTree = field(init=False)
     told: Told = field(init=False)
@@ -175,6 +180,7 @@ class Stand:
     identity: Identity = field(init=False)
 
     def __post_init__(self) -> None:
+        self.blobs = DiskBlobs(self.folder / "blobs", SystemClock(), self.room)
         keys = self.folder / "keys"
         keys.mkdir()
         (keys / CURRENT).write_bytes(_pem())
@@ -217,7 +223,7 @@ class Stand:
                 version="3.0.0-test",
                 above=self.above,
                 listing=self.listing(),
-                blobs=DiskBlobs(self.folder / "blobs", SystemClock(), 1 << 20),
+                blobs=self.blobs,
                 blob_kinds=("application/octet-stream", "text/*", "image/png"),
                 quarantine=self.tree.quarantine if self.genuine else self.ward,
                 storyteller=self.tree.storyteller,
@@ -237,7 +243,13 @@ class Stand:
     def grown(self, catalog, services, limiter):
         """Run the tree."""
         return local_tree(
-            catalog, services, self.folder, limits=self.limits, tables=self.tables, limiter=limiter
+            catalog,
+            services,
+            self.folder,
+            limits=self.limits,
+            tables=self.tables,
+            limiter=limiter,
+            spill=Spill(self.blobs, self.sizes),
         )
 
     def listing(self):
@@ -302,6 +314,7 @@ async def running_gateway(
     genuine: bool = False,
     quotas: tuple[Quota | None, Quota | None] = (None, None),
     agents: tuple[type[Agent], ...] = (),
+    room: int = 1 << 20,
     **options,
 ) -> AsyncIterator[Api]:
     """Run the application in this loop and give a client of it.
@@ -309,7 +322,7 @@ async def running_gateway(
     With `genuine` the tree itself quarantines and takes commands, else the test's stand-ins do.
     """
     with short_folder() as folder:
-        stand = Stand(folder, limits or Limits(), registration, genuine, quotas, agents)
+        stand = Stand(folder, limits or Limits(), registration, genuine, quotas, agents, room=room)
         async with spoken_to(stand, **options) as api:
             yield api
 

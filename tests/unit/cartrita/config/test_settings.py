@@ -141,3 +141,19 @@ def test_secrets_do_not_show_in_a_repr():
     chosen = settings(models={"openai_api_key": "sk-canary"}, postgres={"password": "canary"})
     assert "canary" not in repr(chosen)
     assert "canary" not in chosen.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "blobs",
+    [
+        {"s3_bucket": "blobs", "s3_key": "k"},
+        {"s3_bucket": "blobs", "s3_secret": "s"},
+        {"s3_endpoint": "http://127.0.0.1:9000"},
+        {"s3_key": "k", "s3_secret": "s"},
+        {"s3_bucket": "blobs", "s3_endpoint": "127.0.0.1:9000"},
+        {"s3_bucket": ""},
+    ],
+)
+def test_half_a_bucket_is_refused(blobs):
+    with pytest.raises(ValidationError):
+        settings(blobs=blobs)
