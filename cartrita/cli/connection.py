@@ -4,11 +4,12 @@ import json
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 from cartrita.cli.edge_certificate import authority_of
 from cartrita.cli.options import Options
 from cartrita.cli.session_file import FileSessions
-from cartrita.client import Client
+from cartrita.client import AsyncClient, Client
 from cartrita.client.transport import loopback
 from cartrita.config.load import given_token, load_settings
 from cartrita.config.settings import Settings
@@ -68,8 +69,29 @@ def _configured(settings: Settings) -> str:
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.port}"
 
 
-def connect(options: Options) -> Client:
+def connect(options: Options, timeout: float = PATIENCE, retries: int = RETRIES) -> Client:
     """Return a client that is, or can be, signed in.
+
+    Args:
+        options: Where to.
+        timeout: Seconds a call waits, repeats included.
+        retries: Failures in a row that are repeated.
+
+    Raises:
+        ServiceUnavailable: This home's instance is meant, and none runs.
+    """
+    place = reachable(options)
+    return Client(place.url, timeout=timeout, retries=retries, **_session(place))
+
+
+def connect_async(options: Options, retries: int) -> AsyncClient:
+    """Return a client for an event loop; raises as `connect` does."""
+    place = reachable(options)
+    return AsyncClient(place.url, timeout=PATIENCE, retries=retries, **_session(place))
+
+
+def reachable(options: Options) -> Place:
+    """Return where the options and settings lead.
 
     Raises:
         ServiceUnavailable: This home's instance is meant, and none runs.
@@ -80,20 +102,21 @@ def connect(options: Options) -> Client:
             f"No instance runs in {str(place.home)!r}: start one with `cartrita up`, or name "
             "another with --url."
         )
+    return place
+
+
+def _session(place: Place) -> dict[str, Any]:
     token = given_token()
     # Who gave a key wants its rights and no others, also when it is revoked.
     credentials = None if token and is_key(token) else _credentials(place)
     email, password = credentials or (None, None)
-    return Client(
-        place.url,
-        token,
-        email,
-        password,
-        timeout=PATIENCE,
-        retries=RETRIES,
-        sessions=sessions_of(place),
-        ca=place.ca,
-    )
+    return {
+        "token": token,
+        "email": email,
+        "password": password,
+        "sessions": sessions_of(place),
+        "ca": place.ca,
+    }
 
 
 def sessions_of(place: Place) -> FileSessions:

@@ -18,6 +18,7 @@ from cartrita.client.blocking import (
     login_of,
     sessions_of,
 )
+from cartrita.client.bulk_async import AsyncBulk
 from cartrita.client.calls import EffectOutcome, EffectState, Parameters, TaskOptions
 from cartrita.client.conversation import Conversation
 from cartrita.client.exchange import Exchange
@@ -27,7 +28,7 @@ from cartrita.client.steps import Alone, Call, Flow, Lost, Pause, Reply, T
 from cartrita.protocol.task import TaskStatus
 
 
-class AsyncClient:
+class AsyncClient(AsyncBulk):
     """Talks to Cartrita as `Client` does, for one event loop.
 
         async with AsyncClient(token="…") as cartrita:
@@ -205,6 +206,10 @@ class AsyncClient:
     async def register(self, email: str, password: str, name: str = "") -> Account:
         """Make an account and sign in; raises as `Client.register` does."""
         return await self._play(self._talk.register(email, password, name))
+
+    async def logout(self) -> bool:
+        """End the session, here and at the server; False when there is none."""
+        return await self._play(self._talk.logout())
 
     async def _play(self, flow: Flow[T]) -> T:
         answer: Reply | Lost | None = None

@@ -11,6 +11,7 @@ from uuid import UUID
 import httpx
 
 from cartrita.client import calls, transport
+from cartrita.client.bulk_blocking import Bulk
 from cartrita.client.calls import EffectOutcome, EffectState, Parameters, TaskOptions
 from cartrita.client.conversation import Conversation
 from cartrita.client.exchange import Exchange, Login
@@ -26,7 +27,7 @@ RETRIES = 8
 """Failures in a row that are repeated: with the pauses between them, up to 16 seconds."""
 
 
-class Client:
+class Client(Bulk):
     """Talks to Cartrita. Threads may share one.
 
         with Client(email="me@example.org", password="…") as cartrita:
@@ -310,6 +311,10 @@ class Client:
             InvalidParameters: A field is wrong, or the address is in use.
         """
         return self._play(self._talk.register(email, password, name))
+
+    def logout(self) -> bool:
+        """End the session, here and at the server; False when there is none."""
+        return self._play(self._talk.logout())
 
     def _play(self, flow: Flow[T]) -> T:
         answer: Reply | Lost | None = None

@@ -266,6 +266,11 @@ def refreshment(refresh_token: str) -> Call:
     return Call("POST", "/auth/refresh", body, private=False, repeatable=False)
 
 
+def sign_out(refresh_token: str | None) -> Call:
+    """End a session and what could renew it."""
+    return Call("POST", "/auth/logout", _json({"refreshToken": refresh_token}))
+
+
 CATALOGUE = Call("GET", "/v3/catalog")
 TREE = Call("GET", "/v3/tree")
 ME = Call("GET", "/auth/me")

@@ -33,6 +33,11 @@ class Conversation:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
 
+    @property
+    def exchange(self) -> Exchange:
+        """What asks one thing at a time."""
+        return self._exchange
+
     # --- tasks
 
     def complete(self, task: Submission) -> Flow[TaskOutcome]:
@@ -234,6 +239,10 @@ class Conversation:
         """Sign in."""
         call = calls.sign_in(email, password)
         return (yield from self._exchange.enter(Login(email, password), call))
+
+    def logout(self) -> Flow[bool]:
+        """Sign out."""
+        return (yield from self._exchange.leave())
 
 
 def _doubtful(error: CartritaError) -> bool:

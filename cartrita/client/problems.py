@@ -79,12 +79,15 @@ def checked(answer: Reply | Lost | None) -> Reply:
 
 def refusal(reply: Reply) -> CartritaError:
     """Return the error that a problem document tells of; without one, the status decides."""
-    body = plain(reply)
-    retry_after = _seconds(reply.headers.get("retry-after"))
-    detail = str(body.get("detail") or f"The server answered {reply.status} and does not say why.")
+    return told(plain(reply), _seconds(reply.headers.get("retry-after")), reply.status)
+
+
+def told(body: dict[str, Any], retry_after: float | None, status: int = 500) -> CartritaError:
+    """Return the error of a problem document; `status` decides where there is none."""
+    detail = str(body.get("detail") or f"The server answered {status} and does not say why.")
     reason = str(body["reason"]) if body.get("reason") else None
     if "code" not in body:
-        error = _kind_of(reply.status)(detail, reason, (), retry_after)
+        error = _kind_of(status)(detail, reason, (), retry_after)
     else:
         error = failure_of(str(body["code"]), detail, reason, _fields(body), retry_after)
     if body.get("traceId"):

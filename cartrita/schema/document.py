@@ -180,8 +180,11 @@ def _list() -> dict[str, Any]:
     statuses = {"type": "array", "items": {"type": "string", "enum": list(TaskStatus)}}
     label = {"type": "string", "minLength": 1, "maxLength": 255}
     asked = {"status": statuses, "taskType": label, "sessionId": label, "since": TIME}
+    whose = "Whose; for administrators, others see their own."
     names = {
         **asked,
+        "until": {**TIME, "description": "Accepted before then."},
+        "user": {**label, "description": whose},
         "limit": LIMIT,
         "cursor": {**TEXT, "description": "The page before's `next`."},
     }

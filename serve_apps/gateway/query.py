@@ -7,7 +7,8 @@ from uuid import UUID
 from starlette.requests import Request
 
 from cartrita.effects import State
-from cartrita.errors import InvalidParameters
+from cartrita.errors import AuthorizationFailed, InvalidParameters
+from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskStatus
 from cartrita.storage.listing import Place, Wanted, moment
 from serve_apps.asgi.guard import exchange_of
@@ -76,15 +77,28 @@ def patience_of(request: Request) -> float | None:
     return 0.0 if "respond-async" in preferred else None
 
 
-def wanted_of(request: Request, user: str | None) -> Wanted:
-    """Return which tasks of a user (None: of all) the client wants listed."""
-    asked = request.query_params
+def wanted_of(request: Request, who: Principal) -> Wanted:
+    """Return which tasks the client wants listed: its own, an administrator anybody's."""
     return Wanted(
-        user,
-        _statuses(asked.getlist("status")),
+        _user(request, who),
+        _statuses(request.query_params.getlist("status")),
         _label(request, "taskType"),
         _label(request, "sessionId"),
-        _since(asked.get("since")),
+        _time(request, "since"),
+        _time(request, "until"),
+    )
+
+
+def _user(request: Request, who: Principal) -> str | None:
+    """Return whose tasks are meant; None is everybody's."""
+    user = _label(request, "user")
+    if who.admin or user == who.user:
+        return user
+    if user is None:
+        return who.user
+    raise AuthorizationFailed(
+        "Only administrators may list what others asked for: leave 'user' out.",
+        fields=[("user", "is somebody else")],
     )
 
 
@@ -103,7 +117,8 @@ def _label(request: Request, field: str) -> str | None:
     return text
 
 
-def _since(text: str | None) -> float | None:
+def _time(request: Request, field: str) -> float | None:
+    text = request.query_params.get(field)
     if text is None:
         return None
     try:
@@ -111,9 +126,9 @@ def _since(text: str | None) -> float | None:
         seconds = told.timestamp()
         moment(seconds)
     except (ValueError, OverflowError, OSError):
-        raise _refusal("since", "is not a date-time of ISO 8601") from None
+        raise _refusal(field, "is not a date-time of ISO 8601") from None
     if told.tzinfo is None:
-        raise _refusal("since", "needs a time zone")
+        raise _refusal(field, "needs a time zone")
     return seconds
 
 
