@@ -15,8 +15,8 @@ from actors.replay import Storyteller
 from actors.setup import Network, TreeConfig, catalog, postgres_url
 from cartrita import __version__
 from cartrita.accounts import identity, key_desk
+from cartrita.auth.apikeys import KeyDesk
 from cartrita.auth.identity import Identity
-from cartrita.auth.keys import KeyDesk
 from cartrita.clock import Clock, SystemClock, iso, new_id
 from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
 from cartrita.providers.probes import ProbeSet
