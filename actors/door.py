@@ -276,7 +276,7 @@ class Door:
             NotFound: There is no such task, or it is somebody else's.
         """
         state = fold(await self._stories.story(task_id))
-        if state is None or (state.record.principal.user != who.user and not who.admin):
+        if state is None or not who.sees(state.record.principal.user, state.record.task_type):
             raise NotFound(f"There is no task {task_id!r} of yours.")
         return state
 
@@ -287,7 +287,7 @@ class Door:
             NotFound: There is no such task, or it is somebody else's.
         """
         left = await self._stories.remnant(task_id)
-        if left is None or (left.user != who.user and not who.admin):
+        if left is None or not who.sees(left.user, left.task_type):
             raise NotFound(f"There is no task {task_id!r} of yours.")
         return left
 

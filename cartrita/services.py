@@ -25,8 +25,9 @@ from cartrita.providers.ports import (
     Toolbox,
 )
 from cartrita.providers.probes import ModelProbe, ProbeSet
-from cartrita.rate import Limiter, Quota
+from cartrita.rate import Limiter, Name, Quota
 from cartrita.storage.blobs import Blobs
+from cartrita.storage.counters import Counters
 from cartrita.storage.ports import Memories
 from cartrita.storage.probes import PostgresProbe, RedisProbe
 
@@ -107,14 +108,32 @@ def blob_store(settings: Settings, clock: Clock) -> Blobs:
 
 def rate_limiter(settings: Settings, clock: Clock) -> Limiter:
     """Return what counts requests, with all replicas together where a Valkey is named."""
+    limits = settings.limits
+    window = limits.rate_window_ms / 1000
+    own = _quota("principal", limits.rate_max, window)
+    shared = _quota("shared", limits.rate_shared_max, window)
+    return Limiter(clock, own, shared, _counters(settings))
+
+
+def sign_in_limiters(settings: Settings, clock: Clock) -> tuple[Limiter, Limiter]:
+    """Return what counts requests without a token by address, and failed sign-ins by account."""
+    limits = settings.limits
+    address = _quota("address", limits.auth_max, limits.rate_window_ms / 1000)
+    account = _quota("account", limits.login_failures, limits.login_window_s)
+    by_address = Limiter(clock, address, counters=_counters(settings))
+    return by_address, Limiter(clock, account, counters=_counters(settings))
+
+
+def _quota(name: Name, limit: int, window: float) -> Quota | None:
+    return Quota(name, limit, window) if limit else None
+
+
+def _counters(settings: Settings) -> Counters | None:
     from cartrita.storage.valkey_counters import ValkeyCounters
 
-    limits, url = settings.limits, _text(settings.redis.dsn)
-    window = limits.rate_window_ms / 1000
-    own = Quota("principal", limits.rate_max, window) if limits.rate_max else None
-    shared = Quota("shared", limits.rate_shared_max, window) if limits.rate_shared_max else None
+    url = _text(settings.redis.dsn)
     prefix = f"cartrita:{settings.instance}:rate:"
-    return Limiter(clock, own, shared, ValkeyCounters(url, prefix=prefix) if url else None)
+    return ValkeyCounters(url, prefix=prefix) if url else None
 
 
 class _Openers:

@@ -25,14 +25,14 @@ from actors.replay import Storyteller
 from actors.setup import Network, TreeConfig, build_id, catalog, postgres_url
 from actors.tree import start_tree, stop_tree
 from cartrita import __version__
-from cartrita.accounts import identity
+from cartrita.accounts import identity, key_desk
 from cartrita.clock import Clock, SystemClock, iso, new_id
 from cartrita.config.load import load_settings
 from cartrita.config.settings import Settings
 from cartrita.errors import ServiceUnavailable
 from cartrita.instance import make_private
 from cartrita.providers.probes import ProbeSet
-from cartrita.services import blob_store, database_probes, rate_limiter
+from cartrita.services import blob_store, database_probes, rate_limiter, sign_in_limiters
 from cartrita.storage.blobs import Blobs
 from cartrita.storage.postgres.effects import PostgresEffectBook
 from cartrita.storage.postgres.listing import PostgresTasks
@@ -42,6 +42,7 @@ from cartrita.storage.postgres.stories import PostgresStories
 from cartrita.telemetry import log
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Audit, Gate
+from serve_apps.gateway.quotas import Visitors
 from serve_apps.gateway.sockets.bounds import Bounds
 from serve_apps.rpc.server import Port, serving
 
@@ -119,7 +120,9 @@ class Gateway:
             stories, network = PostgresStories(pool), Network(config)
             limiter = rate_limiter(settings, clock)
             door = open_door(config, directory, stories, f"gateway {new_id()}", network, limiter)
-            who, keys = identity(settings, pool, clock)
+            desk = key_desk(settings, pool, clock)
+            who, keys = identity(settings, pool, clock, desk)
+            visitors = Visitors(*sign_in_limiters(settings, clock), behind_edge=settings.embedded)
             blobs = blob_store(settings, clock)
             following = asyncio.create_task(door.follow())
             sweeping = asyncio.create_task(_sweep(blobs, clock, settings.blobs.ttl_s))
@@ -127,7 +130,9 @@ class Gateway:
                 gate = Gate(
                     tasks=door,
                     identity=who,
+                    keys=desk,
                     limiter=limiter,
+                    visitors=visitors,
                     jwks=keys.jwks,
                     catalog=catalog(settings),
                     clock=clock,
@@ -156,6 +161,7 @@ class Gateway:
                 sweeping.cancel()
                 door.close()
                 await limiter.close()
+                await visitors.close()
                 await blobs.close()
 
 

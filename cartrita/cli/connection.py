@@ -13,6 +13,7 @@ from cartrita.config.load import given_token, load_settings
 from cartrita.config.settings import Settings
 from cartrita.errors import ServiceUnavailable
 from cartrita.instance import InstanceState, paths_of, running
+from cartrita.protocol.principal import is_key
 
 PATIENCE = 86_400.0
 """Seconds; a task ends by its own timeout, and people by Ctrl-C."""
@@ -71,10 +72,13 @@ def connect(options: Options) -> Client:
             f"No instance runs in {str(place.home)!r}: start one with `cartrita up`, or name "
             "another with --url."
         )
-    email, password = _credentials(place) or (None, None)
+    token = given_token()
+    # Who gave a key wants its rights and no others, also when it is revoked.
+    credentials = None if token and is_key(token) else _credentials(place)
+    email, password = credentials or (None, None)
     return Client(
         place.url,
-        given_token(),
+        token,
         email,
         password,
         timeout=PATIENCE,

@@ -28,6 +28,7 @@ COMMANDS = {
     "admin": ("cartrita.cli.admin:app", "Give commands to the tree, and see who gave which."),
     "chaos": ("cartrita.cli.chaos:app", "Break this machine's instance under load, and count."),
     "login": ("cartrita.cli.login:login", "Sign in, for the commands that follow."),
+    "keys": ("cartrita.cli.keys:app", "Make, list and revoke API keys."),
     "version": ("cartrita.cli.version:version", "Print the version."),
 }
 """Each command: where it is, and its line in the list of commands."""

@@ -1,7 +1,7 @@
 """The client for programs with an event loop."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Any, Self, Unpack
 from uuid import UUID
@@ -155,6 +155,22 @@ class AsyncClient:
     ) -> dict[str, Any]:
         """Say what became of an effect that nobody knows of; raises as `Client.resolve` does."""
         return await self._play(self._talk.resolve(effect_id, outcome, result))
+
+    async def create_key(
+        self, name: str, scopes: Sequence[str] | None = None, days: int | None = None
+    ) -> dict[str, Any]:
+        """Make an API key and return it; as `Client.create_key` does."""
+        return await self._play(self._talk.create_key(name, scopes, days))
+
+    async def keys(
+        self, limit: int = PAGE, before: str | UUID | None = None
+    ) -> list[dict[str, Any]]:
+        """Return API keys, newest first, older than `before`; everybody's for administrators."""
+        return await self._play(self._talk.keys(limit, before))
+
+    async def revoke_key(self, key_id: str | UUID) -> None:
+        """Take an API key back, for good; raises as `Client.revoke_key` does."""
+        await self._play(self._talk.revoke_key(key_id))
 
     async def command(self, command: str, target: str, /, **arguments: Any) -> dict[str, Any]:
         """Have the tree carry out a command; as `Client.command` does."""

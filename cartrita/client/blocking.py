@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, Unpack
 from uuid import UUID
@@ -37,7 +37,7 @@ class Client:
 
     Args:
         base_url: Of the v3 API.
-        token: An access token.
+        token: An access token or an API key.
         email: With `password`, opens sessions as they are needed.
         timeout: Seconds a call waits, repeats included, that names no other number.
         retries: Failures in a row that are repeated.
@@ -224,6 +224,33 @@ class Client:
             EffectSettled: It is known already, or an attempt is at it.
         """
         return self._play(self._talk.resolve(effect_id, outcome, result))
+
+    def create_key(
+        self, name: str, scopes: Sequence[str] | None = None, days: int | None = None
+    ) -> dict[str, Any]:
+        """Make an API key and return it; what is under `key` is told only here.
+
+        Args:
+            name: For people.
+            scopes: What it may be used for; `tasks:*` and `agents:read` by default.
+            days: Until it expires; 90 by default.
+
+        Raises:
+            AuthorizationFailed: It would allow what this client may not do.
+        """
+        return self._play(self._talk.create_key(name, scopes, days))
+
+    def keys(self, limit: int = PAGE, before: str | UUID | None = None) -> list[dict[str, Any]]:
+        """Return API keys, newest first, older than `before`; everybody's for administrators."""
+        return self._play(self._talk.keys(limit, before))
+
+    def revoke_key(self, key_id: str | UUID) -> None:
+        """Take an API key back, for good.
+
+        Raises:
+            NotFound: There is none, or it is somebody else's.
+        """
+        self._play(self._talk.revoke_key(key_id))
 
     def command(self, command: str, target: str, /, **arguments: Any) -> dict[str, Any]:
         """Have the tree carry out a command; for administrators.

@@ -1,7 +1,7 @@
 """Builds the calls of the API."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, TypedDict
@@ -31,7 +31,7 @@ QUIET = 45.0
 COMMAND = 120.0
 """Seconds a command may take beside the grace that it gives."""
 
-_QUARANTINE, _EFFECTS = "/v3/quarantine", "/v3/effects"
+_QUARANTINE, _EFFECTS, _KEYS = "/v3/quarantine", "/v3/effects", "/v3/keys"
 
 Parameters = Mapping[str, Any] | WireModel
 
@@ -196,6 +196,25 @@ def resolution(effect_id: str | UUID, outcome: str, result: Any) -> Call:
     said = {"outcome": outcome} | ({} if result is None else {"result": result})
     name = _uuid("effectId", "effect id", effect_id)
     return Call("POST", f"{_EFFECTS}/{name}/resolve", _json(said), repeatable=False)
+
+
+def key_making(name: str, scopes: Sequence[str] | None, days: int | None) -> Call:
+    """Make an API key. A repeat would make another."""
+    said = {"name": name, "scopes": None if scopes is None else list(scopes)}
+    body = _json({**said, "expiresInDays": days})
+    return Call("POST", _KEYS, body, repeatable=False)
+
+
+def keys(limit: int, before: str | UUID | None) -> Call:
+    """List API keys."""
+    query = {"limit": str(limit)} | ({"before": str(before)} if before else {})
+    return Call("GET", _KEYS, query=query)
+
+
+def key_revocation(key_id: str | UUID) -> Call:
+    """Take an API key back. A repeat would find none."""
+    name = _uuid("keyId", "id of an API key", key_id)
+    return Call("DELETE", f"{_KEYS}/{name}", repeatable=False)
 
 
 def order(command: str, target: str, arguments: Mapping[str, Any]) -> Call:

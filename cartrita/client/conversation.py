@@ -1,7 +1,7 @@
 """What is said to the API, and in which order."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -149,6 +149,24 @@ class Conversation:
         """Say what became of an effect."""
         reply = yield from self._exchange.ask(calls.resolution(effect_id, outcome, result))
         return read_object(reply)
+
+    # --- API keys
+
+    def create_key(
+        self, name: str, scopes: Sequence[str] | None, days: int | None
+    ) -> Flow[dict[str, Any]]:
+        """Make an API key."""
+        reply = yield from self._exchange.ask(calls.key_making(name, scopes, days))
+        return read_object(reply)
+
+    def keys(self, limit: int, before: str | UUID | None) -> Flow[list[dict[str, Any]]]:
+        """List API keys."""
+        reply = yield from self._exchange.ask(calls.keys(limit, before))
+        return read_rows("keys", reply)
+
+    def revoke_key(self, key_id: str | UUID) -> Flow[None]:
+        """Take an API key back."""
+        yield from self._exchange.ask(calls.key_revocation(key_id))
 
     # --- operators
 

@@ -44,6 +44,23 @@ class Limits(Section):
     rate_window_ms: int = Field(
         default=60_000, ge=100, le=86_400_000, description="Length of the window, in milliseconds."
     )
+    auth_max: int = Field(
+        default=100,
+        ge=0,
+        le=10**9,
+        description="Requests of one address to register, sign in or refresh in one window; 0 is "
+        "no limit.",
+    )
+    login_failures: int = Field(
+        default=10,
+        ge=0,
+        le=10**6,
+        description="Failed sign-ins to one account, after which none is taken until "
+        "login_window_s have passed; 0 is no limit.",
+    )
+    login_window_s: float = Field(
+        default=300.0, ge=1, le=86_400, description="Seconds in which those are counted."
+    )
     socket_connections: int = Field(
         default=1000, ge=1, le=1_000_000, description="Sockets open at once, per gateway."
     )

@@ -253,6 +253,9 @@ class Auth(Section):
         le=300,
         description="Seconds until a revoked token is refused everywhere.",
     )
+    key_days: int = Field(
+        default=366, ge=1, le=36_600, description="Longest life of an API key, in days."
+    )
     private_key_path: Location | None = Field(
         default=None,
         description="PEM file of the signing key, or a folder with `current.pem` and "

@@ -14,6 +14,7 @@ from cartrita.schema.shapes import (
     LIMIT,
     MSGPACK,
     REF,
+    SECURITY,
     TASK_ID,
     TEXT,
     TIME,
@@ -74,7 +75,12 @@ def openapi(catalog: Catalog, version: str) -> dict[str, Any]:
         "components": {
             "schemas": _schemas(catalog),
             "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An access token, or an API key.",
+                },
+                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
             },
         },
     }
@@ -134,7 +140,7 @@ def _create(catalog: Catalog) -> dict[str, Any]:
         "operationId": "createTask",
         "summary": "Run a task",
         "tags": ["tasks"],
-        "security": [{"bearer": []}],
+        "security": SECURITY,
         "parameters": [
             _header("Idempotency-Key", "Repeats are the same task. Up to 255 ASCII characters."),
             _header(
@@ -186,7 +192,7 @@ def _list() -> dict[str, Any]:
         "operationId": "listTasks",
         "summary": "List tasks, the newest first",
         "tags": ["tasks"],
-        "security": [{"bearer": []}],
+        "security": SECURITY,
         "parameters": queries,
         "responses": answers({"200": page}),
     }
@@ -240,7 +246,7 @@ def _about_task(
         "operationId": operation,
         "summary": summary,
         "tags": ["tasks"],
-        "security": [{"bearer": []}],
+        "security": SECURITY,
         "parameters": [TASK_ID, *parameters],
         "responses": answers(successes),
     }

@@ -8,8 +8,10 @@ from cartrita.effects import State
 from cartrita.schema.shapes import (
     EFFECT_ID,
     JSON,
+    KEY_ID,
     LIMIT,
     OBJECT,
+    SECURITY,
     TASK_ID,
     TEXT,
     TIME,
@@ -31,6 +33,7 @@ _NUMBER = {"type": "integer", "minimum": 0}
 PATHS = {
     "taskId": TASK_ID,
     "effectId": EFFECT_ID,
+    "keyId": KEY_ID,
     "blobId": {"name": "blobId", "in": "path", "required": True, "schema": UUID},
     "name": {"name": "name", "in": "path", "required": True, "schema": TEXT},
 }
@@ -49,6 +52,22 @@ _BRIDGED = shape({"success": {"const": True}, "id": UUID, "task_id": UUID})
 _LAST = shape({"success": {"const": True}, "data": rows(OBJECT)})
 _BYTES = {"type": "string", "format": "binary"}
 _LOGIN = {"email": _EMAIL, "password": _PASSWORD}
+_KEY = {
+    "name": {"type": "string", "pattern": r"^[^\x00-\x1f\x7f]{1,100}$"},
+    "scopes?": {
+        "type": ["array", "null"],
+        "items": TEXT,
+        "minItems": 1,
+        "maxItems": 50,
+        "description": "Patterns such as `tasks:research.*`; `tasks:*` and `agents:read` when "
+        "left out.",
+    },
+    "expiresInDays?": {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "description": "90 when left out; at most `auth.key_days`.",
+    },
+}
 _NAMED = {**_LOGIN, "name?": {"type": "string", "maxLength": 200}}
 
 
@@ -87,6 +106,11 @@ ROUTES = (
     Route("post", "/auth/logout", "End this session", "accounts", None, 204,
            {"refreshToken?": _REFRESH}, private=True),
     Route("get", "/auth/me", "The account of the token", "accounts", _ACCOUNT, private=True),
+    Route("post", "/v3/keys", "Make an API key; this answer alone tells it", "accounts",
+           ref("NewApiKey"), 201, _KEY, private=True),
+    Route("get", "/v3/keys", "API keys, newest first; everybody's for administrators", "accounts",
+           ref("ApiKeyList"), private=True, query={"limit": LIMIT, "before": UUID}),
+    Route("delete", "/v3/keys/{keyId}", "Revoke an API key", "accounts", None, 204, private=True),
     Route("get", "/.well-known/jwks.json", "The public keys of our tokens", "accounts", OBJECT),
     Route("post", "/v3/tasks/batch", "Hand in many tasks; each is accepted or refused for itself",
           "tasks", ref("BatchVerdicts"), private=True, body=ref("Batch")),
@@ -161,5 +185,5 @@ def operation(route: Route) -> dict[str, Any]:
         asked = {**shape(route.fields), "additionalProperties": False}
         told["requestBody"] = {"required": bool(asked["required"]), **content(asked)}
     if route.private:
-        told["security"] = [{"bearer": []}]
+        told["security"] = SECURITY
     return told

@@ -26,6 +26,11 @@ _WHOLE = {"type": "integer"}
 _YES = {"type": "boolean"}
 TASK_ID = {"name": "taskId", "in": "path", "required": True, "schema": UUID}
 EFFECT_ID = {**TASK_ID, "name": "effectId"}
+KEY_ID = {**TASK_ID, "name": "keyId"}
+
+
+SECURITY: list[dict[str, Any]] = [{"bearer": []}, {"apiKey": []}]
+"""Either of the two will do."""
 
 
 def ref(name: str) -> dict[str, Any]:
@@ -81,6 +86,7 @@ def plain_schemas() -> dict[str, Any]:
         }
     )
     return {
+        **_key_schemas(),
         **_runtime_schemas(),
         **_task_schemas(),
         "AuthAccount": account,
@@ -103,6 +109,24 @@ def plain_schemas() -> dict[str, Any]:
 
 def _maybe(schema: dict[str, Any]) -> dict[str, Any]:
     return {**schema, "type": [schema["type"], "null"]}
+
+
+def _key_schemas() -> dict[str, Any]:
+    key = {
+        "keyId": UUID,
+        "name": TEXT,
+        "user": TEXT,
+        "scopes": rows(TEXT),
+        "createdAt": TIME,
+        "expiresAt": TIME,
+        "lastUsedAt": _maybe(TIME),
+    }
+    secret = {**TEXT, "description": "The key itself, told only here."}
+    return {
+        "ApiKey": shape(key),
+        "NewApiKey": shape({**key, "key": secret}),
+        "ApiKeyList": shape({"keys": rows(ref("ApiKey")), "next": _maybe(TEXT)}),
+    }
 
 
 def _task_schemas() -> dict[str, Any]:

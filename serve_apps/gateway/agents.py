@@ -11,7 +11,7 @@ from cartrita.declare import AgentSpec
 from cartrita.errors import NotFound
 from cartrita.schema import catalog_entry
 from serve_apps.asgi.messages import reply
-from serve_apps.gateway.gate import gate_of, principal_of
+from serve_apps.gateway.gate import gate_of, granted
 from serve_apps.gateway.system import shards_of
 
 Rows = list[dict[str, Any]]
@@ -22,7 +22,7 @@ _BEST = ("up", "starting", "draining", "idle", "quarantined")
 
 async def listing(request: Request) -> Response:
     """GET /v3/agents: every agent and how it is."""
-    await principal_of(request)
+    await granted(request, "agents:read")
     gate = gate_of(request)
     shards = await shards_of(gate)
     return reply({"agents": [_row(agent, shards) for agent in gate.catalog.agents.values()]})
@@ -30,7 +30,7 @@ async def listing(request: Request) -> Response:
 
 async def one(request: Request) -> Response:
     """GET /v3/agents/{name}: one agent, its hosts and its task types."""
-    await principal_of(request)
+    await granted(request, "agents:read")
     gate, name = gate_of(request), request.path_params["name"]
     agent = gate.catalog.agents.get(name)
     if agent is None:

@@ -16,7 +16,7 @@ from cartrita.protocol.principal import Principal
 from cartrita.storage.blobs import Blob
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import reply
-from serve_apps.gateway.gate import gate_of, principal_of
+from serve_apps.gateway.gate import gate_of, worker_of
 from serve_apps.gateway.query import blob_id_of
 
 PATH = "/v3/blobs"
@@ -28,7 +28,7 @@ _UNSATISFIABLE = 416
 
 async def create(request: Request) -> Response:
     """POST /v3/blobs: keep the body under its media type."""
-    who = await principal_of(request)
+    who = await worker_of(request)
     kind = _kind_of(request)
     blob = await gate_of(request).blobs.write(who.user, kind, _body(request))
     return reply(_row(blob), 201, {"Location": f"{PATH}/{blob.id}"})
@@ -64,7 +64,7 @@ async def one(request: Request) -> Response:
 
 async def show(request: Request) -> Response:
     """GET /v3/blobs/{id}: the bytes as they were put in, or with `Range` a part of them."""
-    who = await principal_of(request)
+    who = await worker_of(request)
     blob = await _find(request, who)
     headers = {
         "ETag": f'"{blob.digest}"',
@@ -114,12 +114,12 @@ def _range_of(request: Request, blob: Blob) -> tuple[int, int]:
 
 async def about(request: Request) -> Response:
     """GET /v3/blobs/{id}/about: its size, type and digest."""
-    return reply(_row(await _find(request, await principal_of(request))))
+    return reply(_row(await _find(request, await worker_of(request))))
 
 
 async def remove(request: Request) -> Response:
     """DELETE /v3/blobs/{id}: drop it."""
-    who = await principal_of(request)
+    who = await worker_of(request)
     blob_id = blob_id_of(request)
     if not await gate_of(request).blobs.remove(who.user, blob_id):
         raise _unknown(blob_id)

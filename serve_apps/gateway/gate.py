@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
+from cartrita.auth.apikeys import KeyDesk
 from cartrita.auth.claims import Claims
 from cartrita.auth.identity import Identity
 from cartrita.catalog import Catalog
@@ -28,7 +29,11 @@ from cartrita.storage.listing import TaskTable
 from cartrita.telemetry.metrics import exposition
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import JSON, bearer
+from serve_apps.gateway.quotas import Visitors, left
 from serve_apps.gateway.shared import Shared
+
+EVERY_TASK = "tasks:*"
+"""The permission that lists need: they tell of tasks of all types."""
 
 MOMENT = 1.0
 """Seconds for which one look at the databases or the metrics serves all who ask."""
@@ -147,6 +152,7 @@ class Gate:
     """Everything a route may need; found by `gate_of`.
 
     Attributes:
+        visitors: Counts the requests of those without a token.
         blob_kinds: Patterns of the media types that are kept.
         above: Asks the orchestrator for the tree from above.
         command: Carries out an operator's command.
@@ -157,7 +163,9 @@ class Gate:
 
     tasks: Tasks
     identity: Identity
+    keys: KeyDesk
     limiter: Limiter
+    visitors: Visitors
     jwks: Callable[[], dict[str, Any]]
     catalog: Catalog
     clock: Clock
@@ -257,19 +265,8 @@ async def _admitted(request: Request) -> Claims:
     gate = gate_of(request)
     claims = await gate.identity.admit(bearer(request))
     if gate.limiter.limited:
-        exchange_of(request).more = partial(_left, gate.limiter, claims.principal().user)
+        exchange_of(request).more = partial(left, gate.limiter, claims.principal().user)
     return claims
-
-
-def _left(limiter: Limiter, user: str) -> list[tuple[bytes, bytes]]:
-    """Return the headers of draft-ietf-httpapi-ratelimit-headers."""
-    standing = limiter.standing(user)
-    if standing is None:
-        return []
-    quota, reset = standing.quota, max(1, math.ceil(standing.reset))
-    policy = f'"{quota.name}";q={quota.limit};w={max(1, math.ceil(quota.window))}'
-    left = f'"{quota.name}";r={standing.remaining};t={reset}'
-    return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())]
 
 
 async def submitter_of(request: Request) -> Principal:
@@ -286,6 +283,30 @@ async def submitter_of(request: Request) -> Principal:
 async def principal_of(request: Request) -> Principal:
     """Return who asks, and count the request."""
     return (await claims_of(request)).principal()
+
+
+async def granted(request: Request, permission: str) -> Principal:
+    """Return who asks, if a scope covers a permission, and count the request.
+
+    Raises:
+        AuthorizationFailed: None does.
+    """
+    who = await principal_of(request)
+    if not who.may(permission):
+        raise AuthorizationFailed(f"These credentials do not cover {permission!r}.")
+    return who
+
+
+async def worker_of(request: Request) -> Principal:
+    """Return who asks, if some tasks are theirs to run, and count the request.
+
+    Raises:
+        AuthorizationFailed: None are.
+    """
+    who = await principal_of(request)
+    if not who.works:
+        raise AuthorizationFailed("These credentials are not for tasks, and so not for blobs.")
+    return who
 
 
 async def admin_of(request: Request) -> Principal:

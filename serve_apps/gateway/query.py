@@ -43,6 +43,11 @@ def effect_id_of(request: Request) -> str:
     return _uuid("effectId", request.path_params["effect_id"], "An effect's id")
 
 
+def key_id_of(request: Request) -> str:
+    """Return the API key that the path names."""
+    return _uuid("keyId", request.path_params["key_id"], "A key's id")
+
+
 def _uuid(field: str, text: str, what: str = "A task id") -> str:
     if not _UUID.fullmatch(text):
         raise InvalidParameters(f"{what} is a UUID.", fields=[(field, "is not a UUID")])
@@ -151,6 +156,12 @@ def effect_before(request: Request) -> str | None:
     """Return the effect behind which a list goes on."""
     text = request.query_params.get("before")
     return None if text is None else _uuid("before", text, "An effect's id")
+
+
+def key_before(request: Request) -> str | None:
+    """Return the API key behind which a list goes on."""
+    text = request.query_params.get("before")
+    return None if text is None else _uuid("before", text, "A key's id")
 
 
 def effect_state(request: Request) -> str:

@@ -17,6 +17,7 @@ from serve_apps.rpc.values import pack, unpack
 
 async def get_capabilities(request: Any, caller: Caller) -> Any:
     """MCPSupervisorService.GetCapabilities: of one agent, or of all."""
+    await caller.granted("agents:read")
     agents = [*caller.gate.catalog.agents.values()]
     if request.agent_id:
         agents = [_agent(caller, request.agent_id)]
@@ -67,6 +68,7 @@ def _described(hosts: list[dict[str, Any]]) -> tuple[bool, str]:
 
 async def get_agent_health(request: Any, caller: Caller) -> Any:
     """MCPOrchestratorService.GetAgentHealth."""
+    await caller.granted("agents:read")
     hosts, _ = await _seen(caller, request.agent_id)
     healthy, said = _described(hosts)
     status = message("HealthStatus")(
@@ -80,6 +82,7 @@ async def get_agent_health(request: Any, caller: Caller) -> Any:
 
 async def get_status(request: Any, caller: Caller) -> Any:
     """MCPAgentService.GetStatus."""
+    await caller.granted("agents:read")
     hosts, waiting = await _seen(caller, request.agent_id)
     healthy, said = _described(hosts)
     status = message("AgentStatus")(
@@ -94,7 +97,7 @@ async def get_status(request: Any, caller: Caller) -> Any:
 
 async def execute_command(request: Any, caller: Caller) -> Any:
     """MCPOrchestratorService.ExecuteCommand; its payload may have `target` and `arguments`."""
-    caller.admin()
+    await caller.admin()
     command = request.command
     name = name_of("CommandType", command.type)
     if name is None:
@@ -113,7 +116,7 @@ async def execute_command(request: Any, caller: Caller) -> Any:
 
 async def update_config(request: Any, caller: Caller) -> Any:
     """MCPAgentService.UpdateConfig: values are JSON, or text where they are none."""
-    caller.admin()
+    await caller.admin()
     update = request.update
     target = f"agent:{update.agent_id}" if update.agent_id else "tree"
     arguments = {name: _value(text) for name, text in update.config_changes.items()}
@@ -152,7 +155,7 @@ async def register_agent(request: Any, caller: Caller) -> Any:
         ConfigurationInvalid: Always: an agent is called over HTTP, so its address is registered
             there.
     """
-    caller.admin()
+    await caller.admin()
     raise ConfigurationInvalid(
         f"Agents such as {request.registration.agent_id[:100]!r} are called over HTTP: register "
         "one with its address at POST /v3/agents/register."

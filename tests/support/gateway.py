@@ -19,6 +19,7 @@ from actors.agents.health import Health
 from actors.commands import Command
 from actors.hosting import Limits
 from actors.local import LocalTree, local_tree
+from cartrita.auth.apikeys import KeyDesk
 from cartrita.auth.identity import Identity, Rules
 from cartrita.auth.keys import CURRENT, KeyRing, open_keys
 from cartrita.auth.passwords import Argon2Profile, Passwords
@@ -36,13 +37,15 @@ from cartrita.storage.counters import Counters
 from cartrita.storage.disk_blobs import DiskBlobs
 from cartrita.storage.memory import InMemoryUsers
 from cartrita.storage.memory_journal import JournalTables
+from cartrita.storage.memory_keys import InMemoryKeys
 from cartrita.storage.memory_listing import InMemoryTasks
 from cartrita.storage.ports import Users
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
+from serve_apps.gateway.quotas import Visitors
 from tests.support.api_server import lifespan_of, serving, short_folder
 from tests.support.busy import Busy
-from tests.support.runtime import Bridge, Told, Ward
+from tests.support.runtime import AuditOf, Bridge, Told, Ward
 from tests.support.stage import Stage
 
 ADMIN = ("admin@example.org", "correct horse battery")
@@ -155,6 +158,8 @@ class Stand:
     genuine: bool = False
     quotas: tuple[Quota | None, Quota | None] = (None, None)
     agents: tuple[type[Agent], ...] = ()
+    visitors: tuple[Quota | None, Quota | None] = (None, None)
+    edge: bool = False
     stage: Stage = field(default_factory=Stage)
     clock: Clock = field(default_factory=ManualClock)
     users: Users = field(default_factory=InMemoryUsers)
@@ -189,7 +194,8 @@ class Stand:
         )
         rules = Rules(registration_open=self.registration, revocation_ttl_s=self.revocation_ttl)
         clock = SystemClock()
-        self.identity = Identity(self.users, Tokens(self.keys), passwords, clock, rules)
+        desk = KeyDesk(self.api_keys(), AuditOf(self.bridge), clock, self.revocation_ttl)
+        self.identity = Identity(self.users, Tokens(self.keys), passwords, clock, rules, keys=desk)
         await self.identity.ensure_admin(*ADMIN)
         given = {Probes: self.probes, Latch: self.latch, Stage: self.stage}
         services = Services({port: lambda _, it=it: it for port, it in given.items()})
@@ -199,7 +205,11 @@ class Stand:
             yield Gate(
                 tasks=self.told,
                 identity=self.identity,
+                keys=desk,
                 limiter=limiter,
+                visitors=Visitors(
+                    *(Limiter(clock, quota) for quota in self.visitors), behind_edge=self.edge
+                ),
                 jwks=self.keys.jwks,
                 catalog=catalog,
                 clock=self.clock,
@@ -220,6 +230,9 @@ class Stand:
                 docs=True,
             )
         passwords.close()
+
+    def api_keys(self):
+        return InMemoryKeys(self.users)
 
     def grown(self, catalog, services, limiter):
         """Run the tree."""
