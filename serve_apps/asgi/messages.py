@@ -26,7 +26,7 @@ def credential(authorization: str, api_key: str = "") -> str | None:
         api_key: `X-API-Key`, where the other is absent.
     """
     scheme, _, token = authorization.partition(" ")
-    if not authorization and is_key(api_key):
+    if not authorization and is_key(api_key.strip()):
         scheme, token = "bearer", api_key
     token = token.strip()
     return token if scheme.lower() == "bearer" and 0 < len(token) <= LONGEST_TOKEN else None

@@ -118,6 +118,8 @@ async def operators_answers(api):
         ("get", "/v3/quarantine/{taskId}"): {},
         ("get", "/v3/admin/audit"): {},
         ("get", "/v3/agents"): {},
+        ("post", "/v3/keys"): {"json": {"name": "ci", "scopes": None, "expiresInDays": 1}},
+        ("get", "/v3/keys"): {},
         ("get", "/v3/agents/{name}"): {},
         ("get", "/v3/agents/{name}/status"): {},
         ("get", "/v3/mcp/last-responses"): {},

@@ -108,6 +108,14 @@ async def test_the_system_can_be_looked_after(api, inside):
         assert (await client.audit(1))[0]["action"] == "RESTART"
 
 
+async def test_keys_are_made_listed_and_revoked(client):
+    made = await client.create_key("ci")
+    assert made["keyId"] == (await client.keys(limit=1))[0]["keyId"]
+    await client.revoke_key(made["keyId"])
+    with pytest.raises(errors.NotFound):
+        await client.revoke_key(made["keyId"])
+
+
 async def test_accounts_are_made_and_signed_in(client):
     made = await client.register("new@example.org", "correct horse")
     assert await client.login("new@example.org", "correct horse") == made

@@ -337,3 +337,16 @@ def test_a_task_s_whole_story_can_be_read_to_any_step(client):
         client.story(new_id())
     with pytest.raises(errors.InvalidParameters, match="cursor"):
         client.story(done.task_id, "later")
+
+
+def test_a_client_with_a_key_is_its_user_and_may_what_it_says(client, api):
+    made = client.create_key("ci", ["tasks:*"], days=1)
+    assert made["key"] not in str(client.keys())
+    with Client(api, made["key"]) as program:
+        assert program.run("system.echo", {"payload": 1}).unwrap() == {"payload": 1}
+        with pytest.raises(errors.AuthorizationFailed, match="keys:read"):
+            program.keys()
+        client.revoke_key(made["keyId"])
+        with pytest.raises(errors.AuthenticationFailed):
+            program.me()
+    assert made["keyId"] not in [key["keyId"] for key in client.keys(limit=200)]
