@@ -43,6 +43,10 @@ CREATE, REVOKE = "CREATE_KEY", "REVOKE_KEY"
 """What the audit log calls them."""
 
 REMEMBERED = 4096
+LOOKERS, PATIENCE = 4, 5.0
+"""Questions to the store at once, so that a flood of wrong keys leaves it to others, and seconds
+for which one more may wait."""
+
 USED_EVERY = 60.0
 """Seconds for which one note that a key was used is good enough."""
 
@@ -78,6 +82,7 @@ class KeyDesk:
         self._known: Recent[bytes, Known] = Recent(REMEMBERED)
         self._revoked: Recent[str, bool] = Recent(REMEMBERED)
         self._asking: dict[bytes, asyncio.Task[Claims | None]] = {}
+        self._lookers = asyncio.Semaphore(LOOKERS)
 
     async def create(
         self, claims: Claims, name: str, scopes: Sequence[str] | None, days: int | None
@@ -166,7 +171,7 @@ class KeyDesk:
 
     async def _ask(self, digest: bytes) -> Claims | None:
         at = self._clock.monotonic()
-        held = await self._keys.find(digest)
+        held = await self._look(digest)
         if held is None or held.user.disabled:
             self._known.drop(digest)  # what never was a key must not push others out
             return None
@@ -174,6 +179,13 @@ class KeyDesk:
         self._known.put(digest, Known(claims, at))
         await self._used(held.key)
         return claims
+
+    async def _look(self, digest: bytes) -> Held | None:
+        try:
+            async with asyncio.timeout(PATIENCE), self._lookers:
+                return await self._keys.find(digest)
+        except TimeoutError:
+            raise ServiceUnavailable("Too many API keys at once.", retry_after=2) from None
 
     async def _used(self, key: ApiKey) -> None:
         now = self._clock.now()

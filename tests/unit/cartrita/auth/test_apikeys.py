@@ -31,11 +31,13 @@ class Watched(InMemoryKeys):
 
     def __init__(self, users):
         super().__init__(users)
-        self.asked, self.away = 0, False
+        self.asked, self.away, self.most, self._now = 0, False, 0, 0
 
     async def find(self, digest):
-        self.asked += 1
+        self.asked, self._now = self.asked + 1, self._now + 1
+        self.most = max(self.most, self._now)
         await asyncio.sleep(0)
+        self._now -= 1
         if self.away:
             raise ServiceUnavailable("away")
         return await super().find(digest)
@@ -260,3 +262,16 @@ async def test_its_last_use_is_noted_once_a_minute(keys, audit, ada, clock):
         seen.append(key.last_used_at - NOW)
         clock.advance(30)
     assert seen == [0, 0, 60, 60]
+
+
+async def test_a_flood_of_wrong_keys_leaves_the_store_to_others(desk, keys):
+    await asyncio.gather(*(refused(desk, f"ctk_{number}") for number in range(50)))
+    assert (keys.asked, keys.most) == (50, 4)
+
+
+async def test_who_waits_too_long_for_the_store_is_told_so(desk, keys, monkeypatch):
+    monkeypatch.setattr("cartrita.auth.apikeys.PATIENCE", 0.01)
+    for _ in range(4):
+        await desk._lookers.acquire()
+    with pytest.raises(ServiceUnavailable):
+        await desk.admit("ctk_1")
