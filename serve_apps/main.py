@@ -43,7 +43,7 @@ from cartrita.telemetry import log
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Audit, Gate
 from serve_apps.gateway.sockets.bounds import Bounds
-from serve_apps.rpc.server import Port, serving
+from serve_apps.rpc.server import GRACE, Port, serving
 
 APPLICATION = "cartrita"
 SWEEP_EVERY = 3600.0
@@ -58,10 +58,12 @@ class Place:
     Attributes:
         runtime_dir: Short and private: sockets live here.
         run: One life of the instance.
+        rpc: Loopback port of gRPC behind an edge; without one gateways have the public port.
     """
 
     runtime_dir: Path
     run: str
+    rpc: int | None = None
 
 
 def place_of(settings: Settings) -> Place:
@@ -86,12 +88,12 @@ def tree_config(settings: Settings, place: Place) -> TreeConfig:
 class Gateway:
     """One gateway replica."""
 
-    def __init__(self, config: TreeConfig) -> None:
+    def __init__(self, config: TreeConfig, rpc: Port) -> None:
         telemetry = config.settings.telemetry
         log.configure(telemetry.log_level, telemetry.log_format)
         for folder in (config.runtime_dir, config.metrics_dir):
             make_private(folder)
-        self._config = config
+        self._config, self._rpc = config, rpc
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Build the application (Serve calls this)."""
@@ -149,7 +151,7 @@ class Gateway:
                     metrics_dir=config.metrics_dir,
                     docs=settings.server.docs,
                 )
-                async with serving(gate, _grpc_port(settings), bounds(settings)):
+                async with serving(gate, self._rpc, bounds(settings)):
                     yield gate
             finally:
                 following.cancel()
@@ -184,8 +186,11 @@ def bounds(settings: Settings) -> Bounds:
     )
 
 
-def _grpc_port(settings: Settings) -> Port:
+def rpc_port(settings: Settings, place: Place) -> Port:
+    """Return where the gateways of an instance serve gRPC."""
     server = settings.server
+    if place.rpc is not None:
+        return Port("127.0.0.1", place.rpc)
     return Port(server.host, server.grpc_port, server.tls_certificate, server.tls_key)
 
 
@@ -197,8 +202,11 @@ def _audit(log_of: PostgresAudit) -> Audit:
     return rows
 
 
-def application(config: TreeConfig) -> Application:
-    """Return the Serve application of an instance whose tree runs."""
+def application(config: TreeConfig, place: Place) -> Application:
+    """Return the Serve application of an instance whose tree runs.
+
+    Whoever runs it again replaces its replicas: a new one is up before an old one goes.
+    """
     settings = config.settings
     deployment = serve.deployment(
         name="gateway",
@@ -209,9 +217,13 @@ def application(config: TreeConfig) -> Application:
             "runtime_env": {"env_vars": dict(config.needs.environment)},
         },
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
-        graceful_shutdown_timeout_s=20,
+        graceful_shutdown_timeout_s=settings.server.drain_s + GRACE,
+        graceful_shutdown_wait_loop_s=0.2,
+        max_surge_percent=100,
+        rolling_update_percentage=1.0,
     )
-    app: Application = deployment(serve.ingress()(Gateway)).bind(config)
+    rpc = rpc_port(settings, place)
+    app: Application = deployment(serve.ingress()(Gateway)).bind(config, rpc)
     return app
 
 
@@ -223,9 +235,10 @@ def build(args: dict[str, str] | None = None) -> Application:
     """
     given = load_settings(args or {})
     settings = given.model_copy(update={"lifetime": "attached"})
-    config = tree_config(settings, place_of(settings))
+    place = place_of(settings)
+    config = tree_config(settings, place)
     asyncio.run(_prepare(config))
-    return application(config)
+    return application(config, place)
 
 
 async def _prepare(config: TreeConfig) -> None:
@@ -247,11 +260,20 @@ async def deploy(settings: Settings, place: Place, address: str, port: int) -> N
     _say("tree")
     await _prepare(config)
     _say("serve")
-    serve.start(http_options={"host": "127.0.0.1", "port": port})
-    await asyncio.to_thread(
-        serve.run, application(config), name=APPLICATION, route_prefix="/", blocking=False
-    )
+    await _serve(config, place, port)
     _say("ready")
+
+
+async def redeploy(settings: Settings, place: Place, address: str, port: int) -> None:
+    """Replace the doors of an instance by new ones, and return when the old ones are gone."""
+    spawn.connect(address, settings.instance)
+    await _serve(tree_config(settings, place), place, port)
+
+
+async def _serve(config: TreeConfig, place: Place, port: int) -> None:
+    serve.start(http_options={"host": "127.0.0.1", "port": port})
+    app = application(config, place)
+    await asyncio.to_thread(serve.run, app, name=APPLICATION, route_prefix="/", blocking=False)
 
 
 async def remove(settings: Settings, address: str, grace: float) -> None:
@@ -269,19 +291,25 @@ def _say(step: str) -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Run `deploy` or `remove` for an owner, which passes the facts as JSON.
+    """Run `deploy`, `redeploy` or `remove` for an owner, which passes the facts as JSON.
 
     Ray is imported in this short-lived process only, so that the owner stays small.
     """
     facts: dict[str, Any] = json.loads(argv[1])
     settings = load_settings()
-    if argv[0] == "deploy":
-        owned = "runtime_dir" in facts
-        place = Place(Path(facts["runtime_dir"]), facts["run"]) if owned else place_of(settings)
-        asyncio.run(deploy(settings, place, facts["address"], facts["port"]))
-    else:
+    if argv[0] == "remove":
         asyncio.run(remove(settings, facts["address"], facts["grace"]))
+    else:
+        verb = redeploy if argv[0] == "redeploy" else deploy
+        asyncio.run(verb(settings, _place(facts, settings), facts["address"], facts["port"]))
     spawn.disconnect()
+
+
+def _place(facts: dict[str, Any], settings: Settings) -> Place:
+    """Return the place that an owner names, or that of an instance without one."""
+    if "runtime_dir" not in facts:
+        return place_of(settings)
+    return Place(Path(facts["runtime_dir"]), facts["run"], facts["rpc"])
 
 
 if __name__ == "__main__":

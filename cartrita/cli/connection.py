@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
+from cartrita.cli.edge_certificate import authority_of
 from cartrita.cli.options import Options
 from cartrita.cli.session_file import FileSessions
 from cartrita.client import Client
@@ -42,6 +43,13 @@ class Place:
         """Where its session is kept."""
         return paths_of(self.settings).home
 
+    @property
+    def ca(self) -> Path | None:
+        """Whom to trust beside the system's authorities."""
+        server = self.settings.server
+        made = authority_of(paths_of(self.settings))
+        return server.tls_ca or (made if self.own and server.tls_self_made else None)
+
 
 def find(options: Options) -> Place:
     """Return where the options and settings lead."""
@@ -55,7 +63,7 @@ def find(options: Options) -> Place:
 def _configured(settings: Settings) -> str:
     server = settings.server
     host = _ANYWHERE.get(server.host, server.host)
-    scheme = "https" if server.tls_certificate else "http"
+    scheme = "https" if server.secure else "http"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.port}"
 
 
@@ -80,6 +88,7 @@ def connect(options: Options) -> Client:
         timeout=PATIENCE,
         retries=RETRIES,
         sessions=sessions_of(place),
+        ca=place.ca,
     )
 
 

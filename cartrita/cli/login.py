@@ -27,7 +27,8 @@ def login(
         else typer.prompt("Password", hide_input=True)
     )
     place = find(options_of(ctx))
-    with Client(place.url, retries=RETRIES, sessions=sessions_of(place)) as client:
+    sessions = sessions_of(place)
+    with Client(place.url, retries=RETRIES, sessions=sessions, ca=place.ca) as client:
         account = client.login(email, password)
     if as_json:
         print_json(account.to_wire())

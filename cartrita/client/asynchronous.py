@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
 from uuid import UUID
@@ -46,9 +47,10 @@ class AsyncClient:
         retries: int = RETRIES,
         sessions: Sessions | None = None,
         http: httpx.AsyncBaseTransport | None = None,
+        ca: Path | str | None = None,
     ) -> None:
         self.base_url = base_url
-        self._http = httpx.AsyncClient(transport=http, **transport.options(base_url))
+        self._http = httpx.AsyncClient(transport=http, **transport.options(base_url, ca))
         self._talk = Conversation(
             Exchange(timeout, retries, login_of(email, password), sessions_of(token, sessions))
         )

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
 from uuid import UUID
@@ -43,9 +44,10 @@ class Client:
         retries: Failures in a row that are repeated.
         sessions: Where the session is kept; in memory by default. `token` goes before it.
         http: Carries the requests instead of the network.
+        ca: PEM file of an authority to trust beside the system's, as of a self-made certificate.
 
     Raises:
-        ConfigurationInvalid: The address is none of HTTP's.
+        ConfigurationInvalid: The address is none of HTTP's, or `ca` holds no certificate.
     """
 
     def __init__(  # noqa: PLR0913 - each is a choice of its own, and most are left alone
@@ -59,9 +61,10 @@ class Client:
         retries: int = RETRIES,
         sessions: Sessions | None = None,
         http: httpx.BaseTransport | None = None,
+        ca: Path | str | None = None,
     ) -> None:
         self.base_url = base_url
-        self._http = httpx.Client(transport=http, **transport.options(base_url))
+        self._http = httpx.Client(transport=http, **transport.options(base_url, ca))
         self._talk = Conversation(
             Exchange(timeout, retries, login_of(email, password), sessions_of(token, sessions))
         )

@@ -1,6 +1,8 @@
 """What the two clients ask of httpx, and what its answers mean to them."""
 
 import ipaddress
+import ssl
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,11 +29,11 @@ def loopback(url: str) -> bool:
         return host == "localhost"
 
 
-def options(base_url: str) -> dict[str, Any]:
+def options(base_url: str, ca: Path | str | None = None) -> dict[str, Any]:
     """Return the arguments of an httpx client.
 
     Raises:
-        ConfigurationInvalid: The address is none of HTTP's.
+        ConfigurationInvalid: The address is none of HTTP's, or the authority's file is none.
     """
     try:
         parts = urlsplit(base_url)
@@ -48,7 +50,20 @@ def options(base_url: str) -> dict[str, Any]:
         "limits": _LIMITS,
         # A proxy of the environment does not lead to this machine.
         "trust_env": not loopback(base_url),
+        "verify": True if ca is None else _trusting(ca),
     }
+
+
+def _trusting(ca: Path | str) -> ssl.SSLContext:
+    """Return a context that trusts an authority beside the system's."""
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(ca)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationInvalid(
+            f"{str(ca)!r} holds no authority to trust ({error.strerror or error})."
+        ) from None
+    return context
 
 
 def request(call: Call) -> dict[str, Any]:

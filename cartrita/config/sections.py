@@ -1,5 +1,6 @@
 """The tables of the settings file, one class each."""
 
+from ipaddress import ip_network
 from typing import Annotated, Literal, Self
 from urllib.parse import quote
 
@@ -49,6 +50,24 @@ class Server(Section):
     max_connections: int = Field(
         default=2048, ge=1, le=1_000_000, description="Connections open at once, per node."
     )
+    max_connections_each: int = Field(
+        default=1024,
+        ge=1,
+        le=1_000_000,
+        description="Of those, connections of one address; more are closed at once.",
+    )
+    metrics_from: Names = Field(
+        default=("127.0.0.0/8", "::1"),
+        description="Addresses and networks that may read `/metrics` at the public ports, "
+        "separated by commas; `0.0.0.0/0,::/0` is everybody.",
+    )
+    drain_s: float = Field(
+        default=30.0,
+        ge=1,
+        le=3600,
+        description="Seconds that requests under way have to end when their gateway is replaced "
+        "or taken away.",
+    )
     cors_origins: Annotated[Names, also("CORS_ORIGIN")] = Field(
         default=(), description="Origins whose pages may call the API, separated by commas."
     )
@@ -56,6 +75,19 @@ class Server(Section):
         default=None, description="PEM file of the certificate chain; switches TLS 1.3 on."
     )
     tls_key: Location | None = Field(default=None, description="PEM file of the certificate's key.")
+    tls_self_made: bool = Field(
+        default=False,
+        description="Make a certificate for this machine, and renew it; switches TLS 1.3 on.",
+    )
+    tls_names: Names = Field(
+        default=(),
+        description="Names and addresses that a self-made certificate has beside this machine's.",
+    )
+    tls_ca: Location | None = Field(
+        default=None,
+        description="PEM file of an authority that the command line trusts beside the system's; "
+        "that of a self-made certificate is trusted in its own home.",
+    )
     gateway_replicas: int = Field(default=1, ge=1, le=1024, description="Gateway processes.")
     docs: bool = Field(
         default=True, description="Whether `/docs`, `/redoc` and `/openapi.json` answer."
@@ -65,9 +97,18 @@ class Server(Section):
     def _pairs(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("set both tls_certificate and tls_key, or neither")
+        if self.tls_certificate and self.tls_self_made:
+            raise ValueError("set tls_certificate or tls_self_made, not both")
+        for network in self.metrics_from:
+            ip_network(network, strict=False)
         if len({self.port, self.v2_port, self.grpc_port}) < len(("v3", "v2", "grpc")):
             raise ValueError("port, v2_port and grpc_port must differ")
         return self
+
+    @property
+    def secure(self) -> bool:
+        """Whether the public ports speak TLS."""
+        return self.tls_certificate is not None or self.tls_self_made
 
 
 class Ray(Section):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from pydantic_core import to_json
@@ -12,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import header_text
+from serve_apps.gateway.drain import Drain
 from serve_apps.gateway.gate import gate_of, principal_of
 from serve_apps.gateway.query import cursor_of, is_cursor, task_id_of
 
@@ -20,6 +22,9 @@ KEEP_ALIVE = 15.0
 
 PROMPT = 1.0
 """Seconds a refusal may take to become a problem; then the stream begins, and it cuts that off."""
+
+PARTING = 1.0
+"""Seconds that the end of a stream may take to be sent when the gateway is taken away."""
 
 RETRY_MS = 1000
 """Milliseconds after which browsers come back for more."""
@@ -107,7 +112,11 @@ def frame(event: dict[str, Any]) -> bytes:
 
 
 class EventStream(Response):
-    """Writes events until they end or the client leaves."""
+    """Writes events until they end, the client leaves, or this gateway does.
+
+    In the last case the answer ends as it would at the task's end, so the client comes back for
+    the rest, to another gateway.
+    """
 
     media_type = "text/event-stream"
 
@@ -118,18 +127,29 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer."""
-        writing = asyncio.create_task(self._write(send))
-        leaving = asyncio.create_task(_left(receive))
-        try:
-            await asyncio.wait((writing, leaving), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            writing.cancel()
-            leaving.cancel()
-            wrote, _ = await asyncio.gather(writing, leaving, return_exceptions=True)
-            await self._told.close()
+        drain: Drain = scope["app"].drain
+        with drain.watched(scope.get("server")) as ending:
+            tasks = [
+                asyncio.create_task(it) for it in (self._write(send), _left(receive), ending.wait())
+            ]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                wrote, left, _ = await asyncio.gather(*tasks, return_exceptions=True)
+                await self._told.close()
+        if isinstance(wrote, asyncio.CancelledError) and isinstance(left, asyncio.CancelledError):
+            await self._part(send)
         if isinstance(wrote, Exception):
             # The answer stays incomplete, so the client comes back for the rest.
             raise ClientDisconnect if isinstance(wrote, OSError) else wrote
+
+    async def _part(self, send: Send) -> None:
+        """End an answer of which something was sent."""
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(PARTING):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _write(self, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
