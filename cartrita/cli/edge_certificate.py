@@ -1,9 +1,7 @@
 """The certificate of the public ports: where it comes from, and when it changes."""
 
-import asyncio
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,15 +17,15 @@ from cartrita.auth.certificates import (
     node_in,
     open_authority,
 )
+from cartrita.cli.edge_orders import change_certificate
 from cartrita.cli.machine import this_machine
 from cartrita.clock import Clock
 from cartrita.config.settings import Settings
-from cartrita.errors import CartritaError, ConfigurationInvalid, ServiceUnavailable
+from cartrita.errors import CartritaError, ConfigurationInvalid
 from cartrita.instance import Paths, replace_file
 
 DAYS = 90
 RENEW_BEFORE = timedelta(days=30)
-ANSWER_TIMEOUT = 5.0
 _ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared only
 
 
@@ -78,7 +76,7 @@ class EdgeCertificate:
             if whole == self._shown:
                 return False
             replace_file(self._file, whole)  # for an edge that starts anew
-            await _replace(admin, self._file, whole)
+            await change_certificate(admin, self._file, whole)
         except CartritaError as error:
             if error.message != self._refused:
                 self._refused = error.message
@@ -126,32 +124,3 @@ class EdgeCertificate:
 def _dense(pem: str) -> str:
     """Return a PEM without empty lines, of which one ends HAProxy's command."""
     return "".join(f"{line}\n" for line in pem.splitlines() if line.strip())
-
-
-async def _replace(admin: Path, file: Path, whole: str) -> None:
-    """Have the running HAProxy use a certificate for all connections that begin now.
-
-    Raises:
-        ServiceUnavailable: It did not take it.
-    """
-    said = await _order(admin, f"set ssl cert {file} <<\n{whole}\n")
-    if "Transaction" in said:
-        said = await _order(admin, f"commit ssl cert {file}\n")
-    if "Success" not in said:
-        await _order(admin, f"abort ssl cert {file}\n")
-        raise ServiceUnavailable(f"HAProxy said {said.strip()!r}.")
-
-
-async def _order(admin: Path, order: str) -> str:
-    try:
-        async with asyncio.timeout(ANSWER_TIMEOUT):
-            reader, writer = await asyncio.open_unix_connection(admin)
-            try:
-                writer.write(order.encode())
-                return (await reader.read()).decode()
-            finally:
-                writer.close()
-                with suppress(OSError):
-                    await writer.wait_closed()
-    except (OSError, TimeoutError) as error:
-        raise ServiceUnavailable(f"The edge does not listen at {str(admin)!r}: {error}.") from None

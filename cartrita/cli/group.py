@@ -13,7 +13,7 @@ from cartrita.errors import CartritaError
 COMMANDS = {
     "up": ("cartrita.cli.lifecycle:up", "Start an instance on this machine."),
     "down": ("cartrita.cli.lifecycle:down", "Let accepted tasks end, then end the instance."),
-    "redeploy": ("cartrita.cli.redeploy:redeploy", "Replace the gateways without a gap."),
+    "redeploy": ("cartrita.cli.redeploy:redeploy", "Replace the gateways one after another."),
     "run": ("cartrita.cli.run:run", "Run a task and print what became of it."),
     "tasks": ("cartrita.cli.tasks:app", "Look at tasks, watch them and cancel them."),
     "replay": ("cartrita.cli.replay:replay", "Tell a task's whole story from the journal."),

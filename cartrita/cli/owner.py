@@ -13,6 +13,7 @@ from cartrita import __version__
 from cartrita.cli import owner_socket
 from cartrita.cli.databases import see_to_admin, start_databases
 from cartrita.cli.edge_certificate import EdgeCertificate
+from cartrita.cli.edge_orders import refuse_all
 from cartrita.cli.program import Program
 from cartrita.cli.public_ports import PublicPorts
 from cartrita.cli.redeploy import ORDER
@@ -251,6 +252,8 @@ class Owner:
             errand.cancel()
         if self._program and self._ready and not self._keeper.died.is_set():
             self._say("draining")
+            with suppress(CartritaError):  # an edge that is away takes nothing, either
+                await refuse_all(self._public.admin)
             with suppress(CartritaError):  # what cannot be drained is in the journal
                 await self._program.drain()
         await self._keeper.close()

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
 from cartrita.errors import CartritaError, InternalFailure, ServiceUnavailable
@@ -25,16 +25,16 @@ async def obeying(paths: Paths, obey: Obey) -> AsyncIterator[None]:
     """Listen for orders until the context ends: a word on a line, answered by a line of JSON."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, TimeoutError, ValueError):
+        with closing(writer), suppress(OSError, TimeoutError, ValueError):
             async with asyncio.timeout(READ_TIMEOUT):
                 order = (await reader.readline()).decode().strip()
             writer.write(json.dumps({"error": await _outcome(obey, order)}).encode() + b"\n")
             await writer.drain()
-        writer.close()
 
     path = socket_of(paths)
     path.unlink(missing_ok=True)
     server = await asyncio.start_unix_server(answer, path, limit=_LONGEST)
+    path.chmod(0o600)
     try:
         yield
     finally:

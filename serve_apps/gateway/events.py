@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Any
 
 from pydantic_core import to_json
@@ -22,9 +21,6 @@ KEEP_ALIVE = 15.0
 
 PROMPT = 1.0
 """Seconds a refusal may take to become a problem; then the stream begins, and it cuts that off."""
-
-PARTING = 1.0
-"""Seconds that the end of a stream may take to be sent when the gateway is taken away."""
 
 RETRY_MS = 1000
 """Milliseconds after which browsers come back for more."""
@@ -76,18 +72,30 @@ class Told:
         await asyncio.wait((self._next,), timeout=seconds)
         return self._next.done() and self._next.result() is None
 
-    async def frames(self) -> AsyncIterator[bytes]:
-        """Yield the events as they are written, and comments while there is none."""
+    async def frames(self, ending: asyncio.Event) -> AsyncIterator[bytes]:
+        """Yield the events as they are written, and comments while there is none.
+
+        Args:
+            ending: Set when the stream is to end although the events go on.
+        """
         yield b"retry: %d\n\n" % RETRY_MS
-        while True:
-            await asyncio.wait((self._next,), timeout=KEEP_ALIVE)
-            if not self._next.done():
-                yield b":\n\n"
-            elif event := self._next.result():
-                yield frame(event)
-                self._next = self._ask()
-            else:
-                return
+        over = asyncio.create_task(ending.wait())
+        try:
+            while True:
+                first = asyncio.FIRST_COMPLETED
+                await asyncio.wait((self._next, over), timeout=KEEP_ALIVE, return_when=first)
+                if self._next.done():
+                    event = self._next.result()
+                    if event is None:
+                        return
+                    yield frame(event)
+                    self._next = self._ask()
+                elif over.done():
+                    return
+                else:
+                    yield b":\n\n"
+        finally:
+            over.cancel()
 
     async def each(self) -> AsyncIterator[dict[str, Any]]:
         """Yield the events."""
@@ -129,32 +137,23 @@ class EventStream(Response):
         """Send the answer."""
         drain: Drain = scope["app"].drain
         with drain.watched(scope.get("server")) as ending:
-            tasks = [
-                asyncio.create_task(it) for it in (self._write(send), _left(receive), ending.wait())
-            ]
+            writing = asyncio.create_task(self._write(send, ending))
+            leaving = asyncio.create_task(_left(receive))
             try:
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((writing, leaving), return_when=asyncio.FIRST_COMPLETED)
             finally:
-                for task in tasks:
-                    task.cancel()
-                wrote, left, _ = await asyncio.gather(*tasks, return_exceptions=True)
+                writing.cancel()
+                leaving.cancel()
+                wrote, _ = await asyncio.gather(writing, leaving, return_exceptions=True)
                 await self._told.close()
-        if isinstance(wrote, asyncio.CancelledError) and isinstance(left, asyncio.CancelledError):
-            await self._part(send)
         if isinstance(wrote, Exception):
             # The answer stays incomplete, so the client comes back for the rest.
             raise ClientDisconnect if isinstance(wrote, OSError) else wrote
 
-    async def _part(self, send: Send) -> None:
-        """End an answer of which something was sent."""
-        with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(PARTING):
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _write(self, send: Send) -> None:
+    async def _write(self, send: Send, ending: asyncio.Event) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(start)
-        async for part in self._told.frames():
+        async for part in self._told.frames(ending):
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

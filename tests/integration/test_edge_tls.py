@@ -12,7 +12,7 @@ import pytest
 from cartrita.auth.certificates import node_in
 from cartrita.cli.edge_certificate import DAYS, EdgeCertificate, authority_of
 from cartrita.client import Client
-from cartrita.clock import SystemClock
+from cartrita.clock import ManualClock, SystemClock
 from cartrita.config.sections import Server
 from cartrita.config.settings import Settings
 from cartrita.errors import ConfigurationInvalid, NetworkFailed
