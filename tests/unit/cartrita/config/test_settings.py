@@ -100,6 +100,9 @@ def test_the_embedded_servers_have_no_address_yet():
     "sections",
     [
         {"server": {"tls_key": "/k.pem"}},
+        {"server": {"tls_key": "/k.pem", "tls_certificate": "/c.pem", "tls_self_made": True}},
+        {"server": {"metrics_from": "everybody"}},
+        {"server": {"metrics_from": "10.0.0.0/33"}},
         {"channel": {"tcp": True}},
         {"channel": {"tcp": True, "ca": "/ca", "cert": "/cert"}},
         {"channel": {"tcp": True, "plain_tcp": True, "ca": "/ca"}},
