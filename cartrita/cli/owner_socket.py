@@ -73,6 +73,8 @@ async def _asked(path: Path, order: str, timeout: float) -> bytes:
             try:
                 writer.write(order.encode() + b"\n")
                 return await reader.readline()
+            except ConnectionError:
+                return b""  # it ended meanwhile
             finally:
                 writer.close()
     except TimeoutError:
