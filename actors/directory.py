@@ -36,6 +36,11 @@ class RayDirectory:
         """Ask the orchestrator."""
         return RouteTable(**await self._ask("routes", timeout=30))
 
+    async def config(self) -> TreeConfig:
+        """Ask the orchestrator what the tree was told, secrets included."""
+        found: TreeConfig = await self._ask("told", timeout=30)
+        return found
+
     async def snapshot(self) -> dict[str, Any]:
         """Ask the orchestrator for the tree from above."""
         found: dict[str, Any] = await self._ask("snapshot", timeout=5)

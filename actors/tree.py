@@ -305,6 +305,10 @@ class OrchestratorActor(_Actor):
         me = {"pid": os.getpid(), "node": spawn.node()}
         return {**me, "epoch": epoch, "restarts": restarts}
 
+    async def told(self) -> TreeConfig:
+        """Return what the tree was told, for programs that have joined its Ray."""
+        return self.config
+
     async def routes(self) -> dict[str, Any]:
         """Return the route table; starts what is not started, as after a restart by Ray."""
         await self.start()

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -18,31 +18,21 @@ from ray.serve import Application
 from starlette.types import ASGIApp
 
 from actors import spawn
-from actors.directory import RayDirectory, open_door
-from actors.effectdesk import EffectDesk
-from actors.quarantine import QuarantineDesk
-from actors.replay import Storyteller
-from actors.setup import Network, TreeConfig, build_id, catalog, postgres_url
+from actors.setup import TreeConfig, build_id, postgres_url
 from actors.tree import start_tree, stop_tree
-from cartrita import __version__
 from cartrita.accounts import identity
-from cartrita.clock import Clock, SystemClock, iso, new_id
+from cartrita.clock import Clock, SystemClock, new_id
 from cartrita.config.load import load_settings
 from cartrita.config.settings import Settings
 from cartrita.errors import ServiceUnavailable
 from cartrita.instance import make_private
-from cartrita.providers.probes import ProbeSet
-from cartrita.services import blob_store, database_probes, rate_limiter
 from cartrita.storage.blobs import Blobs
-from cartrita.storage.postgres.effects import PostgresEffectBook
-from cartrita.storage.postgres.listing import PostgresTasks
 from cartrita.storage.postgres.migrate import migrate
-from cartrita.storage.postgres.runtime import PostgresAudit, PostgresQuarantine
-from cartrita.storage.postgres.stories import PostgresStories
 from cartrita.telemetry import log
 from serve_apps.gateway.app import gateway
-from serve_apps.gateway.gate import Audit, Gate
+from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.sockets.bounds import Bounds
+from serve_apps.opening import open_gate
 from serve_apps.rpc.server import Port, serving
 
 APPLICATION = "cartrita"
@@ -108,55 +98,14 @@ class Gateway:
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[Gate]:
-        config, settings, clock = self._config, self._config.settings, SystemClock()
-        directory = RayDirectory(config.namespace)
-        async with asyncpg.create_pool(
-            postgres_url(settings),
-            min_size=1,
-            max_size=settings.postgres.pool_size,
-            statement_cache_size=settings.postgres.statement_cache_size,
-        ) as pool:
-            stories, network = PostgresStories(pool), Network(config)
-            limiter = rate_limiter(settings, clock)
-            door = open_door(config, directory, stories, f"gateway {new_id()}", network, limiter)
-            who, keys = identity(settings, pool, clock)
-            blobs = blob_store(settings, clock)
-            following = asyncio.create_task(door.follow())
-            sweeping = asyncio.create_task(_sweep(blobs, clock, settings.blobs.ttl_s))
+        config, settings = self._config, self._config.settings
+        async with open_gate(config) as gate:
+            sweeping = asyncio.create_task(_sweep(gate.blobs, gate.clock, settings.blobs.ttl_s))
             try:
-                gate = Gate(
-                    tasks=door,
-                    identity=who,
-                    limiter=limiter,
-                    jwks=keys.jwks,
-                    catalog=catalog(settings),
-                    clock=clock,
-                    started_at=clock.now(),
-                    version=__version__,
-                    above=directory.snapshot,
-                    listing=PostgresTasks(pool),
-                    blobs=blobs,
-                    blob_kinds=settings.blobs.types,
-                    quarantine=QuarantineDesk(
-                        stories, PostgresQuarantine(pool), door.resubmit, clock
-                    ),
-                    storyteller=Storyteller(stories, PostgresEffectBook(pool)),
-                    effects=EffectDesk(PostgresEffectBook(pool), PostgresAudit(pool), clock),
-                    command=directory.command,
-                    audit=_audit(PostgresAudit(pool)),
-                    probes=ProbeSet(database_probes(settings)),
-                    services_file=config.runtime_dir / "services.json",
-                    metrics_dir=config.metrics_dir,
-                    docs=settings.server.docs,
-                )
                 async with serving(gate, _grpc_port(settings), bounds(settings)):
                     yield gate
             finally:
-                following.cancel()
                 sweeping.cancel()
-                door.close()
-                await limiter.close()
-                await blobs.close()
 
 
 async def _sweep(blobs: Blobs, clock: Clock, ttl: float) -> None:
@@ -187,14 +136,6 @@ def bounds(settings: Settings) -> Bounds:
 def _grpc_port(settings: Settings) -> Port:
     server = settings.server
     return Port(server.host, server.grpc_port, server.tls_certificate, server.tls_key)
-
-
-def _audit(log_of: PostgresAudit) -> Audit:
-    async def rows(limit: int, before: int | None) -> list[dict[str, Any]]:
-        entries = await log_of.entries(limit, before)
-        return [{**asdict(entry), "at": iso(entry.at)} for entry in entries]
-
-    return rows
 
 
 def application(config: TreeConfig) -> Application:

@@ -104,7 +104,7 @@ class Head:
 
     def token_file(self) -> Path:
         """Return the file with the token that Ray asks of its clients, made on first use."""
-        file = self.paths.home / "ray-token"
+        file = self.paths.ray_token
         if not file.exists():
             replace_file(file, secrets.token_hex(32))
         return file

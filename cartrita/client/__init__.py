@@ -3,16 +3,20 @@
 from cartrita.client.asynchronous import AsyncClient, AsyncTaskHandle
 from cartrita.client.blocking import Client, TaskHandle
 from cartrita.client.calls import TaskOptions
-from cartrita.client.models import Account, TaskEvent, TaskOutcome, TaskType
+from cartrita.client.models import Account, BlobInfo, TaskEvent, TaskOutcome, TaskType
+from cartrita.client.typed import RemoteTask, TypedOutcome
 
 __all__ = [
     "Account",
     "AsyncClient",
     "AsyncTaskHandle",
+    "BlobInfo",
     "Client",
+    "RemoteTask",
     "TaskEvent",
     "TaskHandle",
     "TaskOptions",
     "TaskOutcome",
     "TaskType",
+    "TypedOutcome",
 ]

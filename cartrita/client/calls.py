@@ -31,6 +31,7 @@ QUIET = 45.0
 COMMAND = 120.0
 """Seconds a command may take beside the grace that it gives."""
 
+BLOBS = "/v3/blobs"
 _QUARANTINE, _EFFECTS = "/v3/quarantine", "/v3/effects"
 
 Parameters = Mapping[str, Any] | WireModel
@@ -125,7 +126,9 @@ def submission(task_type: str, parameters: Parameters | None, options: TaskOptio
 
 
 def _plain(parameters: Parameters | None) -> Mapping[str, Any]:
-    return parameters.to_wire() if isinstance(parameters, WireModel) else parameters or {}
+    if isinstance(parameters, WireModel):  # what was left out is left to the server
+        return parameters.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return parameters or {}
 
 
 def _json(value: Any) -> bytes:
@@ -148,6 +151,13 @@ def listening(task_id: str | UUID, after: str | None) -> Call:
     headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
     call = _task("GET", task_id, end="/events")
     return replace(call, headers=headers, timeout=QUIET, streamed=True)
+
+
+def subscription(task_id: str | UUID, after: str | None) -> Call:
+    """Open a socket, and have it tell a task's events behind a cursor."""
+    name = str(_uuid("taskId", "task id", task_id))
+    message = {"op": "subscribe", "id": name, "taskId": name} | ({"after": after} if after else {})
+    return Call("GET", "/v3/ws", _json(message), timeout=2 * ANSWER, streamed=True, upgraded=True)
 
 
 def replay(task_id: str | UUID, until: str | None) -> Call:
@@ -222,6 +232,11 @@ def _uuid(field: str, what: str, text: str | UUID) -> UUID:
     except ValueError:
         wrong = [(field, "is not a UUID")]
         raise InvalidParameters(f"{text!r} is no {what}: it is a UUID.", None, wrong) from None
+
+
+def blob(method: str, blob_id: str | UUID, end: str = "") -> Call:
+    """Look at a blob, or drop it."""
+    return Call(method, f"{BLOBS}/{_uuid('blobId', 'blob id', blob_id)}{end}")
 
 
 def registration(email: str, password: str, name: str) -> Call:

@@ -1,14 +1,14 @@
 """What is said to the API, and in which order."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from cartrita.client import calls
 from cartrita.client.calls import Parameters, Submission
 from cartrita.client.exchange import Exchange, Login
-from cartrita.client.listening import Listener
+from cartrita.client.listening import Listener, Way
 from cartrita.client.models import (
     Account,
     Cancelled,
@@ -27,10 +27,14 @@ _NOTHING_MORE = 204
 
 
 class Conversation:
-    """Every flow of a client."""
+    """Every flow of a client.
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    Args:
+        ways: How events are read: the first, or when that breaks the next, and so on.
+    """
+
+    def __init__(self, exchange: Exchange, ways: Sequence[Way] = ("sse",)) -> None:
+        self._exchange, self._ways = exchange, tuple(ways)
 
     # --- tasks
 
@@ -98,21 +102,30 @@ class Conversation:
 
     def listener(self, task_id: str | UUID, after: str | None) -> Listener:
         """Return a reader of a task's events, who waits for as long as the task runs."""
-        return Listener(task_id, after, self._exchange.patience(math.inf))
+        return Listener(task_id, after, self._exchange.patience(math.inf), self._ways)
 
     def listen(self, listener: Listener) -> Flow[Reply]:
         """Open a stream of events; one that is empty tells that the task's end is known."""
-        reply = yield from self._exchange.ask(listener.call(), listener.patience)
-        listener.ended = reply.status == _NOTHING_MORE
-        return reply
+        while True:
+            try:
+                reply = yield from self._exchange.once(listener.call(), listener.patience)
+            except CartritaError as error:
+                pause = listener.patience.after(error, repeatable=True)
+                listener.hop()
+                yield pause
+            else:
+                listener.ended = reply.status == _NOTHING_MORE
+                return reply
 
     def resume(self, listener: Listener, lost: Lost) -> Flow[None]:
-        """Wait before a stream that broke is opened again.
+        """Wait before a stream that broke is opened again, another way if there is one.
 
         Raises:
             ChannelLost: It broke too often without saying anything.
         """
-        yield listener.patience.after(ChannelLost(lost.why), repeatable=True)
+        pause = listener.patience.after(ChannelLost(lost.why), repeatable=True)
+        listener.hop()
+        yield pause
 
     # --- quarantine
 

@@ -3,9 +3,11 @@
 import json
 from typing import Any, TypeVar
 
+import msgpack
 from pydantic import BaseModel, ValidationError
 
 from cartrita.client.steps import Lost, Reply
+from cartrita.client.transport import PACKED
 from cartrita.errors import (
     AuthenticationFailed,
     AuthorizationFailed,
@@ -111,10 +113,14 @@ def _seconds(text: str | None) -> float | None:
 def plain(reply: Reply) -> dict[str, Any]:
     """Return the JSON object of an answer; an empty one when it holds none."""
     try:
-        value = json.loads(reply.body)
-    except ValueError:
+        value = msgpack.unpackb(reply.body) if _packed(reply) else json.loads(reply.body)
+    except (ValueError, msgpack.exceptions.UnpackException):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _packed(reply: Reply) -> bool:
+    return reply.headers.get("content-type") == PACKED
 
 
 def read(model: type[Model], reply: Reply) -> Model:
@@ -124,6 +130,8 @@ def read(model: type[Model], reply: Reply) -> Model:
         InternalFailure: It is something else, so perhaps the address is somebody else's.
     """
     try:
+        if _packed(reply):
+            return model.model_validate(plain(reply))
         return model.model_validate_json(reply.body)
     except ValidationError:
         raise _stranger(model.__name__) from None
