@@ -67,15 +67,16 @@ def ask(paths: Paths, order: str, timeout: float) -> None:
 
 
 async def _asked(path: Path, order: str, timeout: float) -> bytes:
+    """Return the answer; nothing where the owner ended before it."""
     try:
-        async with asyncio.timeout(timeout):
-            reader, writer = await asyncio.open_unix_connection(path)
-            try:
-                writer.write(order.encode() + b"\n")
-                return await reader.readline()
-            finally:
-                writer.close()
-    except TimeoutError:
-        raise ServiceUnavailable(f"{order!r} is not done after {timeout:g} s.") from None
+        reader, writer = await asyncio.open_unix_connection(path)
     except OSError as error:
         raise ServiceUnavailable(f"The owner does not listen at {str(path)!r}: {error}.") from None
+    with closing(writer), suppress(ConnectionError):
+        try:
+            async with asyncio.timeout(timeout):
+                writer.write(order.encode() + b"\n")
+                return await reader.readline()
+        except TimeoutError:
+            raise ServiceUnavailable(f"{order!r} is not done after {timeout:g} s.") from None
+    return b""

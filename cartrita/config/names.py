@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from cartrita.config.channel import RaysOwn
 from cartrita.config.kinds import Aliases, Section
-from cartrita.config.sections import RaysOwn
 from cartrita.config.settings import Settings
 
 PREFIX = "CARTRITA_"

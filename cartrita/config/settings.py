@@ -6,11 +6,11 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr
 
 from cartrita.config.bounds import Blobs, Limits, Retention
+from cartrita.config.channel import Channel
 from cartrita.config.kinds import Location, Section
 from cartrita.config.sections import (
     Admin,
     Auth,
-    Channel,
     Chaos,
     Models,
     Postgres,
