@@ -11,6 +11,7 @@ from cartrita.clock import SystemClock
 from cartrita.journal import Stories
 from cartrita.protocol.principal import Principal
 from cartrita.rate import Limiter
+from cartrita.roster import Roster
 
 ORCHESTRATOR = "orchestrator"
 COMMAND_TIMEOUT = 4000.0
@@ -60,13 +61,14 @@ class RayDirectory:
         return str(info["address"])
 
 
-def open_door(
+def open_door(  # noqa: PLR0913, PLR0917 - each is a separate collaborator
     config: TreeConfig,
     directory: RayDirectory,
     stories: Stories,
     name: str,
     network: Network,
     limiter: Limiter | None = None,
+    roster: Roster | None = None,
 ) -> Door:
     """Return a door for a process that belongs to the tree's Ray."""
     limit = config.settings.limits.max_parameters_bytes
@@ -79,4 +81,5 @@ def open_door(
         max_parameters=limit,
         connect=network.connect,
         limiter=limiter,
+        roster=roster,
     )

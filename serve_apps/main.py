@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from actors import spawn
 from actors.directory import RayDirectory, open_door
 from actors.effectdesk import EffectDesk
+from actors.externaldesk import ExternalDesk
 from actors.quarantine import QuarantineDesk
 from actors.replay import Storyteller
 from actors.setup import Network, TreeConfig, build_id, catalog, postgres_url
@@ -32,9 +33,11 @@ from cartrita.config.settings import Settings
 from cartrita.errors import ServiceUnavailable
 from cartrita.instance import make_private
 from cartrita.providers.probes import ProbeSet
+from cartrita.roster import Roster
 from cartrita.services import blob_store, database_probes, rate_limiter
 from cartrita.storage.blobs import Blobs
 from cartrita.storage.postgres.effects import PostgresEffectBook
+from cartrita.storage.postgres.external import PostgresRegistry
 from cartrita.storage.postgres.listing import PostgresTasks
 from cartrita.storage.postgres.migrate import migrate
 from cartrita.storage.postgres.runtime import PostgresAudit, PostgresQuarantine
@@ -118,7 +121,10 @@ class Gateway:
         ) as pool:
             stories, network = PostgresStories(pool), Network(config)
             limiter = rate_limiter(settings, clock)
-            door = open_door(config, directory, stories, f"gateway {new_id()}", network, limiter)
+            declared, registry = catalog(settings), PostgresRegistry(pool)
+            roster = Roster(declared, registry, clock)
+            name = f"gateway {new_id()}"
+            door = open_door(config, directory, stories, name, network, limiter, roster)
             who, keys = identity(settings, pool, clock)
             blobs = blob_store(settings, clock)
             following = asyncio.create_task(door.follow())
@@ -129,7 +135,7 @@ class Gateway:
                     identity=who,
                     limiter=limiter,
                     jwks=keys.jwks,
-                    catalog=catalog(settings),
+                    external=ExternalDesk(declared, registry, roster, PostgresAudit(pool), clock),
                     clock=clock,
                     started_at=clock.now(),
                     version=__version__,

@@ -1,7 +1,7 @@
 """The client for programs with an event loop."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack
 from uuid import UUID
@@ -167,6 +167,18 @@ class AsyncClient:
     async def catalog(self) -> list[TaskType]:
         """Return every task type."""
         return await self._play(self._talk.catalog())
+
+    async def agents(self) -> list[dict[str, Any]]:
+        """Return every agent and how it is."""
+        return await self._play(self._talk.agents())
+
+    async def register_agent(self, registration: Mapping[str, Any]) -> dict[str, Any]:
+        """Have tasks carried to an agent that runs elsewhere; as `Client.register_agent` does."""
+        return await self._play(self._talk.register_agent(registration))
+
+    async def remove_agent(self, name: str) -> None:
+        """Remove an external agent; raises as `Client.remove_agent` does."""
+        await self._play(self._talk.remove_agent(name))
 
     async def tree(self) -> dict[str, Any]:
         """Return the live tree of actors; processes and nodes for administrators only."""

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, Unpack
 from uuid import UUID
@@ -251,6 +251,34 @@ class Client:
     def catalog(self) -> list[TaskType]:
         """Return every task type."""
         return self._play(self._talk.catalog())
+
+    def agents(self) -> list[dict[str, Any]]:
+        """Return every agent and how it is."""
+        return self._play(self._talk.agents())
+
+    def register_agent(self, registration: Mapping[str, Any]) -> dict[str, Any]:
+        """Have tasks carried to an agent that runs elsewhere; for administrators.
+
+        Args:
+            registration: As docs/reference/external-agents.md tells; it replaces what was
+                registered under its name.
+
+        Returns:
+            Its `name` and `taskTypes`, and whether it `replaced` another.
+
+        Raises:
+            AuthorizationFailed: The account is no administrator's.
+            InvalidParameters: A field is wrong, or a name is taken.
+        """
+        return self._play(self._talk.register_agent(registration))
+
+    def remove_agent(self, name: str) -> None:
+        """Remove an external agent; for administrators.
+
+        Raises:
+            NotFound: There is none of that name.
+        """
+        self._play(self._talk.remove_agent(name))
 
     def tree(self) -> dict[str, Any]:
         """Return the live tree of actors; processes and nodes for administrators only."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, TypedDict
+from urllib.parse import quote
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -242,6 +243,17 @@ def refreshment(refresh_token: str) -> Call:
     return Call("POST", "/auth/refresh", body, private=False, repeatable=False)
 
 
+def joining(registration: Mapping[str, Any]) -> Call:
+    """Register an external agent; a repeat replaces it by itself."""
+    return Call("POST", "/v3/agents/register", _json(dict(registration)))
+
+
+def parting(name: str) -> Call:
+    """Remove an external agent. A repeat would be told that there is none."""
+    return Call("DELETE", f"/v3/agents/{quote(name, safe='')}", repeatable=False)
+
+
+AGENTS = Call("GET", "/v3/agents")
 CATALOGUE = Call("GET", "/v3/catalog")
 TREE = Call("GET", "/v3/tree")
 ME = Call("GET", "/auth/me")

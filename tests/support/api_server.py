@@ -90,7 +90,7 @@ class Api:
                 identity=identity,
                 limiter=Limiter(clock),
                 jwks=keys.jwks,
-                catalog=catalog,
+                external=tree.external,
                 clock=clock,
                 started_at=clock.now(),
                 version="test",

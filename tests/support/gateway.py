@@ -28,13 +28,16 @@ from cartrita.clock import Clock, ManualClock, SystemClock, iso
 from cartrita.context import Context
 from cartrita.declare import Agent, Params, Result, task
 from cartrita.errors import AgentFailed
+from cartrita.external.registry import Registry
 from cartrita.protocol.wire import WireModel
-from cartrita.providers.ports import ProbeReport, Probes
+from cartrita.providers.external import HttpAgents
+from cartrita.providers.ports import ExternalAgents, ProbeReport, Probes
 from cartrita.rate import Limiter, Quota
 from cartrita.services import Services
 from cartrita.storage.counters import Counters
 from cartrita.storage.disk_blobs import DiskBlobs
 from cartrita.storage.memory import InMemoryUsers
+from cartrita.storage.memory_external import InMemoryRegistry
 from cartrita.storage.memory_journal import JournalTables
 from cartrita.storage.memory_listing import InMemoryTasks
 from cartrita.storage.ports import Users
@@ -163,6 +166,7 @@ class Stand:
     counters: Counters | None = None
     revocation_ttl: float = 0
     bridge: Bridge = field(default_factory=Bridge)
+    registry: Registry = field(default_factory=InMemoryRegistry)
     latch: Latch = field(init=False)
     tree: LocalTree = field(init=False)
     told: Told = field(init=False)
@@ -192,7 +196,12 @@ class Stand:
         self.identity = Identity(self.users, Tokens(self.keys), passwords, clock, rules)
         await self.identity.ensure_admin(*ADMIN)
         given = {Probes: self.probes, Latch: self.latch, Stage: self.stage}
-        services = Services({port: lambda _, it=it: it for port, it in given.items()})
+        services = Services(
+            {
+                **{port: lambda _, it=it: it for port, it in given.items()},
+                ExternalAgents: lambda _: HttpAgents(self.registry, SystemClock()),
+            }
+        )
         limiter = Limiter(clock, *self.quotas, self.counters)
         async with self.grown(catalog, services, limiter) as self.tree:
             self.told, self.ward = Told(self.tree.door), Ward(self.tree.door)
@@ -201,7 +210,7 @@ class Stand:
                 identity=self.identity,
                 limiter=limiter,
                 jwks=self.keys.jwks,
-                catalog=catalog,
+                external=self.tree.external,
                 clock=self.clock,
                 started_at=self.clock.now(),
                 version="3.0.0-test",
@@ -224,7 +233,13 @@ class Stand:
     def grown(self, catalog, services, limiter):
         """Run the tree."""
         return local_tree(
-            catalog, services, self.folder, limits=self.limits, tables=self.tables, limiter=limiter
+            catalog,
+            services,
+            self.folder,
+            limits=self.limits,
+            tables=self.tables,
+            limiter=limiter,
+            registry=self.registry,
         )
 
     def listing(self):
