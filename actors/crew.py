@@ -303,9 +303,13 @@ class Crew:
         return [*self.all_slots(), *self._leaving]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return each slot as `GET /v3/tree` shows it; an empty group has one row, too."""
+        """Return each slot as `GET /v3/tree` shows it; an empty group has one row, too.
+
+        One that only carries tasks of external agents has none: nobody would know its name.
+        """
         rows = [slot.row() for slot in self.every_slot()]
-        if not rows:
+        offered = any(not task.hidden for agent in self.group.agents for task in agent.tasks)
+        if not rows and offered:
             rows = [self._slot("0").row()]
         if self.quarantined:
             for row in rows:

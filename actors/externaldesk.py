@@ -78,7 +78,7 @@ class ExternalDesk:
         """
         if name in self._declared.agents:
             raise InvalidParameters(
-                f"The agent {name!r} is built in: `cartrita shutdown agent:{name}` stops it.",
+                f"The agent {name!r} is built in: the command SHUTDOWN stops it.",
                 fields=[("name", "is built in")],
             )
         if not await self._registry.remove(name):

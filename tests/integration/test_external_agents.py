@@ -1,29 +1,17 @@
-"""Agents that run elsewhere: registered, called, watched, removed, through the real gateway."""
+"""Agents that run elsewhere: registered, called and removed, through the real gateway."""
 
 import asyncio
 import json
 import re
-import sys
-from contextlib import asynccontextmanager
-from pathlib import Path
 
-import asyncpg
 import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
-from actors.agents.external import ExternalIntelligence, ExternalMultimodal, ExternalSystem
-from actors.patrol import Patrol
-from cartrita.clock import SystemClock, new_id, new_random
-from cartrita.providers.external import HttpAgents
-from cartrita.storage.postgres.external import PostgresRegistry
-from tests.support.api_server import short_folder
-from tests.support.database import free_ports
+from cartrita.clock import new_id
+from tests.support.carried import CARRIERS, ask, register, registered
 from tests.support.elsewhere import answer, elsewhere, registration, result, task_type
-from tests.support.gateway import Stand, assert_problem, running_gateway, spoken_to
-
-CARRIERS = (ExternalIntelligence, ExternalMultimodal, ExternalSystem)
-PAGE = Path(__file__).parents[2] / "docs/reference/external-agents.md"
+from tests.support.gateway import assert_problem, running_gateway
 
 
 @pytest.fixture
@@ -40,38 +28,6 @@ async def admin(api):
 @pytest.fixture
 async def alice(api):
     return await api.user("alice@example.org")
-
-
-async def register(api, who, told):
-    return await api.http.post("/v3/agents/register", json=told, headers=who)
-
-
-async def registered(api, who, told):
-    """Register it and have every part of this process know at once."""
-    done = await register(api, who, told)
-    assert done.status_code in (200, 201), done.text
-    return done
-
-
-async def ask(api, who, parameters=None, task="weather.forecast", **more):
-    return await api.run(task, {"city": "Ghent"} if parameters is None else parameters,
-                         who=who, **more)  # fmt: skip
-
-
-@asynccontextmanager
-async def patrol_of(api):
-    """Give a round of health checks, which ends when all are done."""
-    registry, agents = api.stand.registry, HttpAgents(api.stand.registry, SystemClock())
-    patrol = Patrol(registry, agents, SystemClock(), new_random())
-
-    async def round_():
-        for beat in patrol._beats.values():
-            beat.due = 0.0
-        await asyncio.gather(*await patrol.round())
-        api.stand.tree.external._roster.forget()
-
-    yield round_
-    await agents.close()
 
 
 class TestRegistering:
@@ -181,6 +137,20 @@ class TestRegistering:
         assert_problem(again, 404, "AUTHORIZATION_FAILED")
         built_in = await api.http.delete("/v3/agents/health", headers=admin)
         assert_problem(built_in, 422, "INVALID_PARAMETERS", "name")
+
+    async def test_a_team_that_only_carries_shows_no_host_before_it_is_used(
+        self, api, admin, alice
+    ):
+        async def hosts():
+            rows = (await api.http.get("/v3/tree", headers=admin)).json()["supervisors"]
+            (found,) = [row["hosts"] for row in rows if row["team"] == "multimodal"]
+            return [host["state"] for host in found]
+
+        assert await hosts() == []
+        async with elsewhere() as agent:
+            await registered(api, admin, registration(agent, team="multimodal"))
+            await ask(api, alice)
+        assert await hosts() == ["up"]
 
 
 class TestCalling:
@@ -307,81 +277,3 @@ class TestCalling:
 
 async def _last(api, who):
     return (await api.http.get("/v3/tasks", headers=who)).json()["tasks"][0]
-
-
-class TestHealth:
-    async def test_it_is_quarantined_when_it_fails_too_often_and_comes_back(
-        self, api, admin, alice
-    ):
-        async with elsewhere() as agent, patrol_of(api) as round_:
-            await registered(api, admin, registration(agent, intensity=1))
-            await round_()
-            assert await _state(api, admin) == ("up", "its health answers 200")
-            agent.health = 500
-            await round_()
-            assert (await _state(api, admin))[0] == "up"
-            await round_()
-            assert await _state(api, admin) == ("quarantined", "its health answers 500")
-            refused = await ask(api, alice)
-            assert_problem(refused, 503, "AGENT_UNAVAILABLE")
-            assert int(refused.headers["retry-after"]) >= 1
-            assert agent.asked == []
-            agent.health = None
-            await round_()
-            assert (await _state(api, admin))[0] == "quarantined"
-            agent.health = 204
-            await round_()
-            assert (await _state(api, admin))[0] == "up"
-            assert (await ask(api, alice)).json()["status"] == "COMPLETED"
-
-    async def test_a_call_that_finds_nobody_has_its_health_looked_at(self, api, admin, alice):
-        (port,) = free_ports(1)
-        told = registration(
-            endpoint=f"http://127.0.0.1:{port}/", taskTypes=[task_type(maxAttempts=1)]
-        )
-        await registered(api, admin, told)
-        ran = (await ask(api, alice)).json()
-        assert (ran["errorCode"], ran["retryable"]) == ("NETWORK_ERROR", True)
-        assert [one.suspected for one in await api.stand.registry.all()] == [1]
-
-
-async def _state(api, who):
-    row = (await api.http.get("/v3/agents/weather/status", headers=who)).json()
-    return row["state"], row["external"]["detail"]
-
-
-@pytest.mark.database
-async def test_registrations_outlive_the_process(database_url):
-    async with asyncpg.create_pool(database_url, min_size=0, max_size=4) as pool, elsewhere() as it:
-        for life in range(2):
-            with short_folder() as folder:
-                stand = Stand(folder, agents=CARRIERS, registry=PostgresRegistry(pool))
-                async with spoken_to(stand) as api:
-                    if life == 0:
-                        await registered(api, await api.admin(), registration(it))
-                    else:
-                        who = await api.user("bob@example.org")
-                        assert (await ask(api, who)).json()["status"] == "COMPLETED"
-
-
-async def test_the_example_of_the_page_works(api, admin, alice):
-    (port,) = free_ports(1)
-    page = PAGE.read_text().replace("8099", str(port))
-    program = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
-    told = json.loads(re.search(r"```json\n(.*?)```", page, re.DOTALL)[1])
-    assert len([line for line in program.splitlines() if line.strip()]) <= 20
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, stderr=asyncio.subprocess.DEVNULL
-    )
-    try:
-        async with patrol_of(api) as round_:
-            await registered(api, admin, told)
-
-            async with asyncio.timeout(20):
-                while (await _state(api, admin))[0] != "up":  # it takes a moment to listen
-                    await round_()
-            ran = (await ask(api, alice, {"city": "Ghent"}, "weather.now")).json()
-        assert ran["result"] == {"city": "Ghent", "celsius": 5}
-    finally:
-        process.kill()
-        await process.wait()

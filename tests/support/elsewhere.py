@@ -88,8 +88,7 @@ class Elsewhere:
             self.left.put_nowait(asked)
             raise ConnectionResetError
         leaving.cancel()
-        with suppress(asyncio.CancelledError):
-            await leaving
+        await asyncio.wait([leaving])  # one reader at a time
         return working.result()
 
     async def _answered(self, asked, writer):
@@ -114,10 +113,11 @@ async def elsewhere(work=None):
     agent = Elsewhere()
     if work is not None:
         agent.work = work
-    handlers = set()
+    handlers, writers = set(), set()
 
     async def handle(reader, writer):
         handlers.add(asyncio.current_task())
+        writers.add(writer)
         await agent._serve(reader, writer)
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
@@ -126,9 +126,9 @@ async def elsewhere(work=None):
         yield agent
     finally:
         server.close()
-        for task in handlers:
-            task.cancel()
-        await asyncio.gather(*handlers, return_exceptions=True)
+        for writer in writers:
+            writer.close()
+        await asyncio.gather(*handlers)
 
 
 def registration(agent=None, **changes):

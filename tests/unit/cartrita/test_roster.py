@@ -37,7 +37,7 @@ def registry():
 
 @pytest.fixture
 def clock():
-    return ManualClock()
+    return ManualClock(0.0)
 
 
 @pytest.fixture

@@ -21,6 +21,11 @@ from tests.support.elsewhere import answer, elsewhere, registration, result, tas
 RAIN = {"type": "object", "properties": {"rain": {"type": "boolean"}}, "required": ["rain"]}
 
 
+def in_time(task, **more):
+    clock = SystemClock()
+    return Context(new_id(), task, clock=clock, deadline=clock.monotonic() + 30, **more)
+
+
 class Bench:
     """Agents over a registry in memory, and the one agent that a test answers for."""
 
@@ -33,8 +38,8 @@ class Bench:
         await self.registry.put(Registered(told, new_id(), "ada", 0.0, secret=secret))
 
     async def call(self, parameters=None, **more):
-        ctx = Context(new_id(), "weather.forecast", clock=SystemClock(), **more)
-        return await self.agents.call(parameters or {"city": "Ghent"}, ctx)
+        context = in_time("weather.forecast", **more)
+        return await self.agents.call(parameters or {"city": "Ghent"}, context)
 
     @property
     async def suspected(self):
@@ -183,7 +188,7 @@ async def test_an_agent_is_called_while_the_registry_is_away(bench, monkeypatch)
         monkeypatch.setattr(bench.registry, "serving", away)
         assert await bench.call() == {"heard": {"city": "Ghent"}}
         with pytest.raises(ServiceUnavailable):
-            await bench.agents.call({}, Context(new_id(), "weather.past"))
+            await bench.agents.call({}, in_time("weather.past"))
 
 
 async def test_who_tries_a_task_again_has_the_key_of_the_first(bench):
