@@ -11,6 +11,7 @@ from cartrita.clock import SystemClock
 from cartrita.journal import Stories
 from cartrita.protocol.principal import Principal
 from cartrita.rate import Limiter
+from cartrita.roster import Roster
 from cartrita.services import blob_spill, blob_store
 
 ORCHESTRATOR = "orchestrator"
@@ -66,13 +67,14 @@ class RayDirectory:
         return str(info["address"])
 
 
-def open_door(
+def open_door(  # noqa: PLR0913, PLR0917 - each is a separate collaborator
     config: TreeConfig,
     directory: RayDirectory,
     stories: Stories,
     name: str,
     network: Network,
     limiter: Limiter | None = None,
+    roster: Roster | None = None,
 ) -> Door:
     """Return a door for a process that belongs to the tree's Ray."""
     settings, clock = config.settings, SystemClock()
@@ -86,4 +88,5 @@ def open_door(
         connect=network.connect,
         limiter=limiter,
         spill=blob_spill(settings, blob_store(settings, clock)),
+        roster=roster,
     )

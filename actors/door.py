@@ -33,6 +33,7 @@ from cartrita.policy.chain import Job, chain
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest, TaskStatus
 from cartrita.rate import Limiter
+from cartrita.roster import Roster
 from cartrita.spill import Spill, reference_in
 from cartrita.story import Entry, step_of, to_wire
 from cartrita.telemetry.trace import continue_trace
@@ -59,6 +60,7 @@ class Door:
         max_parameters: Bytes that a task's parameters may take.
         limiter: Counts the tasks that clients ask for; sub-tasks are nobody's requests.
         spill: Where large parameters go; without it they travel with their tasks.
+        roster: Knows the tasks of external agents, too.
     """
 
     def __init__(  # noqa: PLR0913 - each is a separate collaborator
@@ -73,8 +75,9 @@ class Door:
         connect: Connect = connect_channel,
         limiter: Limiter | None = None,
         spill: Spill | None = None,
+        roster: Roster | None = None,
     ) -> None:
-        self._spill = spill
+        self._spill, self._roster = spill, roster
         self.catalog, self.routes = catalog, Routes(directory, name, connect)
         self._stories, self._clock = stories, clock
         self._intake = Intake(clock, max_parameters)
@@ -95,7 +98,7 @@ class Door:
         Raises:
             CartritaError: The task was not accepted; the class says why.
         """
-        spec = self.catalog.task(request.task_type)
+        spec = await self._spec(request.task_type)
         trace = continue_trace(traceparent)
         return await self.enter(
             self._intake.record(request, spec, who, idempotency_key, trace), wait=wait
@@ -103,7 +106,7 @@ class Door:
 
     async def enter(self, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
         """Accept a record: check its parameters, let the policies look, ask the shard."""
-        spec = self.catalog.task(record.task_type)
+        spec = await self._spec(record.task_type)
         context = Context(
             record.task_id,
             record.task_type,
@@ -112,7 +115,7 @@ class Door:
             trace=record.trace,
         )
         admit = self._admit if record.parent is None else self._admit_child
-        await admit(Job(spec, self._parsed(spec, record), context))
+        await admit(Job(spec, await self._parsed(spec, record), context))
         record = await self._spill.lighten(record) if self._spill else record
         answer = await self._ask(record, wait=wait)
         if answer["taskId"] != record.task_id:  # its key was known
@@ -124,10 +127,17 @@ class Door:
             answer = await self.get(record.task_id, record.principal, left)
         return answer
 
-    def _parsed(self, spec: TaskSpec, record: TaskRecord) -> Params:
+    async def _spec(self, task_type: str) -> TaskSpec:
+        if task_type in self.catalog.names or self._roster is None:
+            return self.catalog.task(task_type)
+        return await self._roster.task(task_type)
+
+    async def _parsed(self, spec: TaskSpec, record: TaskRecord) -> Params:
         """Read parameters; those that are only referred to are read by the task's host."""
         if self._spill and reference_in(record.params):
             return spec.params.model_construct()
+        if spec.carrier:  # a schema of somebody else's: nobody knows what checking it takes
+            return await asyncio.to_thread(parse, spec, record.params)
         return parse(spec, record.params)
 
     async def _forgo(self, record: TaskRecord) -> None:
@@ -144,12 +154,12 @@ class Door:
 
     async def call(self, parent: TaskRecord, ask: SubTask) -> dict[str, Any]:
         """Run a sub-task as its parent's principal and return its response."""
-        spec = self.catalog.task(ask.task_type)
+        spec = await self._spec(ask.task_type)
         return await self.enter(self._intake.child(parent, ask, spec), wait=True)
 
     async def cancel_child(self, parent: TaskRecord, ask: SubTask) -> None:
         """Cancel a sub-task that may not even be accepted yet."""
-        spec = self.catalog.task(ask.task_type)
+        spec = await self._spec(ask.task_type)
         child = self._intake.child(parent, ask, spec)
         shard = await self.routes.shard_of(spec.team, child.principal.user)
         if not await self.routes.call(shard, "cancel", child.task_id, ACCEPT_TIMEOUT):
@@ -161,7 +171,7 @@ class Door:
         That is safe because the id was minted here: the shard that was restarted knows whether
         it had accepted this task.
         """
-        team, user = self.catalog.task(record.task_type).team, record.principal.user
+        team, user = self.catalog.task_named(record.work).team, record.principal.user
         payload = [record.pack(), wait]
         now = self._clock.monotonic()
         end = now + record.deadline - self._clock.now() + LATE

@@ -74,6 +74,7 @@ class Intake:
             reserve_tokens=spec.cost.max_tokens,
             max_usd=budget.max_usd if budget else None,
             max_tokens=budget.max_tokens if budget else None,
+            carrier=spec.carrier,
         )
 
     def child(self, parent: TaskRecord, ask: SubTask, spec: TaskSpec) -> TaskRecord:
@@ -113,6 +114,7 @@ class Intake:
             parent=parent.task_id,
             depth=parent.depth + 1,
             root=derived_id(parent.root, salt) if parent.root else None,
+            carrier=spec.carrier,
         )
 
     def _digest(self, spec: TaskSpec, parameters: dict[str, Any]) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 from actors.controls import Controls
 from actors.door import Door
 from actors.effectdesk import EffectDesk
+from actors.externaldesk import ExternalDesk
 from actors.fleet import Fleet, Rules
 from actors.hosting import HostSpec, Limits, RouteTable, SupervisorInfo, groups_of, team_of
 from actors.operations import Operations, obey
@@ -25,12 +26,15 @@ from cartrita.channel.address import Address
 from cartrita.channel.server import ChannelServer
 from cartrita.clock import Clock, SystemClock, new_random
 from cartrita.errors import ServiceUnavailable
+from cartrita.external.registry import Registry
 from cartrita.journal import Journal, Stories
 from cartrita.ledger import EffectBook, Ledger
 from cartrita.rate import Limiter
+from cartrita.roster import Roster
 from cartrita.services import Services
 from cartrita.spill import Spill
 from cartrita.storage.memory_effects import InMemoryEffectBook, InMemoryLedger
+from cartrita.storage.memory_external import InMemoryRegistry
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
 from cartrita.storage.memory_runtime import (
     InMemoryAudit,
@@ -146,6 +150,7 @@ class LocalTree:
         clock: Clock | None = None,
         limiter: Limiter | None = None,
         spill: Spill | None = None,
+        registry: Registry | None = None,
     ) -> None:
         self.catalog, self.folder = catalog, folder
         self.tables = tables or JournalTables()
@@ -159,8 +164,18 @@ class LocalTree:
         self.operations = Operations(
             self.orchestrator, self.orders, self.audit, catalog, self.clock
         )
+        self.registry = registry or InMemoryRegistry()
+        roster = Roster(catalog, self.registry, self.clock)
+        self.external = ExternalDesk(catalog, self.registry, roster, self.audit, self.clock)
         self.door = Door(
-            catalog, self, self.stories, self.clock, "door", limiter=limiter, spill=spill
+            catalog,
+            self,
+            self.stories,
+            self.clock,
+            "door",
+            limiter=limiter,
+            spill=spill,
+            roster=roster,
         )
         quarantine = InMemoryQuarantine(self.tables)
         self.quarantine = QuarantineDesk(self.stories, quarantine, self.door.resubmit, self.clock)
@@ -233,6 +248,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
     tables: JournalTables | None = None,
     limiter: Limiter | None = None,
     spill: Spill | None = None,
+    registry: Registry | None = None,
 ) -> AsyncIterator[LocalTree]:
     """Run the whole tree in this process, for as long as the context is open.
 
@@ -245,6 +261,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
         tables: A journal that outlives the tree.
         limiter: Counts what clients ask for.
         spill: Where what is large goes.
+        registry: External agents, that somebody else looks after.
     """
     tree = LocalTree(
         catalog,
@@ -255,6 +272,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
         tables=tables,
         limiter=limiter,
         spill=spill,
+        registry=registry,
     )
     await tree.operations.start({})
     try:

@@ -157,9 +157,9 @@ class WorkerHost:
             line: Where what it says and calls for goes; without one nobody hears it.
         """
         started = self._clock.monotonic()
-        work = self._work.get(record.task_type)
+        work = self._work.get(record.work)
         if work is None:
-            error = InternalFailure(f"This host does not run {record.task_type!r}.")
+            error = InternalFailure(f"This host does not run {record.work!r}.")
             return _metered(failure(error), Decimal(0), Context(record.task_id), 0.0)
         reach = AttemptReach(record.task_id, attempt, work.spec, self._threads, line, work.probes)
         context = self._context(record, work.spec, started + timeout, reach)
@@ -249,7 +249,7 @@ class WorkerHost:
             principal=record.principal,
             session_id=record.session_id,
             deadline=deadline,
-            repeatable=record.delivery.repeats(safe=spec.safe),
+            repeatable=record.delivery.repeats(safe=(record.carrier or spec).safe),
             attempt=reach.attempt,
             root=record.root,
             trace=record.trace,

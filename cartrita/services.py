@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 import asyncpg
 from pydantic import SecretStr
 
-from cartrita.clock import Clock
+from cartrita.clock import Clock, SystemClock
 from cartrita.config.settings import Settings
 from cartrita.declare import Agent
 from cartrita.errors import ConfigurationInvalid
@@ -15,6 +15,7 @@ from cartrita.providers.ports import (
     ChatModels,
     EffectSink,
     Embedder,
+    ExternalAgents,
     Probe,
     Probes,
     QuestionAnswerer,
@@ -248,6 +249,12 @@ class _Openers:
 
         return LineSink(self._settings.home / "chaos.json")
 
+    async def external_agents(self, services: Services) -> ExternalAgents:
+        from cartrita.providers.external import HttpAgents
+        from cartrita.storage.postgres.external import PostgresRegistry
+
+        return HttpAgents(PostgresRegistry(await services.get(asyncpg.Pool)), SystemClock())
+
     async def probes(self, services: Services) -> Probes:
         embedder = ModelProbe(await services.get(Embedder))
         return ProbeSet([*database_probes(self._settings), embedder])
@@ -270,5 +277,6 @@ def open_services(settings: Settings) -> Services:
             Memories: openers.memories,
             Probes: openers.probes,
             EffectSink: openers.effect_sink,
+            ExternalAgents: openers.external_agents,
         }
     )

@@ -10,6 +10,7 @@ import asyncpg
 
 from actors.directory import RayDirectory, open_door
 from actors.effectdesk import EffectDesk
+from actors.externaldesk import ExternalDesk
 from actors.quarantine import QuarantineDesk
 from actors.replay import Storyteller
 from actors.setup import Network, TreeConfig, catalog, postgres_url
@@ -20,11 +21,13 @@ from cartrita.auth.identity import Identity
 from cartrita.clock import Clock, SystemClock, iso, new_id
 from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
 from cartrita.providers.probes import ProbeSet
+from cartrita.roster import Roster
 from cartrita.services import blob_store, database_probes, rate_limiter, sign_in_limiters
 from cartrita.spill import UNCLAIMED
 from cartrita.storage.blobs import Blobs, Due, Living
 from cartrita.storage.ports import Users
 from cartrita.storage.postgres.effects import PostgresEffectBook
+from cartrita.storage.postgres.external import PostgresRegistry
 from cartrita.storage.postgres.listing import PostgresTasks
 from cartrita.storage.postgres.runtime import PostgresAudit, PostgresQuarantine
 from cartrita.storage.postgres.stories import PostgresStories
@@ -68,7 +71,10 @@ async def open_gate(
     ) as pool:
         stories, network = PostgresStories(pool), Network(config)
         limiter = rate_limiter(settings, clock)
-        door = open_door(config, directory, stories, f"{name} {new_id()}", network, limiter)
+        declared, registry = catalog(settings), PostgresRegistry(pool)
+        roster = Roster(declared, registry, clock)
+        us = f"{name} {new_id()}"
+        door = open_door(config, directory, stories, us, network, limiter, roster)
         desk = key_desk(settings, pool, clock)
         if people:
             who, jwks = people(PostgresUsers(pool)), _no_keys
@@ -88,7 +94,7 @@ async def open_gate(
                 visitors=visitors,
                 limiter=limiter,
                 jwks=jwks,
-                catalog=catalog(settings),
+                external=ExternalDesk(declared, registry, roster, PostgresAudit(pool), clock),
                 clock=clock,
                 started_at=clock.now(),
                 version=__version__,

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, TypedDict
+from urllib.parse import quote
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -286,6 +287,17 @@ def sign_out(refresh_token: str | None) -> Call:
     return Call("POST", "/auth/logout", _json({"refreshToken": refresh_token}))
 
 
+def joining(registration: Mapping[str, Any]) -> Call:
+    """Register an external agent; a repeat replaces it by itself."""
+    return Call("POST", "/v3/agents/register", _json(dict(registration)))
+
+
+def parting(name: str) -> Call:
+    """Remove an external agent. A repeat would be told that there is none."""
+    return Call("DELETE", f"/v3/agents/{quote(name, safe='')}", repeatable=False)
+
+
+AGENTS = Call("GET", "/v3/agents")
 CATALOGUE = Call("GET", "/v3/catalog")
 TREE = Call("GET", "/v3/tree")
 ME = Call("GET", "/auth/me")

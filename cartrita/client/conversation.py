@@ -219,6 +219,20 @@ class Conversation:
         reply = yield from self._exchange.ask(calls.CATALOGUE)
         return read(Catalogue, reply).tasks
 
+    def agents(self) -> Flow[list[dict[str, Any]]]:
+        """List the agents."""
+        reply = yield from self._exchange.ask(calls.AGENTS)
+        return read_rows("agents", reply)
+
+    def register_agent(self, registration: Mapping[str, Any]) -> Flow[dict[str, Any]]:
+        """Register an external agent."""
+        reply = yield from self._exchange.ask(calls.joining(registration))
+        return read_object(reply)
+
+    def remove_agent(self, name: str) -> Flow[None]:
+        """Remove an external agent."""
+        yield from self._exchange.ask(calls.parting(name))
+
     def tree(self) -> Flow[dict[str, Any]]:
         """Look at the live actors."""
         reply = yield from self._exchange.ask(calls.TREE)

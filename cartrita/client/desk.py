@@ -1,7 +1,7 @@
 """What operators ask of the tree: a part of both clients."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -95,6 +95,34 @@ class Desk(ABC):
         """
         self._play(self._talk.revoke_key(key_id))
 
+    def agents(self) -> list[dict[str, Any]]:
+        """Return every agent and how it is."""
+        return self._play(self._talk.agents())
+
+    def register_agent(self, registration: Mapping[str, Any]) -> dict[str, Any]:
+        """Have tasks carried to an agent that runs elsewhere; for administrators.
+
+        Args:
+            registration: As docs/reference/external-agents.md tells; it replaces what was
+                registered under its name.
+
+        Returns:
+            Its `name` and `taskTypes`, and whether it `replaced` another.
+
+        Raises:
+            AuthorizationFailed: The account is no administrator's.
+            InvalidParameters: A field is wrong, or a name is taken.
+        """
+        return self._play(self._talk.register_agent(registration))
+
+    def remove_agent(self, name: str) -> None:
+        """Remove an external agent; for administrators.
+
+        Raises:
+            NotFound: There is none of that name.
+        """
+        self._play(self._talk.remove_agent(name))
+
     def command(self, command: str, target: str, /, **arguments: Any) -> dict[str, Any]:
         """Have the tree carry out a command; for administrators.
 
@@ -169,6 +197,18 @@ class AsyncDesk(ABC):
     async def revoke_key(self, key_id: str | UUID) -> None:
         """Take an API key back, for good; raises as `Client.revoke_key` does."""
         await self._play(self._talk.revoke_key(key_id))
+
+    async def agents(self) -> list[dict[str, Any]]:
+        """Return every agent and how it is."""
+        return await self._play(self._talk.agents())
+
+    async def register_agent(self, registration: Mapping[str, Any]) -> dict[str, Any]:
+        """Have tasks carried to an agent that runs elsewhere; as `Client.register_agent` does."""
+        return await self._play(self._talk.register_agent(registration))
+
+    async def remove_agent(self, name: str) -> None:
+        """Remove an external agent; raises as `Client.remove_agent` does."""
+        await self._play(self._talk.remove_agent(name))
 
     async def command(self, command: str, target: str, /, **arguments: Any) -> dict[str, Any]:
         """Have the tree carry out a command; as `Client.command` does."""

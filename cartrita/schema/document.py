@@ -6,6 +6,7 @@ from pydantic.json_schema import models_json_schema
 
 from cartrita.catalog import Catalog
 from cartrita.declare import TaskSpec
+from cartrita.external.registration import Registration
 from cartrita.protocol.command import ARGUMENTS, SUMMARY, CommandRequest
 from cartrita.protocol.task import TaskRequest, TaskResponse, TaskStatus
 from cartrita.schema.routes import ROUTES, operation
@@ -25,6 +26,8 @@ from cartrita.schema.shapes import (
     shape,
 )
 from cartrita.schema.stories import story_schemas
+
+INNER = "#/$defs/"
 
 
 def example_request(spec: TaskSpec) -> dict[str, Any]:
@@ -93,12 +96,19 @@ def _name(spec: TaskSpec) -> str:
 def _schemas(catalog: Catalog) -> dict[str, Any]:
     models: list[Any] = [(TaskRequest, "validation"), (TaskResponse, "serialization")]
     models += [(model, "validation") for model in (CommandRequest, *ARGUMENTS.values())]
+    models += [(Registration, "validation")]
     for spec in catalog.tasks.values():
-        models += [(spec.params, "validation"), (spec.result, "serialization")]
+        if spec.carrier is None:
+            models += [(spec.params, "validation"), (spec.result, "serialization")]
     refs, definitions = models_json_schema(models, by_alias=True, ref_template=REF)
     schemas: dict[str, Any] = definitions["$defs"]
     request = schemas["TaskRequest"]
     for spec in catalog.tasks.values():
+        if spec.carrier is None:
+            parameters = refs[spec.params, "validation"]
+        else:
+            parameters, more = _embedded(spec)
+            schemas |= more
         schemas[_name(spec)] = {
             **request,
             "title": spec.name,
@@ -106,12 +116,37 @@ def _schemas(catalog: Catalog) -> dict[str, Any]:
             "properties": {
                 **request["properties"],
                 "taskType": {"const": spec.name, "type": "string"},
-                "parameters": refs[spec.params, "validation"],
+                "parameters": parameters,
             },
             "examples": [example_request(spec)],
         }
     commands = _command_schemas(schemas.pop("CommandRequest"), refs)
     return {**schemas, **commands, **plain_schemas(), **story_schemas()}
+
+
+def _embedded(spec: TaskSpec) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the schema of an external agent's parameters, and what it refers to.
+
+    What stands under its `$defs` becomes schemas of the document, where `$ref` finds them.
+    """
+    schema = {**spec.params.model_json_schema()}
+    inner, prefix = schema.pop("$defs", {}), f"{_name(spec)}."
+    schema.pop("$schema", None)
+    more = {prefix + name: _moved(body, prefix) for name, body in inner.items()}
+    moved: dict[str, Any] = _moved(schema, prefix)
+    return moved, more
+
+
+def _moved(value: Any, prefix: str) -> Any:
+    if isinstance(value, list):
+        return [_moved(item, prefix) for item in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: _moved(item, prefix) for key, item in value.items()}
+    target = value.get("$ref")
+    if isinstance(target, str) and target.startswith(INNER):
+        found["$ref"] = REF.format(model=prefix + target.removeprefix(INNER))
+    return found
 
 
 def _command_schemas(request: dict[str, Any], refs: Any) -> dict[str, Any]:

@@ -127,6 +127,11 @@ ROUTES = (
           private=True),
     Route("get", "/v3/agents/{name}", "One agent with its task types", "agents", ref("Agent"),
           private=True),
+    Route("post", "/v3/agents/register", "Register an agent that is called over HTTP, or replace "
+          "it; for administrators", "agents", ref("AgentRegistered"), 201, private=True,
+          body=ref("Registration")),
+    Route("delete", "/v3/agents/{name}", "Remove an external agent; for administrators", "agents",
+          shape({"name": TEXT, "removed": {"const": True}}), private=True),
     Route("get", "/v3/agents/{name}/status", "The same, where the old system had it", "agents",
           ref("Agent"), private=True),
     Route("post", "/v3/mcp/bridge", "Hand in a task as to the old compact orchestrator", "compact",

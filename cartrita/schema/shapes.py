@@ -160,7 +160,9 @@ def _task_schemas() -> dict[str, Any]:
         "taskTypes": rows(TEXT),
         "hosts": rows(shape(host)),
         "tasks?": rows(OBJECT),
+        "external?": {**OBJECT, "description": "Where it runs and how it answers, if elsewhere."},
     }
+    registered = {"name": TEXT, "taskTypes": rows(TEXT), "replaced": _YES}
     accepted = shape({"accepted": {"const": True}, "taskId": UUID, "status": TEXT})
     refused = shape({"accepted": {"const": False}, "problem": ref("Problem")})
     verdicts = rows({"oneOf": [accepted, refused]})
@@ -173,6 +175,7 @@ def _task_schemas() -> dict[str, Any]:
             "additionalProperties": False,
         },
         "Agent": shape(agent),
+        "AgentRegistered": shape(registered),
         "AgentList": shape({"agents": rows(ref("Agent"))}),
         "Blob": shape(
             {

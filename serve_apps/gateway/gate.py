@@ -1,8 +1,7 @@
 """What the gateway's routes share."""
 
 import asyncio
-import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
@@ -19,6 +18,8 @@ from cartrita.auth.identity import Identity
 from cartrita.catalog import Catalog
 from cartrita.clock import Clock
 from cartrita.errors import AuthorizationFailed
+from cartrita.external.registration import Registration
+from cartrita.external.registry import Registered
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest
 from cartrita.providers.ports import ProbeReport, Probes
@@ -127,6 +128,22 @@ class Effects(Protocol):
         """Decide about one that nobody knows of, once and for all; return it as it stands then."""
 
 
+class External(Protocol):
+    """All agents there are now, and what administrators do about external ones."""
+
+    async def catalog(self) -> Catalog:
+        """Return the catalogue: the same object for as long as nothing changes."""
+
+    async def agents(self) -> Mapping[str, Registered]:
+        """Return the external agents by their names."""
+
+    async def register(self, told: Registration, who: Principal) -> bool:
+        """Register one; True when there was none of its name."""
+
+    async def remove(self, name: str, who: Principal) -> None:
+        """Remove one."""
+
+
 class Commands(Protocol):
     """Has the orchestrator carry out a command, and keep a record of it."""
 
@@ -167,7 +184,7 @@ class Gate:
     limiter: Limiter
     visitors: Visitors
     jwks: Callable[[], dict[str, Any]]
-    catalog: Catalog
+    external: External
     clock: Clock
     started_at: float
     version: str
@@ -188,7 +205,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A document in JSON that changes with the program only.
+    """A document in JSON that seldom changes.
 
     Attributes:
         etag: Weak, because it goes with every form in which the document is sent.
@@ -212,6 +229,24 @@ class Page:
         return Response(self.body, headers=headers, media_type=JSON)
 
 
+class CatalogPage:
+    """A document about the catalogue, made anew when that changes."""
+
+    def __init__(self, gate: Gate, make: Callable[[Catalog, str], Page]) -> None:
+        self._gate, self._make = gate, make
+        self._made: tuple[Catalog, Page] | None = None
+        self._lock = asyncio.Lock()
+
+    async def get(self) -> Page:
+        """Return the document of now."""
+        catalog = await self._gate.external.catalog()
+        async with self._lock:  # once for all who ask
+            if self._made is None or self._made[0] is not catalog:
+                page = await asyncio.to_thread(self._make, catalog, self._gate.version)
+                self._made = (catalog, page)
+            return self._made[1]
+
+
 class Desk:
     """What is the same for everybody who asks, kept ready beside the open gate."""
 
@@ -219,21 +254,21 @@ class Desk:
         clock = gate.clock
         self.probes: Shared[tuple[ProbeReport, ...]] = Shared(gate.probes.check, clock, MOMENT)
         self.metrics = Shared(lambda: _metrics(gate), clock, MOMENT)
-        self.catalog = Shared(lambda: asyncio.to_thread(_catalog, gate), clock, math.inf)
-        self.openapi = Shared(lambda: asyncio.to_thread(_openapi, gate), clock, math.inf)
+        self.catalog = CatalogPage(gate, _catalog)
+        self.openapi = CatalogPage(gate, _openapi)
 
 
 def _metrics(gate: Gate) -> Awaitable[bytes]:
     return asyncio.to_thread(exposition, gate.metrics_dir)
 
 
-def _catalog(gate: Gate) -> Page:
-    tasks = [catalog_entry(spec) for spec in gate.catalog.tasks.values()]
+def _catalog(catalog: Catalog, _version: str) -> Page:
+    tasks = [catalog_entry(spec) for spec in catalog.tasks.values()]
     return Page.of(to_json({"tasks": tasks}))
 
 
-def _openapi(gate: Gate) -> Page:
-    return Page.of(to_json(openapi(gate.catalog, gate.version)))
+def _openapi(catalog: Catalog, version: str) -> Page:
+    return Page.of(to_json(openapi(catalog, version)))
 
 
 def gate_of(request: Request) -> Gate:

@@ -97,7 +97,7 @@ class Api:
                 limiter=Limiter(clock),
                 visitors=Visitors(Limiter(clock), Limiter(clock)),
                 jwks=keys.jwks,
-                catalog=catalog,
+                external=tree.external,
                 clock=clock,
                 started_at=clock.now(),
                 version="test",

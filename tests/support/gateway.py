@@ -29,8 +29,10 @@ from cartrita.clock import Clock, ManualClock, SystemClock, iso
 from cartrita.context import Context
 from cartrita.declare import Agent, Params, Result, task
 from cartrita.errors import AgentFailed
+from cartrita.external.registry import Registry
 from cartrita.protocol.wire import WireModel
-from cartrita.providers.ports import ProbeReport, Probes
+from cartrita.providers.external import HttpAgents
+from cartrita.providers.ports import ExternalAgents, ProbeReport, Probes
 from cartrita.rate import Limiter, Quota
 from cartrita.services import Services
 from cartrita.spill import Sizes, Spill
@@ -38,6 +40,7 @@ from cartrita.storage.blobs import Blobs
 from cartrita.storage.counters import Counters
 from cartrita.storage.disk_blobs import DiskBlobs
 from cartrita.storage.memory import InMemoryUsers
+from cartrita.storage.memory_external import InMemoryRegistry
 from cartrita.storage.memory_journal import JournalTables
 from cartrita.storage.memory_keys import InMemoryKeys
 from cartrita.storage.memory_listing import InMemoryTasks
@@ -173,6 +176,7 @@ class Stand:
     room: int = 1 << 20
     bridge: Bridge = field(default_factory=Bridge)
     blobs: Blobs = field(init=False)
+    registry: Registry = field(default_factory=InMemoryRegistry)
     latch: Latch = field(init=False)
     tree: LocalTree = field(init=False)
     told: Told = field(init=False)
@@ -204,7 +208,12 @@ class Stand:
         self.identity = Identity(self.users, Tokens(self.keys), passwords, clock, rules, keys=desk)
         await self.identity.ensure_admin(*ADMIN)
         given = {Probes: self.probes, Latch: self.latch, Stage: self.stage}
-        services = Services({port: lambda _, it=it: it for port, it in given.items()})
+        services = Services(
+            {
+                **{port: lambda _, it=it: it for port, it in given.items()},
+                ExternalAgents: lambda _: HttpAgents(self.registry, SystemClock()),
+            }
+        )
         limiter = Limiter(clock, *self.quotas, self.counters)
         async with self.grown(catalog, services, limiter) as self.tree:
             self.told, self.ward = Told(self.tree.door), Ward(self.tree.door)
@@ -217,7 +226,7 @@ class Stand:
                     *(Limiter(clock, quota) for quota in self.visitors), behind_edge=self.edge
                 ),
                 jwks=self.keys.jwks,
-                catalog=catalog,
+                external=self.tree.external,
                 clock=self.clock,
                 started_at=self.clock.now(),
                 version="3.0.0-test",
@@ -250,6 +259,7 @@ class Stand:
             tables=self.tables,
             limiter=limiter,
             spill=Spill(self.blobs, self.sizes),
+            registry=self.registry,
         )
 
     def listing(self):

@@ -13,6 +13,7 @@ from cartrita.clock import new_id
 from cartrita.protocol.task import TaskStatus
 from tests.support.api_server import ADMIN
 from tests.support.effects import doubtful
+from tests.support.elsewhere import registration, task_type
 
 
 @pytest.fixture
@@ -77,6 +78,16 @@ def test_the_system_can_be_looked_at(client):
     assert [s["id"] for s in client.tree()["supervisors"]][-1] == "system/0"
     assert client.health()["status"] == "healthy"
     assert client.me().role == "admin"
+
+
+def test_an_external_agent_is_registered_and_removed(client):
+    told = registration(name="weather", taskTypes=[task_type("weather.high")])
+    assert (client.register_agent(told))["taskTypes"] == ["weather.high"]
+    assert (client.register_agent(told))["replaced"]
+    assert "weather" in [agent["name"] for agent in client.agents()]
+    client.remove_agent("weather")
+    with pytest.raises(errors.NotFound, match="weather"):
+        client.remove_agent("weather")
 
 
 def test_somebody_new_registers_and_is_signed_in(api):
