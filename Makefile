@@ -67,6 +67,7 @@ types: $(VENV)/.dev ## Check types
 imports: $(VENV)/.dev ## Check who imports whom, and that generated files are current
 	$(BIN)/lint-imports
 	$(BIN)/python -m cartrita.config --check
+	$(BIN)/python -m cartrita.cli.reference --check
 
 check: lint types imports ## Everything CI checks beside the tests
 

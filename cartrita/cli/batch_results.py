@@ -41,6 +41,7 @@ class Results:
             return
         try:
             self._file.write(f"{text}\n".encode())
+            self._file.flush()
         except OSError as error:
             raise ConfigurationInvalid(
                 f"The results cannot be written: {error.strerror}."
@@ -54,7 +55,7 @@ class Results:
 
 def _opened(path: Path, written: int) -> Any:
     try:
-        file = path.open("r+b" if written else "wb", buffering=0)
+        file = path.open("r+b" if written else "wb")
         if file.seek(0, 2) < written:
             file.close()
             raise ConfigurationInvalid(

@@ -4,14 +4,21 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
+import uvicorn
 
-from cartrita.clock import new_id
+from actors.agents.health import Health
+from cartrita.clock import SystemClock, new_id
+from tests.support.api_server import Unlucky, api_and_inside, short_folder
+from tests.support.counted import Counted, Runs
+from tests.support.gateway import Stand
 from tests.support.processes import eventually, running
 
 
@@ -39,10 +46,29 @@ def wait_for_lines(path, number):
     assert asyncio.run(eventually(there, 20))
 
 
-def accepted(inside):
-    """Return how often each task was accepted: its stories, and what they tell of."""
-    stories = inside.trees[-1].tables.stories
-    return {task: Counter(event.kind for event in events) for task, events in stories.items()}
+RUNS = Runs()
+
+
+@pytest.fixture(scope="module")
+def served():
+    agents = (Health, Unlucky, Counted)
+    with api_and_inside(agents=agents, ports={Runs: lambda _: RUNS}) as opened:
+        yield opened
+
+
+@pytest.fixture
+def runs():
+    """Give how often each task ran in this test."""
+    RUNS.of.clear()
+    return RUNS.of
+
+
+def counted(number, delay=0):
+    """Return tasks, each of which is counted under its place."""
+    return [
+        {"taskType": "test.counted", "parameters": {"name": str(place), "delayMs": delay}}
+        for place in range(1, number + 1)
+    ]
 
 
 @pytest.fixture
@@ -50,12 +76,12 @@ def process(home, admin, api):
     """Start the command line in a process of its own."""
 
     @contextmanager
-    def start(*arguments, **options):
+    def start(*arguments, url=api, **options):
         environment = {"PATH": os.environ["PATH"], "CARTRITA_HOME": str(home), "HOME": str(home)}
         if "PYTHONPATH" in os.environ:
             environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        argv = [sys.executable, "-m", "cartrita", "--url", api, *map(str, arguments)]
+        argv = [sys.executable, "-m", "cartrita", "--url", url, *map(str, arguments)]
         with running(*argv, env=environment, **{**pipes, **options}) as started:
             yield started
         for pipe in filter(None, (started.stdin, started.stdout, started.stderr)):
@@ -161,17 +187,13 @@ class TestResults:
 
 
 class TestResume:
-    def waiting(self, number):
-        return [echo(place, delayMs=200) for place in range(number)]
-
     @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
     @pytest.mark.parametrize("order", ["input", "ended"])
     def test_a_run_that_was_ended_goes_on_and_no_task_runs_twice(
-        self, process, here, inside, tmp_path, end, order
+        self, process, here, runs, tmp_path, end, order
     ):
-        path, out = tasks_file(tmp_path, *self.waiting(60)), tmp_path / "out.jsonl"
+        path, out = tasks_file(tmp_path, *counted(60, delay=100)), tmp_path / "out.jsonl"
         words = ("batch", path, "--output", out, "--order", order, "--at-once", "8")
-        before = set(accepted(inside))
         with process(*words) as batch:
             wait_for_lines(out, 10)
             batch.send_signal(end)
@@ -189,27 +211,21 @@ class TestResume:
         assert done.stdout == "60 completed, 0 failed, 0 refused.\n"
         told = rows(out.read_text())
         assert Counter(row["line"] for row in told) == Counter(range(1, 61))
-        assert all(row["result"]["payload"] == row["line"] - 1 for row in told)
-        news = {task: told for task, told in accepted(inside).items() if task not in before}
-        assert len(news) == 60
-        assert {kinds["started"] for kinds in news.values()} == {1}
-        assert {row["taskId"] for row in told} == set(news)
+        assert all(row["result"]["name"] == str(row["line"]) for row in told)
+        assert runs == Counter(str(number) for number in range(1, 61))
         assert not (tmp_path / "tasks.jsonl.state").exists()
 
     def test_a_named_state_stays_and_a_batch_that_is_done_is_not_done_again(
-        self, here, inside, tmp_path
+        self, here, runs, tmp_path
     ):
-        path, state = tasks_file(tmp_path, *map(echo, range(3))), tmp_path / "s"
+        path, state = tasks_file(tmp_path, *counted(3)), tmp_path / "s"
         words = ("batch", path, "--resume", state, "--output", tmp_path / "out")
-        first = here(*words)
-        known = set(accepted(inside))
-        second = here(*words)
+        first, second = here(*words), here(*words)
         assert (first.exit_code, second.exit_code) == (0, 0)
         assert first.stdout == second.stdout
-        assert set(accepted(inside)) == known
-        third = here(*words, "--fresh")
-        assert third.exit_code == 0
-        assert len(set(accepted(inside)) - known) == 3
+        assert set(runs.values()) == {1}
+        assert here(*words, "--fresh").exit_code == 0
+        assert set(runs.values()) == {2}
 
     def interrupted(self, process, path, *words):
         with process("batch", path, "--at-once", "4", *words) as batch:
@@ -219,13 +235,13 @@ class TestResume:
             assert batch.wait(20) == 130
 
     def test_another_file_or_another_place_is_not_gone_on_with(self, process, here, tmp_path):
-        path = tasks_file(tmp_path, *self.waiting(40))
+        path = tasks_file(tmp_path, *counted(40, delay=50))
         self.interrupted(process, path)
         elsewhere = here("batch", path, "--output", tmp_path / "out")
         assert elsewhere.exit_code == 2
         assert "--output" in elsewhere.stderr
         good = path.read_text()
-        path.write_text(good.replace('"payload": 0', '"payload": 7'))
+        path.write_text(good.replace('"name": "1"', '"name": "7"'))
         done = here("batch", path)
         assert done.exit_code == 3
         assert "has changed" in done.stderr
@@ -242,12 +258,48 @@ class TestResume:
         assert "is no state of a batch" in done.stderr
 
     def test_two_runs_of_one_batch_are_not_let_in(self, process, here, tmp_path):
-        path = tasks_file(tmp_path, *self.waiting(40))
+        path = tasks_file(tmp_path, *counted(40, delay=100))
         with process("batch", path, "--at-once", "2") as batch:
             batch.stdout.readline()
             second = here("batch", path)
         assert second.exit_code == 2
         assert "Another run" in second.stderr
+
+
+@contextmanager
+def life(stand, listener):
+    """Serve what stands there, from a start to a stop."""
+    config = uvicorn.Config(
+        stand.application(), lifespan="on", log_config=None, ws="none", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener.dup()],), daemon=True)
+    thread.start()
+    yield
+    server.should_exit = True
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+class TestRestart:
+    def test_a_server_that_restarts_is_waited_for_and_no_task_is_made_twice(
+        self, process, tmp_path
+    ):
+        path = tasks_file(tmp_path, *(echo(number, delayMs=100) for number in range(40)))
+        out = tmp_path / "out.jsonl"
+        with short_folder() as folder, socket.create_server(("127.0.0.1", 0)) as listener:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            stand = Stand(folder, clock=SystemClock())
+            words = ("batch", path, "--output", out, "--at-once", "6")
+            with ExitStack() as stack:
+                with life(stand, listener):
+                    batch = stack.enter_context(process(*words, url=url))
+                    wait_for_lines(out, 8)
+                assert batch.poll() is None
+                with life(stand, listener):
+                    assert batch.wait(60) == 0, batch.stderr.read()
+            assert [row["line"] for row in rows(out.read_text())] == list(range(1, 41))
+            assert len(stand.tables.stories) == 40
 
 
 class TestBrokenPipes:

@@ -30,6 +30,20 @@ def test_waiting_for_a_task_that_goes_on_exits_with_3(here, task_id):
     here("tasks", "cancel", task_id)
 
 
+def test_several_are_cancelled_and_one_that_is_not_there_keeps_nobody(here):
+    first, second = (
+        here("run", "system.echo", "payload=1", "delayMs=9000", "--async").stdout.strip()
+        for _ in range(2)
+    )
+    unknown = new_id()
+    done = here("tasks", "cancel", first, unknown, "x", second, "--json")
+    assert done.exit_code == 3
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert told == [{"taskId": task, "cancelled": True} for task in (first, second)]
+    assert unknown in done.stderr
+    assert "'x' is no task id" in done.stderr
+
+
 def test_a_task_of_nobody_exits_with_3(here):
     unknown = new_id()
     for command in ("show", "cancel"):
