@@ -185,6 +185,26 @@ class TestResults:
             batch.stdin.close()
             assert batch.wait(20) == 0
 
+    def test_a_terminal_shows_how_far_it_is_and_which_lines_went_wrong(self, process, tmp_path):
+        path = tasks_file(tmp_path, *(echo(n, delayMs=60) for n in range(8)), "{")
+        screen, terminal = os.openpty()
+        with process("batch", path, "--at-once", "1", stderr=terminal) as batch:
+            os.close(terminal)
+            shown = b"".join(iter(lambda: read_terminal(screen), b"")).decode()
+            assert batch.wait(20) == 1
+        os.close(screen)
+        assert "%" in shown
+        assert "7 completed" in shown
+        assert "line 9: REFUSED" in shown
+
+
+def read_terminal(screen):
+    """Read what a program printed; nothing once it has closed the terminal."""
+    try:
+        return os.read(screen, 1 << 16)
+    except OSError:
+        return b""
+
 
 class TestResume:
     @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
