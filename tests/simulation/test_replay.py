@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -58,9 +59,9 @@ async def forgets_what_was_accepted(self, states):
     """Take up nothing after a restart."""
 
 
-def answers_too_early(self, cell, response, done, finished=Supervisor._finished):
+def answers_too_early(self, cell, end, done, finished=Supervisor._finished):
     """Answer otherwise than the journal has it."""
-    finished(self, cell, {**response, "status": "COMPLETED"}, done)
+    finished(self, cell, replace(end, data={**end.data, "status": "COMPLETED"}), done)
 
 
 def writes_nothing_down(self):
