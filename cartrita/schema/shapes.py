@@ -17,6 +17,8 @@ EVENT_TYPES = (
 )  # fmt: skip
 
 TEXT = {"type": "string"}
+LABEL = {**TEXT, "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00-\x1f\x7f]+$"}
+CURSOR = {**TEXT, "pattern": "^([0-3][0-9a-f]{15}|40{15})$"}
 TIME = {"type": "string", "format": "date-time"}
 UUID = {"type": "string", "format": "uuid"}
 OBJECT: dict[str, Any] = {"type": "object"}
@@ -24,6 +26,7 @@ LIMIT = {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
 AGENT_STATES = ("up", "starting", "draining", "idle", "quarantined", "down")
 _WHOLE = {"type": "integer"}
 _YES = {"type": "boolean"}
+_NULL = {"type": "null"}
 TASK_ID = {"name": "taskId", "in": "path", "required": True, "schema": UUID}
 EFFECT_ID = {**TASK_ID, "name": "effectId"}
 
@@ -31,6 +34,11 @@ EFFECT_ID = {**TASK_ID, "name": "effectId"}
 def ref(name: str) -> dict[str, Any]:
     """Return a reference to one of the document's schemas."""
     return {"$ref": REF.format(model=name)}
+
+
+_ANY_TASK = {
+    "anyOf": [ref("TaskRequest"), {"description": "What is none is refused for itself."}]
+}
 
 
 def shape(fields: dict[str, Any]) -> dict[str, Any]:
@@ -47,18 +55,19 @@ def rows(schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": schema}
 
 
-def content(schema: dict[str, Any], kind: str = JSON) -> dict[str, Any]:
+def maybe(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema that takes null, too."""
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def content(schema: dict[str, Any], kind: str = JSON, example: Any = None) -> dict[str, Any]:
     """Return what tells of a body; what is in JSON can be had in MessagePack, too."""
-    kinds = {kind: {"schema": schema}}
+    kinds: dict[str, Any] = {kind: {"schema": schema}}
+    if example is not None:
+        kinds[kind]["example"] = example
     if kind in (JSON, PROBLEM):
         kinds.setdefault(MSGPACK, {"schema": schema})
     return {"content": kinds}
-
-
-def answers(success: dict[str, Any]) -> dict[str, Any]:
-    """Return an operation's answers: its own, and the refusals of all."""
-    refused = {"description": "Refused; `code` says why.", **content(ref("Problem"), PROBLEM)}
-    return {**success, "4XX": refused, "5XX": refused}
 
 
 def plain_schemas() -> dict[str, Any]:
@@ -77,6 +86,8 @@ def plain_schemas() -> dict[str, Any]:
             "traceId": TEXT,
             "instance?": TEXT,
             "reason?": TEXT,
+            "retryAfter?": real,
+            "violated-policies?": rows(TEXT),
             "errors?": {"type": "array", "items": shape({"field": TEXT, "message": TEXT})},
         }
     )
@@ -101,10 +112,6 @@ def plain_schemas() -> dict[str, Any]:
     }
 
 
-def _maybe(schema: dict[str, Any]) -> dict[str, Any]:
-    return {**schema, "type": [schema["type"], "null"]}
-
-
 def _task_schemas() -> dict[str, Any]:
     listed = {
         "taskId": UUID,
@@ -113,15 +120,15 @@ def _task_schemas() -> dict[str, Any]:
         "priority": _WHOLE,
         "user": TEXT,
         "tenant": TEXT,
-        "sessionId": _maybe(TEXT),
+        "sessionId": maybe(TEXT),
         "acceptedAt": TIME,
-        "finishedAt": _maybe(TIME),
-        "errorCode": _maybe(TEXT),
-        "reason": _maybe(TEXT),
+        "finishedAt": maybe(TIME),
+        "errorCode": maybe(TEXT),
+        "reason": maybe(TEXT),
         "costUsd": {"type": "number"},
         "tokensUsed": _WHOLE,
-        "parent": _maybe(UUID),
-        "retryOf": _maybe(UUID),
+        "parent": maybe(UUID),
+        "retryOf": maybe(UUID),
     }
     host = {"shard": TEXT, "id": TEXT, "state": TEXT, "restarts": _WHOLE, "inFlight": _WHOLE}
     agent = {
@@ -143,9 +150,9 @@ def _task_schemas() -> dict[str, Any]:
     counts = {"accepted": _WHOLE, "refused": _WHOLE}
     return {
         "ListedTask": shape(listed),
-        "TaskList": shape({"tasks": rows(ref("ListedTask")), "next": _maybe(TEXT)}),
+        "TaskList": shape({"tasks": rows(ref("ListedTask")), "next": maybe(TEXT)}),
         "Batch": {
-            **shape({"tasks": {**rows(ref("TaskRequest")), "minItems": 1, "maxItems": 1000}}),
+            **shape({"tasks": {**rows(_ANY_TASK), "minItems": 1, "maxItems": 1000}}),
             "additionalProperties": False,
         },
         "Agent": shape(agent),
@@ -155,6 +162,11 @@ def _task_schemas() -> dict[str, Any]:
         ),
         "BatchVerdicts": shape({**counts, "results": verdicts, "traceId": TEXT}),
     }
+
+
+def _resolution(outcome: State, result: dict[str, Any]) -> dict[str, Any]:
+    found = shape({"outcome": {"const": outcome.value}, "result?": result})
+    return {**found, "additionalProperties": False}
 
 
 def _runtime_schemas() -> dict[str, Any]:
@@ -224,6 +236,7 @@ def _runtime_schemas() -> dict[str, Any]:
         "QuarantineRetry": shape({"taskId": UUID, "status": TEXT, "retryOf": UUID}),
         "QuarantineDiscard": shape({"taskId": UUID, "discarded": _YES}),
         "Effect": shape(effect),
+        "Resolution": {"oneOf": [_resolution(State.DONE, {}), _resolution(State.NOT_DONE, _NULL)]},
         "EffectList": shape({"effects": rows(ref("Effect")), "next": some_id}),
         "CommandResponse": shape({"command": TEXT, "target": TEXT, "results": rows(result)}),
         "AuditEntry": entry,

@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from cartrita.errors import CartritaError, InternalFailure
 from cartrita.protocol.principal import Principal
@@ -90,4 +91,13 @@ class _Desk:
         return {"accepted": False, "problem": told}
 
 
-ROUTES = [Route("/v3/tasks/batch", create_many, methods=["POST"])]
+class Reserved(Route):
+    """A route whose path is its own for every method, though another's pattern fits it."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Tell whether the path is ours; `handle` refuses other methods."""
+        match, found = super().matches(scope)
+        return Match.NONE if match is Match.NONE else Match.FULL, found
+
+
+ROUTES = [Reserved("/v3/tasks/batch", create_many, methods=["POST"])]
