@@ -21,6 +21,7 @@ def bridged(catalog: Catalog, refs: Any) -> dict[str, Any]:
     """Return the schema of a body: one of several, by the type of the task.
 
     Args:
+        catalog: What tasks there are.
         refs: The references to the schemas of parameters.
     """
     kinds = []

@@ -117,6 +117,8 @@ def _schemas(catalog: Catalog) -> dict[str, Any]:
     refs, definitions = models_json_schema(models, by_alias=True, ref_template=REF)
     schemas: dict[str, Any] = definitions["$defs"]
     request = schemas["TaskRequest"]
+    metadata = request["properties"]["metadata"]
+    request["properties"]["metadata"] = {**metadata, "propertyNames": LABEL}
     for spec in catalog.tasks.values():
         schemas[_name(spec)] = {
             **request,
@@ -163,9 +165,7 @@ _BOUNDS: dict[CommandName, dict[str, Any]] = {
     CommandName.SCALE_UP: _EITHER,
     CommandName.SCALE_DOWN: _EITHER,
     CommandName.CONFIG_UPDATE: {
-        "anyOf": [
-            {"required": [name], "properties": {name: {"not": _NULL}}} for name in _SETTINGS
-        ]
+        "anyOf": [{"required": [name], "properties": {name: {"not": _NULL}}} for name in _SETTINGS]
     },
 }
 """What goes with what in a command's arguments."""
@@ -181,6 +181,7 @@ def _create(catalog: Catalog) -> dict[str, Any]:
         spec.name: {"summary": spec.summary, "value": example_request(spec)}
         for spec in catalog.tasks.values()
     }
+    kinds = {MSGPACK: {"schema": schema}, JSON: {"schema": schema, "examples": examples}}
     done, later = "Accepted and ended; see `status`.", "Accepted, and not waited for any longer."
     answer = {**content(ref("TaskResponse")), "links": to_task("/taskId")}
     asked = [
@@ -199,8 +200,9 @@ def _create(catalog: Catalog) -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "description": "JSON on which all readers agree (RFC 7493): no name twice in one "
-            "object, whole numbers within 64 bits, at most 200 levels. snake_case is taken, too.",
-            "content": {MSGPACK: {"schema": schema}, JSON: {"schema": schema, "examples": examples}},
+            "object, whole numbers within 64 bits and without a point, at most 200 levels. "
+            "snake_case is taken, too.",
+            "content": kinds,
         },
         "responses": {
             "200": {"description": done, "headers": _limits(), **answer},
@@ -220,7 +222,8 @@ def _limits(*more: str) -> dict[str, Any]:
 
 
 def _list() -> dict[str, Any]:
-    statuses = {"type": "array", "items": {"type": "string", "enum": list(TaskStatus)}}
+    one = {"type": "string", "enum": list(TaskStatus)}
+    statuses = {"type": "array", "minItems": 1, "items": one}
     asked = {"status": statuses, "taskType": LABEL, "sessionId": LABEL, "since": TIME}
     place = {**TEXT, "pattern": _PLACE, "description": "The page before's `next`."}
     names = {**asked, "limit": LIMIT, "cursor": place}
@@ -260,10 +263,11 @@ def _cancel() -> dict[str, Any]:
 
 
 def _events() -> dict[str, Any]:
+    event = {**TEXT, "contentMediaType": JSON, "contentSchema": ref("TaskEvent")}
     stream = {
         "description": "Server-sent events: `id` is the cursor, `event` the type, `data` the "
         "whole event. Silence is broken by comments.",
-        **content({"type": "string", "contentSchema": ref("TaskEvent")}, "text/event-stream"),
+        **content(shape({"id": CURSOR, "event": TEXT, "data": event}), "text/event-stream"),
     }
     after = {"name": "after", "in": "query", "description": "A cursor.", "schema": CURSOR}
     last = header("Last-Event-ID", "Go on behind this cursor; goes before `after`.")

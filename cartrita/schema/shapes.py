@@ -36,9 +36,7 @@ def ref(name: str) -> dict[str, Any]:
     return {"$ref": REF.format(model=name)}
 
 
-_ANY_TASK = {
-    "anyOf": [ref("TaskRequest"), {"description": "What is none is refused for itself."}]
-}
+_ANY_TASK = {"anyOf": [ref("TaskRequest"), {"description": "What is none is refused for itself."}]}
 
 
 def shape(fields: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import msgpack
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage
 
+from benchmarks.harness import save
 from cartrita.clock import new_id, new_random
 from serve_apps.gateway.sockets import line, session, socket_io, websocket
 from serve_apps.gateway.sockets.bounds import Bounds
@@ -254,8 +255,11 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--messages", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args(argv)
+    began = time.monotonic()
     thrown = asyncio.run(run(asked.seed, asked.messages))
     sys.stdout.write(f"{dict(thrown)}: 0 failures, 0 hangs\n")
+    told = {"seed": asked.seed, "seconds": round(time.monotonic() - began), "failures": 0}
+    save("fuzz_sockets", {"messages": sum(thrown.values()), "thrown": thrown, **told})
 
 
 if __name__ == "__main__":
