@@ -32,13 +32,13 @@ class Done(Result):
 class Pace(Agent, team="system", concurrency=2000):
     """Waits and speaks."""
 
-    @task("bench.wait", timeout=3600, idempotent=True, example={"seconds": 0})
+    @task("bench.idle", timeout=3600, idempotent=True, example={"seconds": 0})
     async def wait(self, params: Wait, ctx: Context) -> Done:
         """Wait, and say nothing."""
         await asyncio.sleep(params.seconds)
         return Done()
 
-    @task("bench.speak", idempotent=True, example={"tokens": 1})
+    @task("bench.talk", idempotent=True, example={"tokens": 1})
     async def speak(self, params: Speech, ctx: Context) -> AsyncIterator[Token | Done]:
         """Say what time it is, in nanoseconds of the machine's monotonic clock."""
         await asyncio.sleep(params.first_ms / 1000)

@@ -54,7 +54,7 @@ async def measure(running: Instance, count: int) -> dict[str, list[float]]:
     first, later, sizes = [], [], []
     async with AsyncClient(running.urls["api"], token=running.token) as client:
         for place in range(count + WARM):
-            job = await client.submit("bench.speak", SPEECH)
+            job = await client.submit("bench.talk", SPEECH)
             heard = await listen(
                 running.urls["api"], f"/v3/tasks/{job.task_id}/events", running.token
             )

@@ -69,7 +69,7 @@ async def tasks(running: Instance, count: int) -> list[str]:
 
         async def one() -> str:
             async with turn:
-                job = await client.submit("bench.wait", {"seconds": 3600})
+                job = await client.submit("bench.idle", {"seconds": 3600})
                 return f"/v3/tasks/{job.task_id}/events"
 
         return list(await asyncio.gather(*(one() for _ in range(count))))

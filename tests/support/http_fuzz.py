@@ -16,14 +16,14 @@ import requests
 import schemathesis
 from schemathesis import engine
 from schemathesis.config import (
+    CoveragePhaseConfig as Coverage,
+)
+from schemathesis.config import (
     GenerationConfig,
     PhasesConfig,
     ProjectConfig,
     ProjectsConfig,
     SchemathesisConfig,
-)
-from schemathesis.config import (
-    CoveragePhaseConfig as Coverage,
 )
 from schemathesis.engine import events
 from schemathesis.openapi.checks import RejectedPositiveData, UseAfterFree
