@@ -111,10 +111,11 @@ class Admission:
         waits = len(self.mailbox) > 0
         if waits != self._waits:
             self._waits = waits
-            self.rate.busy(self._clock.monotonic(), waits)
+            self.rate.busy(waits)
 
     def ended(self, record: TaskRecord, agent: str, estimate: float, took: float) -> None:
         """Learn from an attempt that ended after `took` seconds of work."""
+        self.rate.count(self._clock.monotonic())
         self.forecast.ended(record.task_type, took)
         self.agents.ended(agent, took)
         if len(self.mailbox):
@@ -142,7 +143,7 @@ def closed(shard: str, state: str, *, halted: bool, fenced: bool) -> CartritaErr
         return StaleEpoch(f"{shard!r} has a newer owner.")
     if halted and state == "up":
         return ServiceUnavailable(f"{shard!r} was stopped by an operator.", retry_after=30)
-    if state != "up":
-        reason = Reason.DRAINING if state == "draining" else None
+    if state != "up":  # of one that goes away, callers look for the successor
+        reason = Reason.DRAINING if state in ("draining", "down") else None
         return ServiceUnavailable(f"{shard!r} is {state}.", reason, retry_after=1)
     return None

@@ -8,7 +8,7 @@ work, the group is *quarantined*: for a while everything runs in the ward.
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,10 @@ more suspects than can be run one by one in a short time."""
 
 CLEARED = 1.0
 """Seconds in which the suspects of a crash shall be run one by one."""
+
+
+PLENTY = 1000
+"""Calls of other people's agents that a host can wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class Crew:
         self.size = PoolSize(PoolBounds(least, most), down_after=outfit.shrink_after)
         self._declared = {agent.name: agent.concurrency for agent in group.agents}
         self.places = dict(self._declared)
+        self._adopted: dict[str, int] = {}
         self.slots: list[Slot] = []
         self.ward: Slot | None = None
         self.suspects: deque[str] = deque()
@@ -134,6 +139,8 @@ class Crew:
     def free(self, agent: str) -> Host | None:
         """Return the least busy host with a place for an agent."""
         limit, best = self.places[agent], None
+        if agent in self._adopted and self._running(agent) >= self._adopted[agent]:
+            return None
         for slot in self.slots:
             host = slot.host
             # A lost channel is known here before the slot's keeper wakes up and says so.
@@ -149,9 +156,38 @@ class Crew:
         """Return the host of a slot by its name, when it has a place for an agent."""
         for slot in self.slots:
             host = slot.host if slot.name == name else None
-            if host and host.open and host.busy.get(agent, 0) < self.places[agent]:
+            if host and host.open and not self.full(host, agent):
                 return host
         return None
+
+    def adopt(self, agent: str, most: int) -> None:
+        """Take the tasks of an agent that does not live here, so many at a time in all."""
+        if agent not in self._declared or agent in self._adopted:
+            self._adopted[agent] = most
+            self.allow(agent, most)
+
+    def _running(self, agent: str) -> int:
+        hosts = [slot.host for slot in self.every_slot()]
+        return sum(host.busy.get(agent, 0) for host in hosts if host)
+
+    def full(self, host: Host, agent: str) -> bool:
+        """Tell whether a host, or all together, may take no more of an agent's tasks."""
+        if agent in self._adopted:
+            return self._running(agent) >= self._adopted[agent]
+        return host.busy.get(agent, 0) >= self.places[agent]
+
+    def capacity(self, agent: str) -> int:
+        """Return how many tasks of an agent could run at once with the hosts there are to be."""
+        most = self._adopted.get(agent)
+        return most or max(len(self.slots), 1) * self.places[agent]
+
+    def lines(self) -> Iterator[tuple[str, int]]:
+        """Yield each agent whose tasks wait here, and how many of them a host could carry.
+
+        Those of an adopted agent wait for it and not for a host: more hosts would not help.
+        """
+        for agent, places in self.places.items():
+            yield agent, (PLENTY if agent in self._adopted else places)
 
     def free_ward(self) -> Host | None:
         """Return the ward's host when nothing runs on it."""
@@ -267,9 +303,13 @@ class Crew:
         return [*self.all_slots(), *self._leaving]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return each slot as `GET /v3/tree` shows it; an empty group has one row, too."""
+        """Return each slot as `GET /v3/tree` shows it; an empty group has one row, too.
+
+        One that only carries tasks of external agents has none: nobody would know its name.
+        """
         rows = [slot.row() for slot in self.every_slot()]
-        if not rows:
+        offered = any(not task.hidden for agent in self.group.agents for task in agent.tasks)
+        if not rows and offered:
             rows = [self._slot("0").row()]
         if self.quarantined:
             for row in rows:

@@ -11,6 +11,8 @@ from cartrita.clock import SystemClock
 from cartrita.journal import Stories
 from cartrita.protocol.principal import Principal
 from cartrita.rate import Limiter
+from cartrita.roster import Roster
+from cartrita.services import blob_spill, blob_store
 
 ORCHESTRATOR = "orchestrator"
 COMMAND_TIMEOUT = 4000.0
@@ -36,6 +38,11 @@ class RayDirectory:
         """Ask the orchestrator."""
         return RouteTable(**await self._ask("routes", timeout=30))
 
+    async def config(self) -> TreeConfig:
+        """Ask the orchestrator what the tree was told, secrets included."""
+        found: TreeConfig = await self._ask("told", timeout=30)
+        return found
+
     async def snapshot(self) -> dict[str, Any]:
         """Ask the orchestrator for the tree from above."""
         found: dict[str, Any] = await self._ask("snapshot", timeout=5)
@@ -60,23 +67,26 @@ class RayDirectory:
         return str(info["address"])
 
 
-def open_door(
+def open_door(  # noqa: PLR0913, PLR0917 - each is a separate collaborator
     config: TreeConfig,
     directory: RayDirectory,
     stories: Stories,
     name: str,
     network: Network,
     limiter: Limiter | None = None,
+    roster: Roster | None = None,
 ) -> Door:
     """Return a door for a process that belongs to the tree's Ray."""
-    limit = config.settings.limits.max_parameters_bytes
+    settings, clock = config.settings, SystemClock()
     return Door(
-        catalog(config.settings),
+        catalog(settings),
         directory,
         stories,
-        SystemClock(),
+        clock,
         name,
-        max_parameters=limit,
+        max_parameters=settings.limits.max_parameters_bytes,
         connect=network.connect,
         limiter=limiter,
+        spill=blob_spill(settings, blob_store(settings, clock)),
+        roster=roster,
     )

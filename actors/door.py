@@ -16,6 +16,7 @@ from cartrita.catalog import Catalog
 from cartrita.channel.client import connect as connect_channel
 from cartrita.clock import Clock, iso
 from cartrita.context import Context
+from cartrita.declare import Params, TaskSpec
 from cartrita.errors import (
     CartritaError,
     ChannelLost,
@@ -32,6 +33,8 @@ from cartrita.policy.chain import Job, chain
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest, TaskStatus
 from cartrita.rate import Limiter
+from cartrita.roster import Roster
+from cartrita.spill import Spill, reference_in
 from cartrita.story import Entry, step_of, to_wire
 from cartrita.telemetry.trace import continue_trace
 
@@ -56,6 +59,8 @@ class Door:
         name: Who we are on the channels.
         max_parameters: Bytes that a task's parameters may take.
         limiter: Counts the tasks that clients ask for; sub-tasks are nobody's requests.
+        spill: Where large parameters go; without it they travel with their tasks.
+        roster: Knows the tasks of external agents, too.
     """
 
     def __init__(  # noqa: PLR0913 - each is a separate collaborator
@@ -69,7 +74,10 @@ class Door:
         max_parameters: int = MAX_PARAMETERS,
         connect: Connect = connect_channel,
         limiter: Limiter | None = None,
+        spill: Spill | None = None,
+        roster: Roster | None = None,
     ) -> None:
+        self._spill, self._roster = spill, roster
         self.catalog, self.routes = catalog, Routes(directory, name, connect)
         self._stories, self._clock = stories, clock
         self._intake = Intake(clock, max_parameters)
@@ -90,7 +98,7 @@ class Door:
         Raises:
             CartritaError: The task was not accepted; the class says why.
         """
-        spec = self.catalog.task(request.task_type)
+        spec = await self._spec(request.task_type)
         trace = continue_trace(traceparent)
         return await self.enter(
             self._intake.record(request, spec, who, idempotency_key, trace), wait=wait
@@ -98,7 +106,7 @@ class Door:
 
     async def enter(self, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
         """Accept a record: check its parameters, let the policies look, ask the shard."""
-        spec = self.catalog.task(record.task_type)
+        spec = await self._spec(record.task_type)
         context = Context(
             record.task_id,
             record.task_type,
@@ -107,14 +115,35 @@ class Door:
             trace=record.trace,
         )
         admit = self._admit if record.parent is None else self._admit_child
-        await admit(Job(spec, parse(spec, record.params), context))
+        await admit(Job(spec, await self._parsed(spec, record), context))
+        record = await self._spill.lighten(record) if self._spill else record
         answer = await self._ask(record, wait=wait)
+        if answer["taskId"] != record.task_id:  # its key was known
+            await self._forgo(record)
         while wait and not TaskStatus(answer["status"]).terminal:  # its shard is away, or another's
             left = record.deadline - self._clock.now() + LATE
             if left <= 0:
                 break
             answer = await self.get(record.task_id, record.principal, left)
         return answer
+
+    async def _spec(self, task_type: str) -> TaskSpec:
+        if task_type in self.catalog.names or self._roster is None:
+            return self.catalog.task(task_type)
+        return await self._roster.task(task_type)
+
+    async def _parsed(self, spec: TaskSpec, record: TaskRecord) -> Params:
+        """Read parameters; those that are only referred to are read by the task's host."""
+        if self._spill and reference_in(record.params):
+            return spec.params.model_construct()
+        if spec.carrier:  # a schema of somebody else's: nobody knows what checking it takes
+            return await asyncio.to_thread(parse, spec, record.params)
+        return parse(spec, record.params)
+
+    async def _forgo(self, record: TaskRecord) -> None:
+        """Keep nothing of a task that was certainly not accepted."""
+        if self._spill:
+            await self._spill.forgo(record)
 
     async def resubmit(self, record: TaskRecord) -> dict[str, Any]:
         """Accept a record that was made before, without waiting for its end."""
@@ -125,12 +154,12 @@ class Door:
 
     async def call(self, parent: TaskRecord, ask: SubTask) -> dict[str, Any]:
         """Run a sub-task as its parent's principal and return its response."""
-        spec = self.catalog.task(ask.task_type)
+        spec = await self._spec(ask.task_type)
         return await self.enter(self._intake.child(parent, ask, spec), wait=True)
 
     async def cancel_child(self, parent: TaskRecord, ask: SubTask) -> None:
         """Cancel a sub-task that may not even be accepted yet."""
-        spec = self.catalog.task(ask.task_type)
+        spec = await self._spec(ask.task_type)
         child = self._intake.child(parent, ask, spec)
         shard = await self.routes.shard_of(spec.team, child.principal.user)
         if not await self.routes.call(shard, "cancel", child.task_id, ACCEPT_TIMEOUT):
@@ -142,7 +171,7 @@ class Door:
         That is safe because the id was minted here: the shard that was restarted knows whether
         it had accepted this task.
         """
-        team, user = self.catalog.task(record.task_type).team, record.principal.user
+        team, user = self.catalog.task_named(record.work).team, record.principal.user
         payload = [record.pack(), wait]
         now = self._clock.monotonic()
         end = now + record.deadline - self._clock.now() + LATE
@@ -161,6 +190,7 @@ class Door:
                     return {"taskId": record.task_id, "status": TaskStatus.PENDING.value}
                 tried = channel or isinstance(error, ConfigurationInvalid)  # which no wait mends
                 if tried and await self._refused(shard, error, asked=asked):
+                    await self._forgo(record)
                     raise
                 why, asked = error, asked or channel is not None
             else:
@@ -276,7 +306,7 @@ class Door:
             NotFound: There is no such task, or it is somebody else's.
         """
         state = fold(await self._stories.story(task_id))
-        if state is None or (state.record.principal.user != who.user and not who.admin):
+        if state is None or not who.sees(state.record.principal.user, state.record.task_type):
             raise NotFound(f"There is no task {task_id!r} of yours.")
         return state
 
@@ -287,7 +317,7 @@ class Door:
             NotFound: There is no such task, or it is somebody else's.
         """
         left = await self._stories.remnant(task_id)
-        if left is None or (left.user != who.user and not who.admin):
+        if left is None or not who.sees(left.user, left.task_type):
             raise NotFound(f"There is no task {task_id!r} of yours.")
         return left
 

@@ -83,7 +83,7 @@ class EffectDesk:
 
     async def _find(self, effect_id: str, who: Principal) -> EffectRow:
         row = await self._book.find(effect_id)
-        if row is None or (row.user != who.user and not who.admin):
+        if row is None or not who.sees(row.user, row.task_type):
             raise NotFound(f"There is no effect {effect_id!r} of yours.")
         return row
 

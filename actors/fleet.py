@@ -13,6 +13,7 @@ from actors.slot import Connect, Host, Pulse, Slot
 from cartrita.channel.client import connect as connect_channel
 from cartrita.clock import Clock
 from cartrita.errors import NotFound
+from cartrita.protocol.carrier import Carrier
 from cartrita.telemetry.log import get_logger
 from cartrita.telemetry.metrics import AGENT_HEALTH
 
@@ -138,7 +139,7 @@ class Fleet:
     def _load(self, crew: Crew) -> Load:
         """Return the load of the agent of a group that is furthest behind."""
         loads = []
-        for name, places in crew.places.items():
+        for name, places in crew.lines():
             running = sum(s.host.busy.get(name, 0) for s in crew.slots if s.host)
             waiting, service = self._demand.waiting(name), self._demand.service(name)
             loads.append(Load(waiting, running, places, service))
@@ -230,7 +231,7 @@ class Fleet:
     def _occupy(self, host: Host, agent: str) -> None:
         host.residents += 1
         host.take(agent)
-        if host.solo or host.busy[agent] >= self._crew_of[agent].places[agent]:
+        if host.solo or self._crew_of[agent].full(host, agent):
             self._ready = None
 
     def suspect(self) -> tuple[str, Host] | None:
@@ -291,6 +292,17 @@ class Fleet:
         if not (crew.given_up or crew.quarantined or self._stopping):
             crew.wake()
 
+    def adopt(self, carrier: Carrier, agent: str) -> None:
+        """Have the hosts of an agent take another's tasks, at most so many at a time.
+
+        Args:
+            carrier: Whose, and how many.
+            agent: Who lives on the hosts.
+        """
+        crew = self._crew_of[agent]
+        if self._crew_of.setdefault(carrier.agent, crew) is crew:
+            crew.adopt(carrier.agent, carrier.most)
+
     def given_up(self, agent: str) -> bool:
         """Tell whether an agent's hosts were given up, or it has none here."""
         crew = self._crew_of.get(agent)
@@ -299,7 +311,7 @@ class Fleet:
     def capacity(self, agent: str) -> int:
         """Return how many tasks of an agent could run at once with the hosts there are to be."""
         crew = self._crew_of[agent]
-        return 1 if crew.quarantined else max(len(crew.slots), 1) * crew.places[agent]
+        return 1 if crew.quarantined else crew.capacity(agent)
 
     def troubles(self) -> list[dict[str, Any]]:
         """Return the groups that are given up or quarantined."""

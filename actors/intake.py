@@ -21,6 +21,7 @@ from cartrita.journal import TaskRecord
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest
 from cartrita.protocol.wire import field_errors
+from cartrita.spill import plainly
 
 MAX_PARAMETERS = 4 * 1024 * 1024
 """Bytes; larger data is passed by reference."""
@@ -73,6 +74,7 @@ class Intake:
             reserve_tokens=spec.cost.max_tokens,
             max_usd=budget.max_usd if budget else None,
             max_tokens=budget.max_tokens if budget else None,
+            carrier=spec.carrier,
         )
 
     def child(self, parent: TaskRecord, ask: SubTask, spec: TaskSpec) -> TaskRecord:
@@ -112,10 +114,11 @@ class Intake:
             parent=parent.task_id,
             depth=parent.depth + 1,
             root=derived_id(parent.root, salt) if parent.root else None,
+            carrier=spec.carrier,
         )
 
     def _digest(self, spec: TaskSpec, parameters: dict[str, Any]) -> bytes:
-        packed = pack([spec.name, parameters])
+        packed = pack([spec.name, plainly(parameters)])
         if len(packed) > self._max_parameters:
             raise ResourceLimitExceeded(
                 f"The parameters take {len(packed)} bytes; the limit is {self._max_parameters}."

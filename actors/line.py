@@ -50,10 +50,12 @@ SEEN = 100
 
 
 class DrainRate:
-    """How many tasks end in a second while there are tasks: an estimate of capacity.
+    """How many tasks end in a second while others wait: an estimate of capacity.
 
-    It looks back over a fifth of `seconds`, further when few tasks ended in that, and beyond
-    `seconds` when hardly any did. Idle time does not count.
+    Only what ends in a row counts, from an end on, while something waited all along: a short
+    wait tells nothing, because tasks that began together end together. It looks back over a
+    fifth of `seconds` of such time, further when few tasks ended in that, and beyond `seconds`
+    when hardly any did.
     """
 
     _many, _few = 16, 4
@@ -61,43 +63,54 @@ class DrainRate:
     def __init__(self, seconds: float = 10.0) -> None:
         self._seconds = seconds
         self._ends: deque[tuple[float, int]] = deque(maxlen=128)
-        self._busy, self._worked, self._last = False, 0.0, 0.0
+        self._waits, self._worked = False, 0.0
+        self._row, self._uncounted = 0, 0
+        self._since: float | None = None
 
-    def busy(self, now: float, busy: bool) -> None:  # noqa: FBT001 - its only question
-        """Note whether anything runs or waits from now on."""
-        self._work(now)
-        self._busy = busy
+    def busy(self, busy: bool) -> None:  # noqa: FBT001 - its only question
+        """Note whether anything waits from now on."""
+        self._waits = busy
+        if not busy:
+            self._since = None
 
     def count(self, now: float) -> None:
-        """Note that a task ended."""
-        self._work(now)
-        if not self._busy:
+        """Note that a task ended, before another takes its place."""
+        if not self._waits:
+            self._since = None
+        elif self._since is None:
+            self._since, self._row, self._uncounted = now, 0, 0
+        else:
+            self._row, self._uncounted = self._row + 1, self._uncounted + 1
+            self._credit(now, self._since)
+
+    def _credit(self, now: float, since: float) -> None:
+        """Count what ended since then, once it is a row."""
+        long = self._row >= self._few and now - since >= self._seconds / 40
+        if not (long or self._row > self._uncounted):
             return
+        self._worked += now - since
         tick = self._seconds / 100
         at, ends = self._ends[-1] if self._ends else (-1.0, 0)
         if at // tick == self._worked // tick:
-            self._ends[-1] = (self._worked, ends + 1)
+            self._ends[-1] = (self._worked, ends + self._uncounted)
         else:
-            self._ends.append((self._worked, 1))
+            self._ends.append((self._worked, self._uncounted))
+        self._since, self._uncounted = now, 0
 
     def rate(self, now: float) -> float:
-        """Return the ends per busy second; 0 while nothing has ended yet."""
-        self._work(now)
-        total, since = 0, 0.0
+        """Return the ends per second; 0 while too little is known."""
+        since = self._since if self._row > self._uncounted else None
+        worked = self._worked + (now - since if since is not None else 0.0)
+        total, first = 0, 0.0
         for at, ends in reversed(self._ends):
-            span = self._worked - at
+            span = worked - at
             if (span >= self._seconds / 5 and total >= self._many) or (
                 span >= self._seconds and total >= self._few
             ):
-                since = at
+                first = at
                 break
             total += ends
-        return total / max(self._worked - since, 1e-3)
-
-    def _work(self, now: float) -> None:
-        if self._busy:
-            self._worked += now - self._last
-        self._last = now
+        return total / max(worked - first, 1e-3)
 
 
 @dataclass(slots=True, eq=False)

@@ -12,6 +12,7 @@ from typing import Any
 from actors.controls import Controls
 from actors.door import Door
 from actors.effectdesk import EffectDesk
+from actors.externaldesk import ExternalDesk
 from actors.fleet import Fleet, Rules
 from actors.hosting import HostSpec, Limits, RouteTable, SupervisorInfo, groups_of, team_of
 from actors.operations import Operations, obey
@@ -25,11 +26,15 @@ from cartrita.channel.address import Address
 from cartrita.channel.server import ChannelServer
 from cartrita.clock import Clock, SystemClock, new_random
 from cartrita.errors import ServiceUnavailable
+from cartrita.external.registry import Registry
 from cartrita.journal import Journal, Stories
 from cartrita.ledger import EffectBook, Ledger
 from cartrita.rate import Limiter
+from cartrita.roster import Roster
 from cartrita.services import Services
+from cartrita.spill import Spill
 from cartrita.storage.memory_effects import InMemoryEffectBook, InMemoryLedger
+from cartrita.storage.memory_external import InMemoryRegistry
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
 from cartrita.storage.memory_runtime import (
     InMemoryAudit,
@@ -63,11 +68,12 @@ class LocalHosts:
     catalog: Catalog
     services: Services
     folder: Path
+    spill: Spill | None = None
     started: list[LocalHost] = field(default_factory=list)
 
     async def start(self, spec: HostSpec) -> LocalHost:
         """Start a host."""
-        worker = WorkerHost(spec, self.catalog, self.services.fresh())
+        worker = WorkerHost(spec, self.catalog, self.services.fresh(), spill=self.spill)
         address = Address.unix(self.folder / f"{spec.host_id.replace('/', '.')}.sock")
         host = LocalHost(worker, await worker.start(address))
         self.started.append(host)
@@ -143,12 +149,14 @@ class LocalTree:
         book: EffectBook | None = None,
         clock: Clock | None = None,
         limiter: Limiter | None = None,
+        spill: Spill | None = None,
+        registry: Registry | None = None,
     ) -> None:
         self.catalog, self.folder = catalog, folder
         self.tables = tables or JournalTables()
         self.stories: Stories = stories or self.tables
         self.clock = clock or SystemClock()
-        self.hosts = LocalHosts(catalog, services, folder)
+        self.hosts = LocalHosts(catalog, services, folder, spill)
         self.supervisors: dict[str, LocalSupervisor] = {}
         self._limits, self._rules = limits or Limits(), rules or Rules()
         self.orchestrator = Orchestrator(Identity("local", TOKEN), self, self.clock)
@@ -156,7 +164,19 @@ class LocalTree:
         self.operations = Operations(
             self.orchestrator, self.orders, self.audit, catalog, self.clock
         )
-        self.door = Door(catalog, self, self.stories, self.clock, "door", limiter=limiter)
+        self.registry = registry or InMemoryRegistry()
+        roster = Roster(catalog, self.registry, self.clock)
+        self.external = ExternalDesk(catalog, self.registry, roster, self.audit, self.clock)
+        self.door = Door(
+            catalog,
+            self,
+            self.stories,
+            self.clock,
+            "door",
+            limiter=limiter,
+            spill=spill,
+            roster=roster,
+        )
         quarantine = InMemoryQuarantine(self.tables)
         self.quarantine = QuarantineDesk(self.stories, quarantine, self.door.resubmit, self.clock)
         self.retention = InMemoryRetention(self.tables, quarantine, self.clock)
@@ -227,6 +247,8 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
     rules: Rules | None = None,
     tables: JournalTables | None = None,
     limiter: Limiter | None = None,
+    spill: Spill | None = None,
+    registry: Registry | None = None,
 ) -> AsyncIterator[LocalTree]:
     """Run the whole tree in this process, for as long as the context is open.
 
@@ -238,9 +260,19 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
         rules: How each fleet behaves.
         tables: A journal that outlives the tree.
         limiter: Counts what clients ask for.
+        spill: Where what is large goes.
+        registry: External agents, that somebody else looks after.
     """
     tree = LocalTree(
-        catalog, services, folder, limits=limits, rules=rules, tables=tables, limiter=limiter
+        catalog,
+        services,
+        folder,
+        limits=limits,
+        rules=rules,
+        tables=tables,
+        limiter=limiter,
+        spill=spill,
+        registry=registry,
     )
     await tree.operations.start({})
     try:

@@ -59,6 +59,7 @@ class AttemptReach:
         "_task",
         "_told_at",
         "attempt",
+        "owner",
         "task_id",
         "threads",
     )
@@ -73,6 +74,7 @@ class AttemptReach:
         probes: Probes,
     ) -> None:
         self.task_id, self.attempt, self.threads = task_id, attempt, threads
+        self.owner = ""
         self._spec, self._line, self._probes = spec, line, probes
         self._task, self._loop = asyncio.current_task(), asyncio.get_running_loop()
         self._outbox: Outbox | None = None

@@ -41,7 +41,7 @@ class Storyteller:
         state = fold(story)
         if state is None:
             raise await self._forgotten(task_id, who)
-        if state.record.principal.user != who.user and not who.admin:
+        if not who.sees(state.record.principal.user, state.record.task_type):
             raise _nobodys(task_id)
         step = None if until is None else step_of(until, "until")
         family = await self._stories.family(task_id, MOST_RELATIVES)
@@ -51,7 +51,7 @@ class Storyteller:
     async def _forgotten(self, task_id: str, who: Principal) -> NotFound:
         """Return what is said of a task that has no events, or none any more."""
         left = await self._stories.remnant(task_id)
-        if left is None or (left.user != who.user and not who.admin):
+        if left is None or not who.sees(left.user, left.task_type):
             return _nobodys(task_id)
         return NotFound(
             f"The story of task {task_id!r} was forgotten: it ended {left.status.value} at "

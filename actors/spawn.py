@@ -79,10 +79,29 @@ async def call(handle: ActorHandle[Any], method: str, *args: Any, timeout: float
         raise InternalFailure(f"{method!r} failed: {str(error).splitlines()[-1]}") from error
 
 
-def connect(address: str, namespace: str) -> None:
-    """Join a running Ray as a driver, unless this process belongs to one already."""
-    if not ray.is_initialized():
+def connect(address: str, namespace: str) -> bool:
+    """Join a running Ray as a driver, unless this process belongs to one already.
+
+    Returns:
+        Whether it joined now.
+
+    Raises:
+        ServiceUnavailable: It does not answer, or refuses us.
+    """
+    if ray.is_initialized():
+        return False
+    try:
         ray.init(address=address, namespace=namespace, log_to_driver=False, logging_level=40)
+    except (ConnectionError, RuntimeError, RayError) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ServiceUnavailable(f"No Ray answers at {address!r}: {why}", retry_after=5) from error
+    return True
+
+
+def joined() -> str:
+    """Return the address of the Ray that this process has joined."""
+    found: str = ray.get_runtime_context().gcs_address
+    return found
 
 
 def disconnect() -> None:

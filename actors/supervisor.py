@@ -13,7 +13,7 @@ from actors.family import Calls
 from actors.fleet import Fleet
 from actors.hosting import Group, Limits
 from actors.reading import Reading
-from actors.recovery import left_over, revived
+from actors.recovery import fresh, left_over, revived
 from actors.response import agent_down, charged, failure, in_doubt, report, respond
 from actors.response import settlement as settle
 from cartrita.catalog import Catalog
@@ -122,11 +122,10 @@ class Supervisor:
                 self._queue(cell)
 
     def _cell(self, record: TaskRecord) -> Cell:
-        spec, now = self._catalog.names.get(record.task_type), self._clock.monotonic()
-        if spec is None:  # it is gone since an upgrade
-            return Cell(record, "unknown", now)
-        ledgered = bool(spec.effects)
-        return Cell(record, spec.agent, now, self.admission.weigh(record), spec.safe, ledgered)
+        spec, now = self._catalog.names.get(record.work), self._clock.monotonic()
+        if spec and record.carrier:
+            self.fleet.adopt(record.carrier, spec.agent)
+        return fresh(record, spec, now, self.admission.weigh(record))
 
     async def handle(self, method: str, payload: Any, call: Call) -> Any:
         """Answer a door."""
@@ -157,10 +156,11 @@ class Supervisor:
         refusal = closed(self.shard, self.state, halted=self.halted, fenced=self.fenced.is_set())
         if refusal:
             raise refusal
-        agent = self._catalog.task(record.task_type).agent
+        self._catalog.task_named(record.work)
+        cell = self._cell(record)
+        agent = cell.agent
         if self.fleet.given_up(agent):
             raise agent_down(agent)
-        cell = self._cell(record)
         running, suspended = self._attempts.running, self._attempts.suspended
         work = Work(self._arriving, running, suspended, self.fleet.capacity(agent))
         self.admission.check(record, agent, cell.weight, work)
@@ -300,8 +300,6 @@ class Supervisor:
         self._cells.pop(cell.record.task_id, None)
         if not self._cells:
             self._emptied.set()
-        now = self._clock.monotonic()
-        self.admission.rate.count(now)
         error = done.exception()
         if error is not None:
             self.check_fence(error)
@@ -309,7 +307,8 @@ class Supervisor:
         elif not done.result():
             cell.tell(Verdict("known", cell.record.task_id), ended=True)
         else:
-            report(cell.record.task_type, cell.agent, response, now - cell.since)
+            took = self._clock.monotonic() - cell.since
+            report(cell.record.task_type, cell.agent, response, took)
             cell.tell(response, ended=True)
         if cell.log:
             told = error is None and done.result()

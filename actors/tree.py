@@ -17,14 +17,18 @@ from actors.forgetting import forget
 from actors.hosting import HostSpec, Limits, SupervisorInfo, groups_of, team_of
 from actors.operations import Operations, obey
 from actors.orchestrator import Identity, Orchestrator
+from actors.patrol import Patrol
 from actors.setup import Network, TreeConfig, catalog, postgres_url
 from actors.supervisor import Supervisor
 from actors.worker import WorkerHost
 from cartrita.channel.server import ChannelServer
 from cartrita.clock import SystemClock, new_random
 from cartrita.instance import make_private
-from cartrita.services import open_services
+from cartrita.providers.ports import ExternalAgents
+from cartrita.roster import Roster
+from cartrita.services import blob_spill, blob_store, open_services
 from cartrita.storage.postgres.effects import PostgresLedger
+from cartrita.storage.postgres.external import PostgresRegistry
 from cartrita.storage.postgres.journal import PostgresJournal, take_epoch
 from cartrita.storage.postgres.retention import PostgresRetention
 from cartrita.storage.postgres.runtime import PostgresAudit, PostgresOrders
@@ -64,7 +68,9 @@ class HostActor(_Actor):
     def __init__(self, config: TreeConfig, spec: HostSpec) -> None:
         super().__init__(config, spec.host_id.rpartition(".")[0])
         self._spec = spec
-        self._host = WorkerHost(spec, catalog(config.settings), open_services(config.settings))
+        settings, clock = config.settings, SystemClock()
+        spill = blob_spill(settings, blob_store(settings, clock))
+        self._host = WorkerHost(spec, catalog(settings), open_services(settings), clock, spill)
 
     async def start(self) -> dict[str, Any]:
         """Build the agents and listen."""
@@ -137,7 +143,14 @@ class SupervisorActor(_Actor):
         epoch = await journal.open()
         pool = await asyncpg.create_pool(url, min_size=0, max_size=2)
         stories = PostgresStories(pool)
-        door = open_door(config, RayDirectory(config.namespace), stories, self._shard, network)
+        door = open_door(
+            config,
+            RayDirectory(config.namespace),
+            stories,
+            self._shard,
+            network,
+            roster=Roster(tasks, PostgresRegistry(pool), clock),
+        )
         self._following = asyncio.create_task(door.follow())
         self._supervisor = Supervisor(
             self._shard,
@@ -302,8 +315,15 @@ class OrchestratorActor(_Actor):
         )
         await operations.start(config.shards)
         self._operations = operations
+        agents = await open_services(config.settings).get(ExternalAgents)
+        patrol = Patrol(PostgresRegistry(pool), agents, clock, new_random())
+        self._patrol = asyncio.create_task(patrol.run(), name="patrol")
         me = {"pid": os.getpid(), "node": spawn.node()}
         return {**me, "epoch": epoch, "restarts": restarts}
+
+    async def told(self) -> TreeConfig:
+        """Return what the tree was told, for programs that have joined its Ray."""
+        return self.config
 
     async def routes(self) -> dict[str, Any]:
         """Return the route table; starts what is not started, as after a restart by Ray."""

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from actors.acts import Probes
 from actors.hosting import HostSpec
+from actors.intake import parse
 from actors.outbox import Line
 from actors.pipelines import execution
 from actors.reach import AttemptReach
@@ -32,6 +33,7 @@ from cartrita.policy.chain import Job, Proceed, chain, concerning
 from cartrita.protocol.task import Budget, Preferences, TaskStatus
 from cartrita.protocol.wire import field_errors
 from cartrita.services import Services
+from cartrita.spill import MARK, Spill, reference_in
 from cartrita.stream import last_of
 from cartrita.telemetry.log import get_logger
 from cartrita.threads import Threads
@@ -58,9 +60,15 @@ class WorkerHost:
     """Runs attempts that its supervisor sends."""
 
     def __init__(
-        self, spec: HostSpec, catalog: Catalog, services: Services, clock: Clock | None = None
+        self,
+        spec: HostSpec,
+        catalog: Catalog,
+        services: Services,
+        clock: Clock | None = None,
+        spill: Spill | None = None,
     ) -> None:
         self._spec, self._catalog, self._services = spec, catalog, services
+        self._spill = spill
         self._clock = clock or SystemClock()
         self._agents: dict[str, Agent] = {}
         self._work: dict[str, _Work] = {}
@@ -99,9 +107,7 @@ class WorkerHost:
         if method == "run":
             return await self.run(TaskRecord.unpack(payload[0]), payload[1], payload[2], call)
         if method in ("resume", "settled"):
-            task_id, attempt, index, answer = payload
-            reach = self._reach(task_id, attempt)
-            return (reach.resume if method == "resume" else reach.settle)(index, answer)
+            return await self._tell(method, *payload)
         if method == "feed":
             return await self._feed(*payload)
         if method == "beat":
@@ -109,6 +115,16 @@ class WorkerHost:
         if method == "ping":
             return "pong"
         raise InternalFailure(f"A host does not know {method!r}.")
+
+    async def _tell(
+        self, method: str, task_id: str, attempt: int, index: int, answer: dict[str, Any]
+    ) -> None:
+        """Hand an attempt what it asked for."""
+        reach = self._reach(task_id, attempt)
+        if method == "settled":
+            reach.settle(index, answer)
+        else:
+            reach.resume(index, await self._opened(reach, answer))
 
     async def _feed(self, task_id: str, kind: str, sequence: int, data: Any) -> None:
         """Put a piece of a stream into the task that reads it, once it has room."""
@@ -141,20 +157,68 @@ class WorkerHost:
             line: Where what it says and calls for goes; without one nobody hears it.
         """
         started = self._clock.monotonic()
-        work = self._work.get(record.task_type)
+        work = self._work.get(record.work)
         if work is None:
-            error = InternalFailure(f"This host does not run {record.task_type!r}.")
+            error = InternalFailure(f"This host does not run {record.work!r}.")
             return _metered(failure(error), Decimal(0), Context(record.task_id), 0.0)
         reach = AttemptReach(record.task_id, attempt, work.spec, self._threads, line, work.probes)
         context = self._context(record, work.spec, started + timeout, reach)
+        reach.owner = record.principal.user
         self._enter(reach)
         try:
-            outcome = await _outcome(work, record, context)
+            outcome = await self._outcome(work, record, context)
             await self._last_words(reach, context)
         finally:
             self._leave(reach)
             context.close()
-        return _metered(outcome, work.spec.cost.usd, context, self._clock.monotonic() - started)
+        seconds = self._clock.monotonic() - started
+        return await self._lightened(
+            record, _metered(outcome, work.spec.cost.usd, context, seconds)
+        )
+
+    async def _outcome(self, work: _Work, record: TaskRecord, context: Context) -> dict[str, Any]:
+        """Do the work and return what came of it."""
+        try:
+            params = await self._params(work.spec, record)
+            result = await work.run(Job(work.spec, params, context))
+            return {"status": _COMPLETED, "result": result.to_wire()}
+        except asyncio.CancelledError:
+            if _cancelled():
+                raise  # the supervisor did it and has its own answer
+            return failure(AgentFailed("It awaited something that was cancelled."))
+        except CartritaError as error:
+            return failure(error)
+        except Exception as error:
+            log.exception("agent_failed", task=record.task_id, type=record.task_type)
+            return failure(AgentFailed(f"{type(error).__name__}: {error}"))
+
+    async def _params(self, spec: TaskSpec, record: TaskRecord) -> Params:
+        """Read what a task is given; what its parameters only refer to was read by nobody yet."""
+        if self._spill is None or reference_in(record.params) is None:
+            return _params(spec, record)
+        return parse(spec, await self._spill.opened(record.principal.user, record.params))
+
+    async def _lightened(self, record: TaskRecord, outcome: dict[str, Any]) -> dict[str, Any]:
+        """Put a large result where large things go, and a reference in its place."""
+        result = outcome.get("result")
+        if self._spill is None or result is None:
+            return outcome
+        try:
+            return {**outcome, "result": await self._spill.result(record, result)}
+        except CartritaError as error:
+            told = {key: outcome[key] for key in ("warnings", "metrics")}
+            return {**failure(error), **told}
+
+    async def _opened(self, reach: AttemptReach, answer: dict[str, Any]) -> dict[str, Any]:
+        """Put what a sub-task's answer refers to in its place."""
+        response = answer.get("response") or {}
+        if self._spill is None or MARK not in (response.get("result") or ()):
+            return answer
+        try:
+            result = await self._spill.opened(reach.owner, response["result"])
+        except CartritaError as error:
+            return {"error": error.to_wire()}
+        return {"response": {**response, "result": result}}
 
     def _enter(self, reach: AttemptReach) -> None:
         former = self._attempts.get(reach.task_id)
@@ -185,7 +249,7 @@ class WorkerHost:
             principal=record.principal,
             session_id=record.session_id,
             deadline=deadline,
-            repeatable=record.delivery.repeats(safe=spec.safe),
+            repeatable=record.delivery.repeats(safe=(record.carrier or spec).safe),
             attempt=reach.attempt,
             root=record.root,
             trace=record.trace,
@@ -211,23 +275,6 @@ def _bind(spec: TaskSpec, agent: Agent) -> _Work:
     names = agent.spec.probes
     probes = {effect: getattr(agent, names[effect]) for effect in spec.effects if effect in names}
     return _Work(spec, chain(policies, stream if spec.streams else work), probes)
-
-
-async def _outcome(work: _Work, record: TaskRecord, context: Context) -> dict[str, Any]:
-    """Do the work and return what came of it."""
-    try:
-        job = Job(work.spec, _params(work.spec, record), context)
-        result = await work.run(job)
-        return {"status": _COMPLETED, "result": result.to_wire()}
-    except asyncio.CancelledError:
-        if _cancelled():
-            raise  # the supervisor did it and has its own answer
-        return failure(AgentFailed("It awaited something that was cancelled."))
-    except CartritaError as error:
-        return failure(error)
-    except Exception as error:
-        log.exception("agent_failed", task=record.task_id, type=record.task_type)
-        return failure(AgentFailed(f"{type(error).__name__}: {error}"))
 
 
 def _params(spec: TaskSpec, record: TaskRecord) -> Params:

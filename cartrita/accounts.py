@@ -2,6 +2,7 @@
 
 import asyncpg
 
+from cartrita.auth.apikeys import KeyDesk
 from cartrita.auth.identity import Identity, Rules
 from cartrita.auth.keys import KeyRing, open_keys
 from cartrita.auth.passwords import Passwords
@@ -9,11 +10,28 @@ from cartrita.auth.tokens import Tokens
 from cartrita.auth.v2_tokens import V2Tokens
 from cartrita.clock import Clock
 from cartrita.config.settings import Settings
+from cartrita.storage.postgres.keys import PostgresKeys
+from cartrita.storage.postgres.runtime import PostgresAudit
 from cartrita.storage.postgres.users import PostgresUsers
 
 
-def identity(settings: Settings, pool: asyncpg.Pool, clock: Clock) -> tuple[Identity, KeyRing]:
-    """Return accounts and sessions over a database, and the keys that sign."""
+def key_desk(settings: Settings, pool: asyncpg.Pool, clock: Clock) -> KeyDesk:
+    """Return API keys over a database."""
+    ttl = settings.auth.revocation_ttl_s
+    return KeyDesk(PostgresKeys(pool), PostgresAudit(pool), clock, ttl, settings.auth.key_days)
+
+
+def identity(
+    settings: Settings, pool: asyncpg.Pool, clock: Clock, desk: KeyDesk | None = None
+) -> tuple[Identity, KeyRing]:
+    """Return accounts and sessions over a database, and the keys that sign.
+
+    Args:
+        settings: Name the files of those keys, and how long all is good.
+        pool: Connections to the migrated database.
+        clock: When is now.
+        desk: Knows API keys; without it, none is accepted.
+    """
     auth = settings.auth
     keys = (
         KeyRing(auth.private_key_path, clock)
@@ -24,4 +42,4 @@ def identity(settings: Settings, pool: asyncpg.Pool, clock: Clock) -> tuple[Iden
     secret = auth.jwt_secret.get_secret_value() if auth.jwt_secret else None
     v2 = V2Tokens(secret, clock) if auth.accept_v2_tokens and secret else None
     rules = Rules(auth.refresh_ttl_s, auth.revocation_ttl_s, settings.registration_open)
-    return Identity(PostgresUsers(pool), tokens, Passwords(), clock, rules, v2), keys
+    return Identity(PostgresUsers(pool), tokens, Passwords(), clock, rules, v2, keys=desk), keys

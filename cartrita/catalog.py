@@ -17,7 +17,12 @@ ENTRY_POINTS = "cartrita.agents"
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The declared agents and tasks, by name. Aliases lead to the same task."""
+    """The agents and tasks, by name.
+
+    Attributes:
+        tasks: Those that callers may ask for.
+        names: All, by their aliases, too.
+    """
 
     agents: Mapping[str, AgentSpec]
     tasks: Mapping[str, TaskSpec]
@@ -38,12 +43,31 @@ class Catalog:
             if by_agent.setdefault(spec.name, spec) is not spec:
                 raise TypeError(f"Two agents are called {spec.name!r}")
             for item in spec.tasks:
-                tasks[item.name] = item
+                if not item.hidden:
+                    tasks[item.name] = item
                 for name in (item.name, *item.aliases):
                     if names.setdefault(name, item) is not item:
                         raise TypeError(f"Two agents declare the task {name!r}")
-        frozen = dict(sorted(tasks.items()))
-        return cls(MappingProxyType(by_agent), MappingProxyType(frozen), MappingProxyType(names))
+        return cls._frozen(by_agent, tasks, names)
+
+    @classmethod
+    def _frozen(
+        cls, agents: dict[str, AgentSpec], tasks: dict[str, TaskSpec], names: dict[str, TaskSpec]
+    ) -> "Catalog":
+        ordered = dict(sorted(tasks.items()))
+        return cls(MappingProxyType(agents), MappingProxyType(ordered), MappingProxyType(names))
+
+    def joined(self, others: Iterable[AgentSpec]) -> "Catalog":
+        """Return a catalogue that has other agents, too; what is here already goes before."""
+        agents, tasks, names = dict(self.agents), dict(self.tasks), dict(self.names)
+        for spec in others:
+            if spec.name in agents:
+                continue
+            agents[spec.name] = spec
+            new = [item for item in spec.tasks if item.name not in names]
+            tasks.update((item.name, item) for item in new)
+            names.update((item.name, item) for item in new)
+        return self._frozen(agents, tasks, names)
 
     def task(self, name: str) -> TaskSpec:
         """Return a task type by its name or alias.
@@ -52,14 +76,31 @@ class Catalog:
             InvalidTaskType: Nobody declares it; the message offers the nearest names.
         """
         spec = self.names.get(name)
-        if spec is None:
-            near = get_close_matches(name, self.names, n=3)
+        if spec is None or spec.hidden:
+            known = [known for known, item in self.names.items() if not item.hidden]
+            near = get_close_matches(name, known, n=3)
             hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
             raise InvalidTaskType(
                 f"There is no task type {name!r}.{hint} GET /v3/catalog lists all.",
                 fields=[("taskType", "unknown task type")],
             )
         return spec
+
+    def task_named(self, name: str) -> TaskSpec:
+        """Return a task type that a door has let in, hidden or not.
+
+        Raises:
+            InvalidTaskType: Nobody declares it any more.
+        """
+        spec = self.names.get(name)
+        if spec is None:
+            raise InvalidTaskType(f"There is no task type {name!r} any more.")
+        return spec
+
+    @property
+    def offered(self) -> list[AgentSpec]:
+        """The agents with tasks that callers may ask for."""
+        return [agent for agent in self.agents.values() if any(not t.hidden for t in agent.tasks)]
 
     def team(self, team: Team) -> list[AgentSpec]:
         """Return the agents of one team, in declaration order."""

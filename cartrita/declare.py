@@ -10,7 +10,8 @@ from pydantic import Field
 
 from cartrita.context import Context
 from cartrita.cost.price import Price, free
-from cartrita.effects import NAME, Doubt, Finding
+from cartrita.effects import Doubt, Finding, check_declared
+from cartrita.protocol.carrier import Carrier
 from cartrita.protocol.task import Delivery
 from cartrita.protocol.wire import WireModel
 from cartrita.stream import Said
@@ -77,6 +78,7 @@ class Declaration:
     takes_stream: bool
     idle_timeout: float
     effects: tuple[str, ...]
+    hidden: bool
 
 
 def task(  # noqa: PLR0913 - each is one declared fact
@@ -91,6 +93,7 @@ def task(  # noqa: PLR0913 - each is one declared fact
     takes_stream: bool = False,
     idle_timeout: float | None = None,
     effects: tuple[str, ...] = (),
+    hidden: bool = False,
 ) -> Callable[[Method], Method]:
     """Declare that a method does the work of a task type.
 
@@ -112,6 +115,7 @@ def task(  # noqa: PLR0913 - each is one declared fact
         effects: The kinds of effects that it has on the outside world, all of them through
             `ctx.effect`. Such a task is delivered exactly once by default: after a crash it
             runs again and finds what happened.
+        hidden: It is not for callers, and not in the catalogue: it carries other task types.
     """
     if timeout <= 0 or max_attempts < 1:
         raise TypeError(f"{name!r} needs timeout > 0 and max_attempts >= 1")
@@ -119,7 +123,7 @@ def task(  # noqa: PLR0913 - each is one declared fact
         raise TypeError(f"{name!r} takes a stream, which cannot be read twice: not idempotent")
     if idle_timeout is not None and not (takes_stream and idle_timeout > 0):
         raise TypeError(f"{name!r}: idle_timeout > 0 is for a task that takes a stream")
-    _check_effects(name, effects, idempotent=idempotent)
+    check_declared(name, effects, idempotent=idempotent)
     declaration = Declaration(
         name,
         cost or free(),
@@ -131,6 +135,7 @@ def task(  # noqa: PLR0913 - each is one declared fact
         takes_stream,
         idle_timeout or IDLE_TIMEOUT,
         effects,
+        hidden,
     )
 
     def attach(method: Method) -> Method:
@@ -138,17 +143,6 @@ def task(  # noqa: PLR0913 - each is one declared fact
         return method
 
     return attach
-
-
-def _check_effects(name: str, effects: tuple[str, ...], *, idempotent: bool) -> None:
-    named = isinstance(effects, tuple) and all(NAME.fullmatch(effect) for effect in effects)
-    if not named or len(set(effects)) < len(effects):
-        raise TypeError(f"{name!r}: effects are names like ('email',), not {effects!r}")
-    if effects and idempotent:
-        raise TypeError(
-            f"{name!r} has effects: what makes running it again safe is the ledger, so it is not "
-            "idempotent"
-        )
 
 
 Probe = TypeVar("Probe", bound=Callable[..., Awaitable[Finding]])
@@ -182,6 +176,8 @@ class TaskSpec:
         takes_stream: Whether something is fed into it while it runs.
         idle_timeout: Seconds it waits for the next piece of that.
         effects: What it does to the outside world, all of it through the ledger.
+        hidden: Callers cannot ask for it.
+        carrier: What does its work, where its own agent's class does not.
     """
 
     name: str
@@ -201,6 +197,8 @@ class TaskSpec:
     takes_stream: bool = False
     idle_timeout: float = IDLE_TIMEOUT
     effects: tuple[str, ...] = ()
+    hidden: bool = False
+    carrier: Carrier | None = None
 
     @property
     def safe(self) -> bool:
@@ -328,6 +326,7 @@ def _task_specs(cls: type[Agent], agent: str, team: Team) -> list[TaskSpec]:
                 takes_stream=declared.takes_stream,
                 idle_timeout=declared.idle_timeout,
                 effects=declared.effects,
+                hidden=declared.hidden,
             )
         )
     if not specs:

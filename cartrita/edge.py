@@ -2,7 +2,7 @@
 
 Serve has one HTTP port and its HAProxy no TLS, no client address and no limit for slow
 senders. So a second process of the same binary owns 8002 (v3) and 8001 (v2), told apart by
-the header `X-Cartrita-Door`.
+the header `X-Cartrita-Door`, and 9000 (gRPC).
 
 What HAProxy refuses is a problem document, too, with one exception: a request whose head
 cannot be parsed, does not fit the buffer, or does not arrive in time gets HAProxy's own page
@@ -32,6 +32,7 @@ _ANSWERS = {
     504: (_UNAVAILABLE, "No gateway answered in time."),
 }
 _NOWHERE = (ErrorCode.AUTHORIZATION_FAILED, "There is nothing here.")
+_CLOSED = (ErrorCode.AUTHORIZATION_FAILED, "Metrics are not for this address.")
 _LONG_HEAD = (_LIMIT, "The head of the request is over the limit of {} bytes.")
 _LONG_BODY = (_LIMIT, "The body is over the limit of {} bytes.")
 
@@ -40,8 +41,9 @@ _TEMPLATE = """# Written at each start; changes are lost.
 global
     maxconn {connections}
     nbthread 1
-    tune.bufsize {buffer}
+{admin}    tune.bufsize {buffer}
     tune.http.maxhdr 128
+    tune.h2.fe.max-concurrent-streams {streams}
     hard-stop-after 30s
     ssl-default-bind-options ssl-min-ver TLSv1.3
 
@@ -51,11 +53,10 @@ defaults
     option abortonclose
     option http-no-delay
     option forwardfor
-    http-reuse always
     timeout connect 5s
     timeout http-request {request}s
     timeout http-keep-alive 60s
-    timeout client {idle}s
+    timeout client {request}s
     timeout server {idle}s
     timeout tunnel {idle}s
     timeout client-fin 10s
@@ -63,9 +64,13 @@ defaults
     unique-id-format %[uuid,regsub(-,,g)]
 {errors}
 {frontends}
+backend addresses
+    stick-table type ipv6 size 100k expire 1m store conn_cur
+
 backend serve
+    http-reuse always
     server serve 127.0.0.1:{serve_port} maxconn {connections}
-"""
+{grpc}"""
 
 # The id is the caller's if it is one; Serve and the gateway add it once each to an answer.
 # The deleted headers are those that only we may set, and those with which Serve is steered.
@@ -74,7 +79,7 @@ backend serve
 _FRONTEND = """
 frontend {door}
     bind {host}:{port}{tls}
-    http-request set-header X-Request-ID %[unique-id] unless {{ req.hdr(X-Request-ID) -m reg ^[A-Za-z0-9._-]{{1,64}}$ }}
+{each}    http-request set-header X-Request-ID %[unique-id] unless {{ req.hdr(X-Request-ID) -m reg ^[A-Za-z0-9._-]{{1,64}}$ }}
     http-request set-var(txn.id) req.hdr(X-Request-ID)
     http-request del-header ^(x-forwarded-.*|forwarded|x-real-ip|{header})$ -m reg
     http-request del-header ^(x-request-timeout-seconds|x-request-disconnect-disabled|serve[-_].*)$ -m reg
@@ -82,12 +87,32 @@ frontend {door}
     http-request set-header {header} {door}
     http-request return status 431 {long_head} if {{ req.hdrs,length gt {max_header} }}
     http-request return status 404 {nowhere} if {{ path,url_dec -m beg /-/ }}
+{metrics}    http-request use-service prometheus-exporter if {{ path /metrics/edge }}
 {max_body}    http-request wait-for-body time {request}s unless METH_CONNECT
     http-response return status 503 {unavailable} if {{ status 404 500 }} !{{ res.hdr(X-Content-Type-Options) -m found }}
     http-response set-header X-Request-ID %[var(txn.id)]
     http-response del-header Server
 {hsts}    default_backend serve
 """  # noqa: E501 - HAProxy knows no continuation of lines
+
+# A stream may be silent for long, and gRPC's own pings tell whether its ends live. What the
+# edge itself refuses has HTTP's status, which gRPC's clients read as UNAVAILABLE.
+_GRPC = """
+frontend grpc
+    bind {host}:{port}{tls}
+{each}    timeout http-keep-alive {idle}s
+    http-request del-header ^(x-forwarded-.*|forwarded|x-real-ip|serve[-_].*)$ -m reg
+    http-request set-header X-Forwarded-Proto {scheme}
+    default_backend rpc
+
+backend rpc
+    http-reuse safe
+    server rpc 127.0.0.1:{behind} proto h2 maxconn {connections}
+"""
+
+_EACH = """    tcp-request connection track-sc0 src table addresses
+    tcp-request connection reject if {{ sc0_conn_cur gt {most} }}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +126,11 @@ class Edge:
             the first part of its body; the gateway bounds the rest.
         idle: Seconds an open stream may be silent.
         certificate: PEM file with the chain and the key; None serves without TLS.
+        connections_each: Connections of one address.
+        streams: Requests that a client may have open on one connection of HTTP/2.
+        metrics_from: Addresses and networks that may read `/metrics`; empty is everybody.
+        admin: Unix socket for orders to the running process, in a private folder.
+        rpc: The public port of gRPC and the one behind it; None leaves gRPC to the gateways.
     """
 
     host: str
@@ -113,6 +143,11 @@ class Edge:
     request_timeout: float = 10.0
     idle: int = 3600
     certificate: Path | None = None
+    connections_each: int = 1024
+    streams: int = 100
+    metrics_from: tuple[str, ...] = ()
+    admin: Path | None = None
+    rpc: tuple[int, int] | None = None
 
     def render(self) -> str:
         """Return HAProxy's configuration."""
@@ -127,7 +162,28 @@ class Edge:
                 for status, answer in _ANSWERS.items()
             ),
             frontends=self._frontend("v3", self.port) + self._frontend("v2", self.v2_port),
+            streams=self.streams,
+            admin=f"    stats socket {self.admin} mode 600 level admin\n" if self.admin else "",
+            grpc=self._grpc(),
         )
+
+    def _grpc(self) -> str:
+        if self.rpc is None:
+            return ""
+        public, behind = self.rpc
+        return _GRPC.format(
+            host=_bracketed(self.host),
+            port=public,
+            tls=self._tls("h2") or " proto h2",
+            each=_EACH.format(most=self.connections_each),
+            idle=self.idle,
+            scheme="https" if self.certificate else "http",
+            behind=behind,
+            connections=self.connections,
+        )
+
+    def _tls(self, alpn: str) -> str:
+        return f" ssl crt {self.certificate} alpn {alpn}" if self.certificate else ""
 
     @property
     def _request(self) -> int:
@@ -139,7 +195,9 @@ class Edge:
             door=door,
             host=_bracketed(self.host),
             port=port,
-            tls=f" ssl crt {self.certificate} alpn h2,http/1.1" if secure else "",
+            tls=self._tls("h2,http/1.1"),
+            each=_EACH.format(most=self.connections_each),
+            metrics=self._metrics_rule(),
             scheme="https" if secure else "http",
             header=DOOR_HEADER.lower(),
             max_header=self.max_header,
@@ -150,6 +208,12 @@ class Edge:
             request=self._request,
             hsts=_HSTS if secure else "",
         )
+
+    def _metrics_rule(self) -> str:
+        if not self.metrics_from:
+            return ""
+        condition = f"{{ path,url_dec -m beg /metrics }} !{{ src {' '.join(self.metrics_from)} }}"
+        return f"    http-request return status 403 {_problem(403, *_CLOSED)} if {condition}\n"
 
     def _body_rule(self) -> str:
         if self.max_body is None:

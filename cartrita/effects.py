@@ -295,3 +295,19 @@ def _storable(finding: Finding) -> Finding:
     except (TypeError, ValueError, ResourceLimitExceeded):
         return Finding(finding.state)
     return finding
+
+
+def check_declared(name: str, effects: tuple[str, ...], *, idempotent: bool) -> None:
+    """Check what a task declares of its effects.
+
+    Raises:
+        TypeError: These are no names, or it is idempotent as well.
+    """
+    named = isinstance(effects, tuple) and all(NAME.fullmatch(effect) for effect in effects)
+    if not named or len(set(effects)) < len(effects):
+        raise TypeError(f"{name!r}: effects are names like ('email',), not {effects!r}")
+    if effects and idempotent:
+        raise TypeError(
+            f"{name!r} has effects: what makes running it again safe is the ledger, so it is not "
+            "idempotent"
+        )

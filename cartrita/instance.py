@@ -40,6 +40,11 @@ class Paths:
         return self.runtime / "services.json"
 
     @property
+    def ray_token(self) -> Path:
+        """What its Ray asks of those who join it."""
+        return self.home / "ray-token"
+
+    @property
     def lock(self) -> Path:
         """Held by the owner for as long as it lives."""
         return self.home / "owner.lock"

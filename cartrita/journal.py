@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from cartrita.channel.frames import pack, unpack
 from cartrita.cost.price import nano
+from cartrita.protocol.carrier import Carrier
 from cartrita.protocol.principal import Principal, Role
 from cartrita.protocol.task import Delivery, TaskStatus
 
@@ -21,6 +22,9 @@ END_STEP = 1 << 62
 
 ATTEMPT_SHIFT = 32
 """A step is the attempt, shifted so far, and the event's place within the attempt."""
+
+_CARRIER = 24
+"""The place of the carrier in a record's wire form."""
 
 USED_PLACE = 1 << 31
 """From this place on, rows tell what an attempt used. Readers' cursors are all below it."""
@@ -78,6 +82,7 @@ class TaskRecord:
         depth: How many callers are above it.
         retry_of: The quarantined task that this one tries again.
         root: The first of those that tried it, whose effects it shares; None for itself.
+        carrier: The built-in task that does its work, where its type is an external agent's.
     """
 
     task_id: str
@@ -104,8 +109,14 @@ class TaskRecord:
     depth: int = 0
     retry_of: str | None = None
     root: str | None = None
+    carrier: Carrier | None = None
     packed: bytes = field(default=b"", repr=False, compare=False)
     """What `pack` made or `unpack` read: the tiers and the journal pass it on as it is."""
+
+    @property
+    def work(self) -> str:
+        """The declared task that does the work."""
+        return self.carrier.task if self.carrier else self.task_type
 
     def pack(self) -> bytes:
         """Return this record as MessagePack, packed once on its way through the tiers."""
@@ -146,6 +157,7 @@ class TaskRecord:
             self.depth,
             self.retry_of,
             self.root,
+            self.carrier,
         ]
 
     @classmethod
@@ -155,6 +167,8 @@ class TaskRecord:
         values: list[Any] = list(row)
         values[3] = Principal(user, tenant, Role(role), tuple(scopes))
         values[8] = Delivery(row[8])
+        if len(values) > _CARRIER and values[_CARRIER]:
+            values[_CARRIER] = Carrier(*values[_CARRIER])
         return cls(*values)
 
 
@@ -334,6 +348,9 @@ class Stories(Protocol):
 
     async def remnant(self, task_id: str) -> Remnant | None:
         """Return what is left of a task that has ended and may have no events any more."""
+
+    async def remembered(self, task_ids: Sequence[str]) -> set[str]:
+        """Return those of these tasks that have events: that are live, or not forgotten yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ beyond. While the counters are away, each replica counts for itself.
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from cartrita.clock import Clock
 from cartrita.errors import RateLimitExceeded, Reason, ServiceUnavailable
@@ -25,17 +26,27 @@ MOST_BUCKETS = 10_000
 _SHARE = 100
 _ALL = "all"
 
+Name = Literal["principal", "shared", "address", "account"]
+
+_REFUSALS: Mapping[Name, tuple[Reason, str]] = {
+    "principal": (Reason.PRINCIPAL_QUOTA, "You have made {} requests"),
+    "shared": (Reason.SHARED_QUOTA, "All together have made {} requests"),
+    "address": (Reason.ADDRESS_QUOTA, "From your address came {} requests without a token"),
+    "account": (Reason.ACCOUNT_QUOTA, "Signing in to this account failed {} times"),
+}
+"""How a quota's refusal begins, and its reason."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quota:
     """The most requests in one window.
 
     Attributes:
-        name: As the answers' headers call it.
+        name: Whose it is, and as the answers' headers call it.
         window: Seconds.
     """
 
-    name: str
+    name: Name
     limit: int
     window: float
 
@@ -184,10 +195,15 @@ class Limiter:
         if mine and not await self._let_in(mine):
             self._refuse(mine)
         if self._all and not await self._let_in(self._all):
-            if mine:
-                mine.told -= 1
-                self._note(mine)
+            self.give_back(user)
             self._refuse(self._all)
+
+    def give_back(self, user: str) -> None:
+        """Take back what was taken last, as if it had not been."""
+        mine = self._bucket(user)
+        if mine:
+            mine.told -= 1
+            self._note(mine)
 
     def check(self, user: str) -> None:
         """Refuse a principal that has nothing left, without taking anything.
@@ -205,11 +221,11 @@ class Limiter:
         return mine.standing(self._now()) if mine else None
 
     def _refuse(self, bucket: Bucket) -> NoReturn:
-        quota, own = bucket.quota, bucket is not self._all
+        quota = bucket.quota
+        reason, said = _REFUSALS[quota.name]
         raise RateLimitExceeded(
-            f"{'You have' if own else 'All together have'} made {quota.limit} requests within "
-            f"{quota.window:g} seconds, which is the limit.",
-            Reason.PRINCIPAL_QUOTA if own else Reason.SHARED_QUOTA,
+            f"{said.format(quota.limit)} within {quota.window:g} seconds, which is the limit.",
+            reason,
             retry_after=bucket.reset(self._now()),
         )
 

@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 import asyncpg
 from pydantic import SecretStr
 
-from cartrita.clock import Clock
+from cartrita.clock import Clock, SystemClock
 from cartrita.config.settings import Settings
 from cartrita.declare import Agent
 from cartrita.errors import ConfigurationInvalid
@@ -15,6 +15,7 @@ from cartrita.providers.ports import (
     ChatModels,
     EffectSink,
     Embedder,
+    ExternalAgents,
     Probe,
     Probes,
     QuestionAnswerer,
@@ -25,8 +26,10 @@ from cartrita.providers.ports import (
     Toolbox,
 )
 from cartrita.providers.probes import ModelProbe, ProbeSet
-from cartrita.rate import Limiter, Quota
+from cartrita.rate import Limiter, Name, Quota
+from cartrita.spill import Sizes, Spill
 from cartrita.storage.blobs import Blobs
+from cartrita.storage.counters import Counters
 from cartrita.storage.ports import Memories
 from cartrita.storage.probes import PostgresProbe, RedisProbe
 
@@ -98,23 +101,72 @@ def database_probes(settings: Settings) -> list[Probe]:
 
 
 def blob_store(settings: Settings, clock: Clock) -> Blobs:
-    """Return what keeps blobs."""
-    from cartrita.storage.disk_blobs import DiskBlobs
+    """Return what keeps blobs.
 
+    Raises:
+        MissingExtra: They go to a bucket, and the package for that is not installed.
+        ConfigurationInvalid: What names the bucket cannot be used.
+    """
     chosen = settings.blobs
-    return DiskBlobs(chosen.directory or settings.home / "blobs", clock, chosen.quota_bytes)
+    if chosen.s3_bucket is None:
+        from cartrita.storage.disk_blobs import DiskBlobs
+
+        return DiskBlobs(chosen.directory or settings.home / "blobs", clock, chosen.quota_bytes)
+    from cartrita.storage.s3_blobs import Bucket, S3Blobs
+
+    bucket = Bucket(
+        chosen.s3_bucket,
+        chosen.s3_endpoint,
+        chosen.s3_region,
+        chosen.s3_key,
+        _text(chosen.s3_secret),
+        chosen.s3_prefix,
+        chosen.s3_timeout_s,
+    )
+    return S3Blobs(bucket, clock, chosen.quota_bytes)
+
+
+def blob_spill(settings: Settings, blobs: Blobs) -> Spill:
+    """Return what puts large parameters and results into blobs."""
+    limits, chosen = settings.limits, settings.blobs
+    sizes = Sizes(
+        limits.inline_parameters_bytes,
+        limits.inline_result_bytes,
+        limits.referenced_parameters_bytes,
+        chosen.max_bytes,
+    )
+    together = bool(chosen.s3_bucket or chosen.directory) or not settings.channel.tcp
+    return Spill(blobs, sizes, shared=together)
 
 
 def rate_limiter(settings: Settings, clock: Clock) -> Limiter:
     """Return what counts requests, with all replicas together where a Valkey is named."""
+    limits = settings.limits
+    window = limits.rate_window_ms / 1000
+    own = _quota("principal", limits.rate_max, window)
+    shared = _quota("shared", limits.rate_shared_max, window)
+    return Limiter(clock, own, shared, _counters(settings))
+
+
+def sign_in_limiters(settings: Settings, clock: Clock) -> tuple[Limiter, Limiter]:
+    """Return what counts requests without a token by address, and failed sign-ins by account."""
+    limits = settings.limits
+    address = _quota("address", limits.auth_max, limits.rate_window_ms / 1000)
+    account = _quota("account", limits.login_failures, limits.login_window_s)
+    by_address = Limiter(clock, address, counters=_counters(settings))
+    return by_address, Limiter(clock, account, counters=_counters(settings))
+
+
+def _quota(name: Name, limit: int, window: float) -> Quota | None:
+    return Quota(name, limit, window) if limit else None
+
+
+def _counters(settings: Settings) -> Counters | None:
     from cartrita.storage.valkey_counters import ValkeyCounters
 
-    limits, url = settings.limits, _text(settings.redis.dsn)
-    window = limits.rate_window_ms / 1000
-    own = Quota("principal", limits.rate_max, window) if limits.rate_max else None
-    shared = Quota("shared", limits.rate_shared_max, window) if limits.rate_shared_max else None
+    url = _text(settings.redis.dsn)
     prefix = f"cartrita:{settings.instance}:rate:"
-    return Limiter(clock, own, shared, ValkeyCounters(url, prefix=prefix) if url else None)
+    return ValkeyCounters(url, prefix=prefix) if url else None
 
 
 class _Openers:
@@ -197,6 +249,12 @@ class _Openers:
 
         return LineSink(self._settings.home / "chaos.json")
 
+    async def external_agents(self, services: Services) -> ExternalAgents:
+        from cartrita.providers.external import HttpAgents
+        from cartrita.storage.postgres.external import PostgresRegistry
+
+        return HttpAgents(PostgresRegistry(await services.get(asyncpg.Pool)), SystemClock())
+
     async def probes(self, services: Services) -> Probes:
         embedder = ModelProbe(await services.get(Embedder))
         return ProbeSet([*database_probes(self._settings), embedder])
@@ -219,5 +277,6 @@ def open_services(settings: Settings) -> Services:
             Memories: openers.memories,
             Probes: openers.probes,
             EffectSink: openers.effect_sink,
+            ExternalAgents: openers.external_agents,
         }
     )

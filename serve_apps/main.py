@@ -6,8 +6,8 @@ import secrets
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -18,35 +18,22 @@ from ray.serve import Application
 from starlette.types import ASGIApp
 
 from actors import spawn
-from actors.directory import RayDirectory, open_door
-from actors.effectdesk import EffectDesk
-from actors.quarantine import QuarantineDesk
-from actors.replay import Storyteller
-from actors.setup import Network, TreeConfig, build_id, catalog, postgres_url
+from actors.setup import TreeConfig, build_id, postgres_url
 from actors.tree import start_tree, stop_tree
-from cartrita import __version__
 from cartrita.accounts import identity
-from cartrita.clock import Clock, SystemClock, iso, new_id
+from cartrita.clock import SystemClock, new_id
 from cartrita.config.load import load_settings
 from cartrita.config.settings import Settings
-from cartrita.errors import ServiceUnavailable
 from cartrita.instance import make_private
-from cartrita.providers.probes import ProbeSet
-from cartrita.services import blob_store, database_probes, rate_limiter
-from cartrita.storage.blobs import Blobs
-from cartrita.storage.postgres.effects import PostgresEffectBook
-from cartrita.storage.postgres.listing import PostgresTasks
 from cartrita.storage.postgres.migrate import migrate
-from cartrita.storage.postgres.runtime import PostgresAudit, PostgresQuarantine
-from cartrita.storage.postgres.stories import PostgresStories
 from cartrita.telemetry import log
 from serve_apps.gateway.app import gateway
-from serve_apps.gateway.gate import Audit, Gate
+from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.sockets.bounds import Bounds
-from serve_apps.rpc.server import Port, serving
+from serve_apps.opening import open_gate
+from serve_apps.rpc.server import GRACE, Port, serving
 
 APPLICATION = "cartrita"
-SWEEP_EVERY = 3600.0
 MAX_ONGOING = 4096
 """Requests a replica may have open; Serve's own default of 5 counts idle streams, too."""
 
@@ -58,10 +45,12 @@ class Place:
     Attributes:
         runtime_dir: Short and private: sockets live here.
         run: One life of the instance.
+        rpc: Loopback port of gRPC behind an edge; without one gateways have the public port.
     """
 
     runtime_dir: Path
     run: str
+    rpc: int | None = None
 
 
 def place_of(settings: Settings) -> Place:
@@ -86,12 +75,12 @@ def tree_config(settings: Settings, place: Place) -> TreeConfig:
 class Gateway:
     """One gateway replica."""
 
-    def __init__(self, config: TreeConfig) -> None:
+    def __init__(self, config: TreeConfig, rpc: Port) -> None:
         telemetry = config.settings.telemetry
         log.configure(telemetry.log_level, telemetry.log_format)
         for folder in (config.runtime_dir, config.metrics_dir):
             make_private(folder)
-        self._config = config
+        self._config, self._rpc = config, rpc
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         """Build the application (Serve calls this)."""
@@ -108,63 +97,11 @@ class Gateway:
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[Gate]:
-        config, settings, clock = self._config, self._config.settings, SystemClock()
-        directory = RayDirectory(config.namespace)
-        async with asyncpg.create_pool(
-            postgres_url(settings),
-            min_size=1,
-            max_size=settings.postgres.pool_size,
-            statement_cache_size=settings.postgres.statement_cache_size,
-        ) as pool:
-            stories, network = PostgresStories(pool), Network(config)
-            limiter = rate_limiter(settings, clock)
-            door = open_door(config, directory, stories, f"gateway {new_id()}", network, limiter)
-            who, keys = identity(settings, pool, clock)
-            blobs = blob_store(settings, clock)
-            following = asyncio.create_task(door.follow())
-            sweeping = asyncio.create_task(_sweep(blobs, clock, settings.blobs.ttl_s))
-            try:
-                gate = Gate(
-                    tasks=door,
-                    identity=who,
-                    limiter=limiter,
-                    jwks=keys.jwks,
-                    catalog=catalog(settings),
-                    clock=clock,
-                    started_at=clock.now(),
-                    version=__version__,
-                    above=directory.snapshot,
-                    listing=PostgresTasks(pool),
-                    blobs=blobs,
-                    blob_kinds=settings.blobs.types,
-                    quarantine=QuarantineDesk(
-                        stories, PostgresQuarantine(pool), door.resubmit, clock
-                    ),
-                    storyteller=Storyteller(stories, PostgresEffectBook(pool)),
-                    effects=EffectDesk(PostgresEffectBook(pool), PostgresAudit(pool), clock),
-                    command=directory.command,
-                    audit=_audit(PostgresAudit(pool)),
-                    probes=ProbeSet(database_probes(settings)),
-                    services_file=config.runtime_dir / "services.json",
-                    metrics_dir=config.metrics_dir,
-                    docs=settings.server.docs,
-                )
-                async with serving(gate, _grpc_port(settings), bounds(settings)):
-                    yield gate
-            finally:
-                following.cancel()
-                sweeping.cancel()
-                door.close()
-                await limiter.close()
-                await blobs.close()
-
-
-async def _sweep(blobs: Blobs, clock: Clock, ttl: float) -> None:
-    """Drop old blobs every now and then, for as long as the gateway runs."""
-    while True:
-        with suppress(ServiceUnavailable):
-            await blobs.sweep(clock.now() - ttl)
-        await asyncio.sleep(SWEEP_EVERY)
+        async with (
+            open_gate(self._config, tidy=True) as gate,
+            serving(gate, self._rpc, bounds(self._config.settings)),
+        ):
+            yield gate
 
 
 def bounds(settings: Settings) -> Bounds:
@@ -184,21 +121,19 @@ def bounds(settings: Settings) -> Bounds:
     )
 
 
-def _grpc_port(settings: Settings) -> Port:
+def rpc_port(settings: Settings, place: Place) -> Port:
+    """Return where the gateways of an instance serve gRPC."""
     server = settings.server
+    if place.rpc is not None:
+        return Port("127.0.0.1", place.rpc)
     return Port(server.host, server.grpc_port, server.tls_certificate, server.tls_key)
 
 
-def _audit(log_of: PostgresAudit) -> Audit:
-    async def rows(limit: int, before: int | None) -> list[dict[str, Any]]:
-        entries = await log_of.entries(limit, before)
-        return [{**asdict(entry), "at": iso(entry.at)} for entry in entries]
+def application(config: TreeConfig, place: Place) -> Application:
+    """Return the Serve application of an instance whose tree runs.
 
-    return rows
-
-
-def application(config: TreeConfig) -> Application:
-    """Return the Serve application of an instance whose tree runs."""
+    Whoever runs it again replaces its replicas: a new one is up before an old one goes.
+    """
     settings = config.settings
     deployment = serve.deployment(
         name="gateway",
@@ -209,9 +144,13 @@ def application(config: TreeConfig) -> Application:
             "runtime_env": {"env_vars": dict(config.needs.environment)},
         },
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
-        graceful_shutdown_timeout_s=20,
+        graceful_shutdown_timeout_s=settings.server.drain_s + GRACE,
+        graceful_shutdown_wait_loop_s=0.2,
+        max_surge_percent=100,
+        rolling_update_percentage=1.0,
     )
-    app: Application = deployment(serve.ingress()(Gateway)).bind(config)
+    rpc = rpc_port(settings, place)
+    app: Application = deployment(serve.ingress()(Gateway)).bind(config, rpc)
     return app
 
 
@@ -223,9 +162,10 @@ def build(args: dict[str, str] | None = None) -> Application:
     """
     given = load_settings(args or {})
     settings = given.model_copy(update={"lifetime": "attached"})
-    config = tree_config(settings, place_of(settings))
+    place = place_of(settings)
+    config = tree_config(settings, place)
     asyncio.run(_prepare(config))
-    return application(config)
+    return application(config, place)
 
 
 async def _prepare(config: TreeConfig) -> None:
@@ -247,11 +187,20 @@ async def deploy(settings: Settings, place: Place, address: str, port: int) -> N
     _say("tree")
     await _prepare(config)
     _say("serve")
-    serve.start(http_options={"host": "127.0.0.1", "port": port})
-    await asyncio.to_thread(
-        serve.run, application(config), name=APPLICATION, route_prefix="/", blocking=False
-    )
+    await _serve(config, place, port)
     _say("ready")
+
+
+async def redeploy(settings: Settings, place: Place, address: str, port: int) -> None:
+    """Replace the doors of an instance by new ones, and return when the old ones are gone."""
+    spawn.connect(address, settings.instance)
+    await _serve(tree_config(settings, place), place, port)
+
+
+async def _serve(config: TreeConfig, place: Place, port: int) -> None:
+    serve.start(http_options={"host": "127.0.0.1", "port": port})
+    app = application(config, place)
+    await asyncio.to_thread(serve.run, app, name=APPLICATION, route_prefix="/", blocking=False)
 
 
 async def remove(settings: Settings, address: str, grace: float) -> None:
@@ -269,19 +218,25 @@ def _say(step: str) -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Run `deploy` or `remove` for an owner, which passes the facts as JSON.
+    """Run `deploy`, `redeploy` or `remove` for an owner, which passes the facts as JSON.
 
     Ray is imported in this short-lived process only, so that the owner stays small.
     """
     facts: dict[str, Any] = json.loads(argv[1])
     settings = load_settings()
-    if argv[0] == "deploy":
-        owned = "runtime_dir" in facts
-        place = Place(Path(facts["runtime_dir"]), facts["run"]) if owned else place_of(settings)
-        asyncio.run(deploy(settings, place, facts["address"], facts["port"]))
-    else:
+    if argv[0] == "remove":
         asyncio.run(remove(settings, facts["address"], facts["grace"]))
+    else:
+        verb = redeploy if argv[0] == "redeploy" else deploy
+        asyncio.run(verb(settings, _place(facts, settings), facts["address"], facts["port"]))
     spawn.disconnect()
+
+
+def _place(facts: dict[str, Any], settings: Settings) -> Place:
+    """Return the place that an owner names, or that of an instance without one."""
+    if "runtime_dir" not in facts:
+        return place_of(settings)
+    return Place(Path(facts["runtime_dir"]), facts["run"], facts["rpc"])
 
 
 if __name__ == "__main__":

@@ -45,6 +45,8 @@ STATUS: dict[ErrorCode, int] = {
 VIOLATED: dict[str | None, str] = {
     Reason.PRINCIPAL_QUOTA: "principal",
     Reason.SHARED_QUOTA: "shared",
+    Reason.ADDRESS_QUOTA: "address",
+    Reason.ACCOUNT_QUOTA: "account",
 }
 """The quota that a reason names, as draft-ietf-httpapi-ratelimit-headers has it told."""
 

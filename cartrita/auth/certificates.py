@@ -157,19 +157,42 @@ def issue(
     return Node(own, whole, certificate.not_valid_after_utc)
 
 
+def node_in(folder: Path) -> Node | None:
+    """Return a node's files; None where there is no certificate.
+
+    Raises:
+        ConfigurationInvalid: What is there is no certificate of a node.
+    """
+    path = folder / CERT
+    if not path.exists():
+        return None
+    found = _read(path)
+    return Node(folder, _listed(found, path), found.not_valid_after_utc)
+
+
 def names_of(folder: Path) -> list[tuple[str, ...]]:
     """Return the names of every node that has a certificate in an authority's folder."""
     return [_names_in(path) for path in sorted(folder.glob(f"*/{CERT}"))]
 
 
 def _names_in(path: Path) -> tuple[str, ...]:
-    try:
-        found = x509.load_pem_x509_certificate(path.read_bytes()).extensions
-        listed = found.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (OSError, ValueError, x509.ExtensionNotFound):
-        raise ConfigurationInvalid(f"{str(path)!r} is no certificate of a node.") from None
-    names = tuple(str(name.value) for name in listed)
+    names = _listed(_read(path), path)
     return tuple(name for name in names if name not in LOOPBACK) or names[:1]
+
+
+def _read(path: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError):
+        raise ConfigurationInvalid(f"{str(path)!r} is no certificate of a node.") from None
+
+
+def _listed(certificate: x509.Certificate, path: Path) -> tuple[str, ...]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (ValueError, x509.ExtensionNotFound):
+        raise ConfigurationInvalid(f"{str(path)!r} is no certificate of a node.") from None
+    return tuple(str(name.value) for name in found.value)
 
 
 def alternatives(names: Sequence[str]) -> list[x509.GeneralName]:

@@ -24,7 +24,7 @@ ROLE_SCOPES: Mapping[Role, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """A verified token.
+    """A verified token, or an API key.
 
     Attributes:
         jti: The token's own id, which is what gets revoked.
@@ -32,6 +32,7 @@ class Claims:
         issued_at: Unix seconds.
         expires_at: Unix seconds.
         ours: Whether `user` is an account here, rather than one of v2's.
+        key: The API key that these are the claims of; None for a token's.
     """
 
     user: str
@@ -44,6 +45,7 @@ class Claims:
     session: str | None = None
     email: str | None = None
     ours: bool = True
+    key: str | None = None
 
     def principal(self) -> Principal:
         """Return who asks."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from cartrita.auth.address import normalised
+from cartrita.auth.apikeys import KeyDesk
 from cartrita.auth.claims import LEEWAY, LONGEST_LIFETIME, ROLE_SCOPES, Claims
 from cartrita.auth.passwords import Passwords
 from cartrita.auth.revocation import Revocations
@@ -18,7 +19,7 @@ from cartrita.errors import (
     InvalidParameters,
     NotFound,
 )
-from cartrita.protocol.principal import Principal, Role
+from cartrita.protocol.principal import Principal, Role, is_key
 from cartrita.storage.ports import Grant, User, Users
 
 EMAIL_TAKEN = "EMAIL_TAKEN"
@@ -60,9 +61,14 @@ class Session:
 
 
 class Identity:
-    """Accounts and sessions. Belongs to one event loop."""
+    """Accounts and sessions. Belongs to one event loop.
 
-    def __init__(
+    Args:
+        v2: Reads v2's tokens, where they are accepted.
+        keys: Knows API keys, where they are accepted.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a part of its own
         self,
         users: Users,
         tokens: Tokens,
@@ -70,9 +76,11 @@ class Identity:
         clock: Clock,
         rules: Rules | None = None,
         v2: V2Tokens | None = None,
+        *,
+        keys: KeyDesk | None = None,
     ) -> None:
         self._users, self._tokens, self._passwords = users, tokens, passwords
-        self._clock, self._v2 = clock, v2
+        self._clock, self._v2, self._keys = clock, v2, keys
         self._rules = rules or Rules()
         self._revocations = Revocations(users, clock, self._rules.revocation_ttl_s)
 
@@ -127,7 +135,15 @@ class Identity:
         return self._session(renewal.user, renewal.family, fresh)
 
     async def logout(self, refresh_token: str | None, claims: Claims) -> None:
-        """End the session of this access token, and the one of the refresh token if another."""
+        """End the session of this access token, and the one of the refresh token if another.
+
+        Raises:
+            AuthorizationFailed: That is an API key's to ask.
+        """
+        if claims.key:
+            raise AuthorizationFailed(
+                f"An API key has no session: DELETE /v3/keys/{claims.key} revokes it."
+            )
         families = {claims.session} if claims.session else set()
         if refresh_token is not None:
             families |= set(await self._users.families(claims.user, _digest(refresh_token)))
@@ -135,12 +151,14 @@ class Identity:
         self._revocations.bar(claims.jti)
 
     async def admit(self, token: str) -> Claims:
-        """Return what a token says that is ours (or v2's) and was not revoked.
+        """Return what a token or API key says that is ours (or v2's) and was not revoked.
 
         Raises:
             AuthenticationFailed: It is not; always with the same words.
             ServiceUnavailable: Whether it was revoked cannot be found out now.
         """
+        if self._keys and is_key(token):
+            return await self._keys.admit(token)
         claims = self._verified(token)
         if await self._revocations.barred(claims):
             raise AuthenticationFailed(REFUSED)

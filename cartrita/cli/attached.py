@@ -1,4 +1,4 @@
-"""`cartrita up` and `cartrita down` on a Ray that somebody else runs."""
+"""`cartrita up`, `redeploy` and `down` on a Ray that somebody else runs."""
 
 import json
 import socket
@@ -50,6 +50,16 @@ def remove(settings: Settings) -> bool:
     """
     _run(settings, "remove", {"address": _reachable(settings), "grace": DRAIN})
     return True
+
+
+def redeploy(settings: Settings) -> None:
+    """Replace the gateways one after another.
+
+    Raises:
+        ServiceUnavailable: The Ray cannot be reached, or the new ones do not come up.
+    """
+    port = settings.server.serve_port or SERVE_PORT
+    _run(settings, "redeploy", {"address": _reachable(settings), "port": port})
 
 
 def _reachable(settings: Settings) -> str:

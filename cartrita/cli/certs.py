@@ -1,8 +1,6 @@
 """`cartrita certs`."""
 
-import socket
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,12 +18,10 @@ from cartrita.auth.certificates import (
     names_of,
     open_authority,
 )
+from cartrita.cli.machine import this_machine
 from cartrita.cli.output import AsJson, print_json
 from cartrita.clock import SystemClock
 from cartrita.errors import ConfigurationInvalid
-
-ELSEWHERE = ("192.0.2.1", 9)
-"""Where no machine is (RFC 5737); asking for the way there sends nothing."""
 
 
 def certs(
@@ -74,17 +70,8 @@ def _make(folder: Path, wanted: list[Sequence[str]], days: int, *, renew: bool) 
     clock = SystemClock()
     authority = open_authority(folder) if renew else make_authority(folder, clock)
     if not wanted:
-        wanted = [*(names_of(folder) if renew else ())] or [_this_machine()]
+        wanted = [*(names_of(folder) if renew else ())] or [this_machine()]
     return [issue(authority, folder, names, days, clock) for names in wanted]
-
-
-def _this_machine() -> Sequence[str]:
-    """Return the host's name, and the address from which others hear it."""
-    names = [socket.gethostname()]
-    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(ELSEWHERE)
-        names.append(probe.getsockname()[0])
-    return names
 
 
 def _settings(node: Node) -> dict[str, str]:

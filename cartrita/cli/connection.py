@@ -4,15 +4,18 @@ import json
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
+from cartrita.cli.edge_certificate import authority_of
 from cartrita.cli.options import Options
 from cartrita.cli.session_file import FileSessions
-from cartrita.client import Client
+from cartrita.client import AsyncClient, Client
 from cartrita.client.transport import loopback
 from cartrita.config.load import given_token, load_settings
 from cartrita.config.settings import Settings
 from cartrita.errors import ServiceUnavailable
 from cartrita.instance import InstanceState, paths_of, running
+from cartrita.protocol.principal import is_key
 
 PATIENCE = 86_400.0
 """Seconds; a task ends by its own timeout, and people by Ctrl-C."""
@@ -42,6 +45,13 @@ class Place:
         """Where its session is kept."""
         return paths_of(self.settings).home
 
+    @property
+    def ca(self) -> Path | None:
+        """Whom to trust beside the system's authorities."""
+        server = self.settings.server
+        made = authority_of(paths_of(self.settings))
+        return server.tls_ca or (made if self.own and server.tls_self_made else None)
+
 
 def find(options: Options) -> Place:
     """Return where the options and settings lead."""
@@ -55,12 +65,33 @@ def find(options: Options) -> Place:
 def _configured(settings: Settings) -> str:
     server = settings.server
     host = _ANYWHERE.get(server.host, server.host)
-    scheme = "https" if server.tls_certificate else "http"
+    scheme = "https" if server.secure else "http"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{server.port}"
 
 
-def connect(options: Options) -> Client:
+def connect(options: Options, timeout: float = PATIENCE, retries: int = RETRIES) -> Client:
     """Return a client that is, or can be, signed in.
+
+    Args:
+        options: Where to.
+        timeout: Seconds a call waits, repeats included.
+        retries: Failures in a row that are repeated.
+
+    Raises:
+        ServiceUnavailable: This home's instance is meant, and none runs.
+    """
+    place = reachable(options)
+    return Client(place.url, timeout=timeout, retries=retries, **_session(place))
+
+
+def connect_async(options: Options, retries: int) -> AsyncClient:
+    """Return a client for an event loop; raises as `connect` does."""
+    place = reachable(options)
+    return AsyncClient(place.url, timeout=PATIENCE, retries=retries, **_session(place))
+
+
+def reachable(options: Options) -> Place:
+    """Return where the options and settings lead.
 
     Raises:
         ServiceUnavailable: This home's instance is meant, and none runs.
@@ -71,16 +102,21 @@ def connect(options: Options) -> Client:
             f"No instance runs in {str(place.home)!r}: start one with `cartrita up`, or name "
             "another with --url."
         )
-    email, password = _credentials(place) or (None, None)
-    return Client(
-        place.url,
-        given_token(),
-        email,
-        password,
-        timeout=PATIENCE,
-        retries=RETRIES,
-        sessions=sessions_of(place),
-    )
+    return place
+
+
+def _session(place: Place) -> dict[str, Any]:
+    token = given_token()
+    # Who gave a key wants its rights and no others, also when it is revoked.
+    credentials = None if token and is_key(token) else _credentials(place)
+    email, password = credentials or (None, None)
+    return {
+        "token": token,
+        "email": email,
+        "password": password,
+        "sessions": sessions_of(place),
+        "ca": place.ca,
+    }
 
 
 def sessions_of(place: Place) -> FileSessions:

@@ -19,6 +19,21 @@ class Exit(IntEnum):
     USAGE = 2
     REFUSED = 3
     AUTHENTICATION = 4
+    INTERRUPTED = 130
+    PIPE = 141
+
+
+MEANINGS = {
+    Exit.OK: "It was done; a task that was run completed.",
+    Exit.FAILED: "A task ended otherwise than by completing, a part of a command's target could "
+    "not do it, a check did not hold, or a question was answered with no.",
+    Exit.USAGE: "The command line or a setting is wrong.",
+    Exit.REFUSED: "The server refused or could not be reached, or it took too long.",
+    Exit.AUTHENTICATION: "You are not signed in, or may not do this.",
+    Exit.INTERRUPTED: "Ctrl-C; tasks that were accepted go on.",
+    Exit.PIPE: "Whoever read the output went away, as `head` does.",
+}
+"""What the reference says of each."""
 
 
 def exit_of(error: CartritaError) -> Exit:

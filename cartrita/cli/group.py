@@ -1,5 +1,7 @@
 """The list of commands, each loaded when it runs."""
 
+import os
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -7,14 +9,16 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from cartrita.cli.exits import exit_of, line_of
+from cartrita.cli.exits import Exit, exit_of, line_of
 from cartrita.errors import CartritaError
 
 COMMANDS = {
     "up": ("cartrita.cli.lifecycle:up", "Start an instance on this machine."),
     "down": ("cartrita.cli.lifecycle:down", "Let accepted tasks end, then end the instance."),
+    "redeploy": ("cartrita.cli.redeploy:redeploy", "Replace the gateways one after another."),
     "run": ("cartrita.cli.run:run", "Run a task and print what became of it."),
-    "tasks": ("cartrita.cli.tasks:app", "Look at tasks, watch them and cancel them."),
+    "batch": ("cartrita.cli.batch:batch", "Run the tasks of a file, one a line."),
+    "tasks": ("cartrita.cli.tasks:app", "List tasks, look at them, watch and cancel them."),
     "replay": ("cartrita.cli.replay:replay", "Tell a task's whole story from the journal."),
     "quarantine": ("cartrita.cli.quarantine:app", "Decide about tasks that kill their workers."),
     "effects": ("cartrita.cli.effects:app", "See what tasks did outside and settle doubts."),
@@ -28,6 +32,10 @@ COMMANDS = {
     "admin": ("cartrita.cli.admin:app", "Give commands to the tree, and see who gave which."),
     "chaos": ("cartrita.cli.chaos:app", "Break this machine's instance under load, and count."),
     "login": ("cartrita.cli.login:login", "Sign in, for the commands that follow."),
+    "keys": ("cartrita.cli.keys:app", "Make, list and revoke API keys."),
+    "logout": ("cartrita.cli.login:logout", "End the session that commands share."),
+    "whoami": ("cartrita.cli.login:whoami", "Tell who commands are signed in as."),
+    "completion": ("cartrita.cli.completion:completion", "Print the completion of a shell."),
     "version": ("cartrita.cli.version:version", "Print the version."),
 }
 """Each command: where it is, and its line in the list of commands."""
@@ -53,6 +61,15 @@ class Commands(TyperGroup):
         except CartritaError as error:
             typer.echo(f"cartrita: {line_of(error)}", err=True)
             raise typer.Exit(exit_of(error)) from None
+        except BrokenPipeError:
+            _hush()
+            raise typer.Exit(Exit.PIPE) from None
+
+
+def _hush() -> None:
+    """Send what is still to be said nowhere: whoever read it went away."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
 
 
 def loaded(name: str) -> Any:

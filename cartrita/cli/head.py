@@ -14,8 +14,8 @@ from cartrita.storage.embedded.service import ServiceSpec
 
 _RANGE = 100
 _RANGES = 250
-_PORTS = 11
-_SERVE = 5
+_PORTS = 12
+_SERVE, _RPC = 5, 11
 
 
 def free_ports(count: int) -> list[int]:
@@ -48,10 +48,11 @@ class Head:
         return cls(settings, paths, free_ports(_PORTS))
 
     def successor(self) -> "Head":
-        """Choose those of a start after a death; only Serve's stays, which the edge knows."""
-        kept = self.ports[_SERVE]
-        ports = [port for port in free_ports(_PORTS) if port != kept]
-        ports.insert(_SERVE, kept)
+        """Choose those of a start after a death; those that the edge knows stay."""
+        kept = {index: self.ports[index] for index in (_SERVE, _RPC)}
+        ports = [port for port in free_ports(_PORTS) if port not in kept.values()]
+        for index, port in kept.items():
+            ports.insert(index, port)
         return replace(self, ports=ports[:_PORTS])
 
     @property
@@ -63,6 +64,11 @@ class Head:
     def serve_port(self) -> int:
         """Where Serve's own HAProxy listens."""
         return self.settings.server.serve_port or self.ports[_SERVE]
+
+    @property
+    def rpc_port(self) -> int:
+        """Where the gateways serve gRPC, behind the edge."""
+        return self.ports[_RPC]
 
     def environment(self) -> dict[str, str]:
         """Return what every process of this Ray must see; no secret is among it."""
@@ -104,7 +110,7 @@ class Head:
 
     def token_file(self) -> Path:
         """Return the file with the token that Ray asks of its clients, made on first use."""
-        file = self.paths.home / "ray-token"
+        file = self.paths.ray_token
         if not file.exists():
             replace_file(file, secrets.token_hex(32))
         return file

@@ -35,6 +35,8 @@ _STEPS = {
     "ready": "Gateway ready",
     "edge": "Public ports",
     "draining": "Letting accepted tasks finish",
+    "redeploy": "Replacing the gateways",
+    "certificate": "A new certificate for the public ports",
     "again": "Ray died: starting it again, and the tree on it",
 }
 
@@ -187,11 +189,12 @@ def stop(settings: Settings) -> bool:
     if state is None:
         return False
     os.kill(state.pid, signal.SIGTERM)
-    limit = time.monotonic() + STOP_TIMEOUT
+    patience = STOP_TIMEOUT + settings.server.drain_s
+    limit = time.monotonic() + patience
     while running(paths) is not None:
         if time.monotonic() > limit:
             raise ServiceUnavailable(
-                f"Process {state.pid} did not end within {STOP_TIMEOUT:g} s; see "
+                f"Process {state.pid} did not end within {patience:g} s; see "
                 f"{str(paths.logs / 'owner.log')!r}, or end it with `kill -9 {state.pid}`."
             )
         time.sleep(_LOOK_AGAIN)

@@ -33,7 +33,7 @@ class Narration:
         if not show:
             return
         if event.type == "token":
-            self._out.print(Text(_said(event.data)), end="", soft_wrap=True)
+            self._out.print(Text(said(event.data)), end="", soft_wrap=True)
             self._in_text = True
             return
         if self._in_text:
@@ -81,5 +81,6 @@ def about(event: TaskEvent) -> str:
     return "" if data is None else str(data)
 
 
-def _said(data: Any) -> str:
+def said(data: Any) -> str:
+    """Return the text of a token."""
     return str(data.get("text") or "") if isinstance(data, dict) else str(data or "")

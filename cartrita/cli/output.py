@@ -35,10 +35,19 @@ WIDE = 240
 """Columns where no terminal sets the width: what is piped into `grep` must not be cut."""
 
 
-def console() -> Console:
+class _Output(Console):
+    """Leaves a reader that went away to the command line as a whole."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def console(*, stderr: bool = False) -> Console:
     """Return where commands print."""
-    terminal = Console(highlight=False)
-    return terminal if terminal.is_terminal else Console(highlight=False, width=WIDE)
+    terminal = _Output(highlight=False, stderr=stderr)
+    if terminal.is_terminal:
+        return terminal
+    return _Output(highlight=False, stderr=stderr, width=WIDE)
 
 
 def print_json(value: Any) -> None:
@@ -71,12 +80,13 @@ def print_outcome(outcome: TaskOutcome, *, as_json: bool) -> None:
     for warning in outcome.warnings:
         out.print(Text.assemble(("warning", "yellow"), ": ", warning), soft_wrap=True)
     if outcome.status.terminal:
-        out.print(Text(" · ".join(_facts(outcome)), style="dim"), soft_wrap=True)
+        out.print(Text(" · ".join(facts(outcome)), style="dim"), soft_wrap=True)
 
 
-def _facts(outcome: TaskOutcome) -> list[str]:
+def facts(outcome: TaskOutcome) -> list[str]:
+    """Return what a task took, for a line."""
     took = outcome.metrics
-    facts = [
+    told = [
         f"ran {took.processing_time_ms:.1f} ms",
         f"queued {took.queue_time_ms:.1f} ms",
         f"${took.cost_usd:.6g}",
@@ -87,4 +97,4 @@ def _facts(outcome: TaskOutcome) -> list[str]:
         "{}": took.model_used,
         "trace {}": outcome.trace_id,
     }
-    return facts + [text.format(value) for text, value in optional.items() if value]
+    return told + [text.format(value) for text, value in optional.items() if value]

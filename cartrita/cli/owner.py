@@ -10,12 +10,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cartrita import __version__
+from cartrita.cli import owner_socket
 from cartrita.cli.databases import see_to_admin, start_databases
+from cartrita.cli.edge_certificate import EdgeCertificate
+from cartrita.cli.edge_orders import refuse_all
 from cartrita.cli.program import Program
 from cartrita.cli.public_ports import PublicPorts
+from cartrita.cli.redeploy import ORDER
 from cartrita.clock import Clock, SystemClock
 from cartrita.config.settings import Settings
-from cartrita.errors import CartritaError, ServiceUnavailable
+from cartrita.errors import CartritaError, ConfigurationInvalid, ServiceUnavailable
 from cartrita.instance import (
     InstanceState,
     Paths,
@@ -38,7 +42,7 @@ twenty of them or more, so a Ray that never comes up is given up within three mi
 COOL_OFF = 30.0
 """Seconds after which a service that crashed too often is tried again."""
 
-_TASKS = ("deploy", "remove")
+_TASKS = ("deploy", "redeploy", "remove")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,8 @@ class Owner:
         self._settings, self._say, self._clock = settings, say, clock or SystemClock()
         self._tell_password = tell_password
         self._paths: Paths = paths_of(settings)
-        self._public = PublicPorts(settings, self._paths)
+        certificate = EdgeCertificate(settings, self._paths, self._clock, say)
+        self._public = PublicPorts(settings, self._paths, certificate)
         self._stop = asyncio.Event()
         self._keeper: Keeper | None = None
         self._program: Program | None = None
@@ -77,6 +82,7 @@ class Owner:
         self._deaths = RestartWindow(RAY_INTENSITY, RAY_PERIOD)
         self._errands: set[asyncio.Task[None]] = set()
         self._ready = False
+        self._redeploying = asyncio.Lock()
 
     async def run(self, on_ready: Callable[[Started], None]) -> None:
         """Own the instance until a signal asks to end it.
@@ -89,7 +95,8 @@ class Owner:
             self._listen()
             try:
                 if await self._unless_stopped(self._up(on_ready)):
-                    await self._watch()
+                    async with owner_socket.obeying(self._paths, self._obey):
+                        await self._watch()
             finally:
                 await self._down()
 
@@ -122,7 +129,7 @@ class Owner:
         await see_to_admin(program.effective, paths, self._clock, self._tell_password)
         await program.start()
         self._say("edge")
-        await keeper.start(self._public.spec(program.head.serve_port))
+        await keeper.start(self._public.spec(program.head.serve_port, program.head.rpc_port))
         await self._public.ready()
         await self._publish()
         self._ready = True
@@ -162,7 +169,25 @@ class Owner:
                 raise ServiceUnavailable("The keeper died, and the services with it.")
             if self._program.died.done() and not stop.done():
                 await self._unless_stopped(self._recover(self._program))
+            if await self._public.certificate.refresh(self._public.admin):
+                self._say("certificate")
             await self._publish()
+
+    async def _obey(self, order: str) -> None:
+        """Do what another command of this user asks for.
+
+        Raises:
+            ConfigurationInvalid: There is no such order.
+            ServiceUnavailable: It cannot be done now, or failed.
+        """
+        if order != ORDER:
+            raise ConfigurationInvalid(f"The owner knows no order {order!r}.")
+        if not self._ready or self._redeploying.locked():
+            raise ServiceUnavailable("The instance is being started or changed: ask again later.")
+        assert self._program
+        async with self._redeploying:
+            self._say("redeploy")
+            await self._program.redeploy()
 
     async def _recover(self, program: Program) -> None:
         """Bring a Ray that died back, and all that ran on it.
@@ -227,6 +252,8 @@ class Owner:
             errand.cancel()
         if self._program and self._ready and not self._keeper.died.is_set():
             self._say("draining")
+            with suppress(CartritaError):  # an edge that is away takes nothing, either
+                await refuse_all(self._public.admin)
             with suppress(CartritaError):  # what cannot be drained is in the journal
                 await self._program.drain()
         await self._keeper.close()

@@ -84,13 +84,25 @@ class Program:
         plain = {k: v for k, v in child_environment(Settings()).items() if not _ours(k)}
         await self._keeper.start(self.head.spec({**plain, **environment}))
         await self._listens(self.head.ports[0])
-        facts = {
-            "runtime_dir": str(runtime),
+        await self._task("deploy", self._facts, DEPLOY_TIMEOUT)
+
+    @property
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "runtime_dir": str(self._paths.runtime),
             "run": self._run,
             "address": self.head.address,
             "port": self.head.serve_port,
+            "rpc": self.head.rpc_port,
         }
-        await self._task("deploy", facts, DEPLOY_TIMEOUT)
+
+    async def redeploy(self) -> None:
+        """Replace the doors one after another; the tree stays.
+
+        Raises:
+            ServiceUnavailable: The new ones did not come up; old ones stay then.
+        """
+        await self._task("redeploy", self._facts, DEPLOY_TIMEOUT)
 
     async def again(self) -> None:
         """Replace a Ray that died, and the tree with it; the journal has the tasks.
@@ -110,7 +122,8 @@ class Program:
         Raises:
             ServiceUnavailable: That did not happen in time.
         """
-        await self._task("remove", {"address": self.head.address, "grace": DRAIN}, 6 * DRAIN)
+        facts = {"address": self.head.address, "grace": DRAIN}
+        await self._task("remove", facts, self._settings.server.drain_s + 5 * DRAIN)
 
     async def _listens(self, port: int) -> None:
         """Wait until somebody listens at a port of Ray's, or Ray has ended."""
@@ -125,7 +138,7 @@ class Program:
         raise ServiceUnavailable(f"Ray did not start:\n{end_of_log(self._paths.logs / 'ray.log')}")
 
     async def _task(self, verb: str, facts: dict[str, Any], timeout: float) -> None:
-        """Run the program's `deploy` or `remove` to its end, in a process the keeper owns."""
+        """Run a verb of the program's to its end, in a process the keeper owns."""
         log = self._paths.logs / f"{verb}.log"
         log.unlink(missing_ok=True)
         ended = self._ended[verb] = asyncio.get_running_loop().create_future()

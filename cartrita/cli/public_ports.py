@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from cartrita.cli.edge_certificate import EdgeCertificate
 from cartrita.config.settings import Settings
 from cartrita.edge import Edge, haproxy
 from cartrita.errors import ServiceUnavailable
@@ -13,6 +14,8 @@ from cartrita.storage.embedded.preconditions import check_port_free
 from cartrita.storage.embedded.service import ServiceSpec
 
 ANSWER_TIMEOUT = 60.0
+_STREAMS = 100
+"""Requests at once on one connection of HTTP/2; RFC 9113 advises no fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,12 @@ class PublicPorts:
 
     settings: Settings
     paths: Paths
+    certificate: EdgeCertificate
+
+    @property
+    def admin(self) -> Path:
+        """Where the running edge takes orders."""
+        return self.paths.runtime / "edge.sock"
 
     def check_free(self) -> None:
         """Refuse ports that somebody has.
@@ -31,24 +40,30 @@ class PublicPorts:
         server = self.settings.server
         check_port_free(server.port, "CARTRITA_SERVER__PORT")
         check_port_free(server.v2_port, "CARTRITA_SERVER__V2_PORT")
+        check_port_free(server.grpc_port, "CARTRITA_SERVER__GRPC_PORT")
 
     @property
     def urls(self) -> dict[str, str]:
         """What a client on this machine can use."""
         server, ray = self.settings.server, self.settings.ray
-        secure = "https" if server.tls_certificate else "http"
+        secure = "https" if server.secure else "http"
         host = _reachable(server.host)
         api = f"{secure}://{host}:{server.port}"
         return {
             "api": api,
             "docs": f"{api}/docs",
             "v2": f"{secure}://{host}:{server.v2_port}",
+            "grpc": f"{host}:{server.grpc_port}",
             "metrics": f"{api}/metrics",
             "dashboard": f"http://{_reachable(ray.dashboard_host)}:{ray.dashboard_port}",
         }
 
-    def spec(self, serve_port: int) -> ServiceSpec:
-        """Write the edge's configuration and return what a keeper needs."""
+    def spec(self, serve_port: int, rpc_port: int) -> ServiceSpec:
+        """Write the edge's configuration and return what a keeper needs.
+
+        Raises:
+            ConfigurationInvalid: The certificate cannot be used.
+        """
         server = self.settings.server
         edge = Edge(
             server.host,
@@ -59,7 +74,12 @@ class PublicPorts:
             max_header=server.max_header_bytes,
             max_body=server.max_body_bytes,
             request_timeout=server.request_timeout_s,
-            certificate=self._certificate(),
+            certificate=self.certificate.prepare(),
+            connections_each=server.max_connections_each,
+            streams=max(_STREAMS, self.settings.limits.socket_subscriptions),
+            metrics_from=server.metrics_from,
+            admin=self.admin,
+            rpc=(server.grpc_port, rpc_port),
         )
         config = self.paths.runtime / "edge.cfg"
         replace_file(config, edge.render())
@@ -67,15 +87,6 @@ class PublicPorts:
         # Not in master-worker mode: the keeper is the master.
         argv = (str(haproxy()), "-db", "-f", str(config))
         return ServiceSpec("edge", argv, log, stop_signal="SIGUSR1", grace=2)
-
-    def _certificate(self) -> Path | None:
-        """Return chain and key in one file, as HAProxy wants them."""
-        server = self.settings.server
-        if server.tls_certificate is None or server.tls_key is None:
-            return None
-        whole = self.paths.runtime / "edge.pem"
-        replace_file(whole, server.tls_certificate.read_text() + server.tls_key.read_text())
-        return whole
 
     async def ready(self) -> None:
         """Wait until a task could come in.

@@ -46,6 +46,17 @@ class FileSessions:
         except OSError as error:
             raise self._unwritable(error) from error
 
+    def clear(self) -> None:
+        """Remove the file.
+
+        Raises:
+            ConfigurationInvalid: It cannot be removed.
+        """
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Hold the lock that whoever renews the session holds.

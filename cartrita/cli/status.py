@@ -41,7 +41,7 @@ def _report(place: Place) -> dict[str, Any]:
     if place.own and place.state:
         report["instance"] = asdict(place.state)
     try:
-        with Client(place.url, timeout=TIMEOUT, retries=0) as client:
+        with Client(place.url, timeout=TIMEOUT, retries=0, ca=place.ca) as client:
             health = client.health()
     except CartritaError as error:
         starting = bool(place.own and place.state and not place.state.ready)

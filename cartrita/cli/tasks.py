@@ -5,14 +5,14 @@ from typing import Annotated, Any
 import typer
 
 from cartrita.cli.connection import connect
-from cartrita.cli.exits import Exit
+from cartrita.cli.exits import Exit, exit_of, line_of
+from cartrita.cli.listing import listing
 from cartrita.cli.narration import Narration
 from cartrita.cli.options import options_of
-from cartrita.cli.output import AsJson, print_json, print_line, print_outcome
-from cartrita.cli.run import INTERRUPTED
+from cartrita.cli.output import AsJson, print_line, print_outcome
 from cartrita.cli.storybook import print_brief
 from cartrita.client import Client
-from cartrita.errors import NotFound
+from cartrita.errors import InvalidParameters, NotFound
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -21,7 +21,10 @@ TaskId = Annotated[str, typer.Argument(help="As `cartrita run` prints it.")]
 
 @app.callback()
 def tasks() -> None:
-    """Look at tasks, watch them and cancel them."""
+    """List tasks, look at them, watch and cancel them."""
+
+
+app.command("list")(listing)
 
 
 @app.command()
@@ -53,12 +56,33 @@ def _story(client: Client, task_id: str) -> dict[str, Any] | None:
 
 
 @app.command()
-def cancel(ctx: typer.Context, task_id: TaskId, *, as_json: AsJson = False) -> None:
-    """Cancel a task that has not ended."""
+def cancel(
+    ctx: typer.Context,
+    task_ids: Annotated[list[str], typer.Argument(metavar="TASK...", help="One or more.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON per task.")] = False,
+) -> None:
+    """Cancel tasks that have not ended.
+
+    One that cannot be cancelled keeps nobody from cancelling the others.
+    """
+    worst = Exit.OK
     with connect(options_of(ctx)) as client:
-        cancelled = client.cancel(task_id)
+        for task_id in task_ids:
+            try:
+                cancelled = client.cancel(task_id)
+            except (InvalidParameters, NotFound) as error:
+                typer.echo(f"cartrita: {line_of(error)}", err=True)
+                worst = exit_of(error)
+                continue
+            _tell(task_id, cancelled=cancelled, as_json=as_json)
+    if worst:
+        raise typer.Exit(worst)
+
+
+def _tell(task_id: str, *, cancelled: bool, as_json: bool) -> None:
     if as_json:
-        print_json({"taskId": task_id, "cancelled": cancelled})
+        print_line({"taskId": task_id, "cancelled": cancelled})
     else:
         typer.echo(f"Task {task_id} {'is being cancelled' if cancelled else 'had ended already'}.")
 
@@ -87,6 +111,6 @@ def watch(
                 if as_json:
                     print_line(event.to_wire())
     except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(Exit.INTERRUPTED) from None
     if narration.failed:
         raise typer.Exit(Exit.FAILED)

@@ -1,32 +1,44 @@
 """The client for programs with an event loop."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Self, Unpack, overload
 from uuid import UUID
 
 import httpx
 
-from cartrita.client import calls, transport
+from cartrita.client import calls, cluster, transport
+from cartrita.client.blobs import AsyncBlobs
 from cartrita.client.blocking import (
     DEFAULT_TIMEOUT,
     DEFAULT_URL,
-    PAGE,
     RETRIES,
+    WAYS,
     login_of,
     sessions_of,
 )
-from cartrita.client.calls import EffectOutcome, EffectState, Parameters, TaskOptions
+from cartrita.client.bulk_async import AsyncBulk
+from cartrita.client.calls import Parameters, TaskOptions
 from cartrita.client.conversation import Conversation
+from cartrita.client.desk import AsyncDesk
+from cartrita.client.dialing import dial_async
 from cartrita.client.exchange import Exchange
+from cartrita.client.listening import Way
 from cartrita.client.models import Account, TaskEvent, TaskOutcome, TaskType
+from cartrita.client.progress import Bars
 from cartrita.client.sessions import Sessions
-from cartrita.client.steps import Alone, Call, Flow, Lost, Pause, Reply, T
+from cartrita.client.shapes import task_types
+from cartrita.client.steps import Alone, Broken, Call, Flow, Lost, Pause, Reply, T
+from cartrita.client.typed import Declared, P, R, RemoteTask, Streaming, TypedOutcome, resolved
+from cartrita.declare import Params
+from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskStatus
 
 
-class AsyncClient:
+class AsyncClient(AsyncDesk, AsyncBulk):
     """Talks to Cartrita as `Client` does, for one event loop.
 
         async with AsyncClient(token="…") as cartrita:
@@ -46,13 +58,29 @@ class AsyncClient:
         retries: int = RETRIES,
         sessions: Sessions | None = None,
         http: httpx.AsyncBaseTransport | None = None,
+        ca: Path | str | None = None,
+        ways: Sequence[Way] = WAYS,
+        packed: bool = False,
     ) -> None:
-        self.base_url = base_url
-        self._http = httpx.AsyncClient(transport=http, **transport.options(base_url))
-        self._talk = Conversation(
-            Exchange(timeout, retries, login_of(email, password), sessions_of(token, sessions))
-        )
+        self.base_url, self._packed = base_url, packed
+        self._http = httpx.AsyncClient(transport=http, **transport.options(base_url, ca))
+        kept = sessions_of(token, sessions)
+        exchange = Exchange(timeout, retries, login_of(email, password), kept)
+        self._talk = Conversation(exchange, ways if http is None else WAYS[:1])
+        self.blobs = AsyncBlobs(self._play, exchange)
+        self._bars: Bars | None = None
         self._one_at_a_time = asyncio.Lock()
+
+    @classmethod
+    def connect_ray(
+        cls, who: Principal, *, address: str | None = None, instance: str | None = None
+    ) -> Self:
+        """Return a client for a program inside the cluster; as `Client.connect_ray`.
+
+        Joining Ray takes about a second, in which the event loop stands still.
+        """
+        inside = cluster.join(who, address, instance)
+        return cls(cluster.URL, cluster.TOKEN, http=inside.asynchronous())
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,25 +97,78 @@ class AsyncClient:
         """Close every connection."""
         await self._http.aclose()
 
+    @overload
     async def run(
         self,
-        task_type: str,
+        task: str,
         parameters: Parameters | None = None,
+        *,
+        progress: bool = False,
         **options: Unpack[TaskOptions],
-    ) -> TaskOutcome:
-        """Run a task to its end and return what became of it; raises as `Client.run` does."""
-        task = calls.submission(task_type, parameters, options)
-        return await self._play(self._talk.complete(task))
+    ) -> TaskOutcome: ...
+
+    @overload
+    async def run(
+        self,
+        task: Declared[P, R] | Streaming[P, R] | RemoteTask[P, R],
+        parameters: P,
+        *,
+        progress: bool = False,
+        **options: Unpack[TaskOptions],
+    ) -> TypedOutcome[R]: ...
+
+    @overload
+    async def run(
+        self, task: Params, *, progress: bool = False, **options: Unpack[TaskOptions]
+    ) -> TypedOutcome[Any]: ...
+
+    async def run(
+        self,
+        task: Any,
+        parameters: Any = None,
+        *,
+        progress: bool = False,
+        **options: Unpack[TaskOptions],
+    ) -> Any:
+        """Run a task to its end and return what became of it; as `Client.run`."""
+        name, parameters, kind = resolved(task, parameters)
+        submission = calls.submission(name, parameters, options)
+        bars = self._bars or (Bars() if progress else None)
+        if bars is None:
+            outcome = await self._play(self._talk.complete(submission))
+        else:
+            outcome = await self._watched(name, submission, bars)
+        return outcome if kind is None else TypedOutcome.of(outcome, kind)
+
+    async def _watched(self, name: str, task: calls.Submission, bars: Bars) -> TaskOutcome:
+        """Run a task and show it, to its own end."""
+        with bars.one(name) as bar:
+            task_id = (await self._play(self._talk.submit(task))).task_id
+            async with aclosing(self.events(task_id)) as events:
+                async for event in events:
+                    bar.show(event)
+            return await self.wait(task_id)
+
+    @contextmanager
+    def progress(self) -> Iterator[None]:
+        """Show a bar for each task that runs meanwhile, in a terminal or a notebook."""
+        with Bars() as bars:
+            self._bars = bars
+            try:
+                yield
+            finally:
+                self._bars = None
 
     async def submit(
         self,
-        task_type: str,
+        task: str | Params | Declared[P, R] | Streaming[P, R] | RemoteTask[P, R],
         parameters: Parameters | None = None,
         **options: Unpack[TaskOptions],
     ) -> "AsyncTaskHandle":
-        """Have a task accepted and return at once; raises as `Client.run` does."""
-        task = calls.submission(task_type, parameters, options)
-        return AsyncTaskHandle(self, (await self._play(self._talk.submit(task))).task_id)
+        """Have a task accepted and return at once; takes and raises what `run` does."""
+        name, parameters, _ = resolved(task, parameters)
+        submission = calls.submission(name, parameters, options)
+        return AsyncTaskHandle(self, (await self._play(self._talk.submit(submission))).task_id)
 
     async def get(self, task_id: str | UUID) -> TaskOutcome:
         """Look at a task; raises as `Client.get` does."""
@@ -107,32 +188,23 @@ class AsyncClient:
 
     async def events(
         self, task_id: str | UUID, after: str | None = None
-    ) -> AsyncIterator[TaskEvent]:
+    ) -> AsyncGenerator[TaskEvent, None]:
         """Yield what a task says, as it comes, to its end; as `Client.events` does."""
         listener = self._talk.listener(task_id, after)
         while not listener.ended:
-            source: httpx.Response = (await self._play(self._talk.listen(listener))).source
+            source = (await self._play(self._talk.listen(listener))).source
             lost = transport.ENDED
             try:
-                async for chunk in source.aiter_bytes():
-                    for event in listener.feed(chunk):
+                parts = source.parts()
+                while not listener.ended and (part := await anext(parts, None)) is not None:
+                    for event in listener.feed(part):
                         yield event
-            except httpx.RequestError as error:
-                lost = transport.lost(error, self.base_url)
+            except Broken as broken:
+                lost = broken.lost
             finally:
-                await source.aclose()
+                await source.close()
             if not listener.ended:
                 await self._play(self._talk.resume(listener, lost))
-
-    async def quarantined(
-        self, limit: int = PAGE, before: str | UUID | None = None
-    ) -> list[dict[str, Any]]:
-        """Return quarantined tasks, newest first, older than `before`."""
-        return await self._play(self._talk.quarantined(limit, before))
-
-    async def inspect(self, task_id: str | UUID) -> dict[str, Any]:
-        """Return all that is known of a quarantined task; raises as `Client.inspect` does."""
-        return await self._play(self._talk.inspect(task_id))
 
     async def retry(
         self, task_id: str | UUID, parameters: Parameters | None = None
@@ -140,33 +212,13 @@ class AsyncClient:
         """Run a quarantined task as a new one; as `Client.retry` does."""
         return AsyncTaskHandle(self, await self._play(self._talk.retry(task_id, parameters)))
 
-    async def discard(self, task_id: str | UUID) -> bool:
-        """Give a quarantined task up for good; False when that was decided already."""
-        return await self._play(self._talk.discard(task_id))
-
-    async def effects(
-        self, state: EffectState = "unknown", limit: int = PAGE, before: str | UUID | None = None
-    ) -> list[dict[str, Any]]:
-        """Return what tasks did to the outside world; as `Client.effects` does."""
-        return await self._play(self._talk.effects(state, limit, before))
-
-    async def resolve(
-        self, effect_id: str | UUID, outcome: EffectOutcome, result: Any = None
-    ) -> dict[str, Any]:
-        """Say what became of an effect that nobody knows of; raises as `Client.resolve` does."""
-        return await self._play(self._talk.resolve(effect_id, outcome, result))
-
-    async def command(self, command: str, target: str, /, **arguments: Any) -> dict[str, Any]:
-        """Have the tree carry out a command; as `Client.command` does."""
-        return await self._play(self._talk.command(command, target, arguments))
-
-    async def audit(self, limit: int = PAGE, before: int | None = None) -> list[dict[str, Any]]:
-        """Return what was commanded, newest first, older than the entry `before`."""
-        return await self._play(self._talk.audit(limit, before))
-
     async def catalog(self) -> list[TaskType]:
         """Return every task type."""
         return await self._play(self._talk.catalog())
+
+    async def types(self) -> dict[str, RemoteTask[Any, Any]]:
+        """Return every task type by name, with models of what it takes and gives."""
+        return task_types(await self.catalog())
 
     async def tree(self) -> dict[str, Any]:
         """Return the live tree of actors; processes and nodes for administrators only."""
@@ -187,6 +239,10 @@ class AsyncClient:
     async def register(self, email: str, password: str, name: str = "") -> Account:
         """Make an account and sign in; raises as `Client.register` does."""
         return await self._play(self._talk.register(email, password, name))
+
+    async def logout(self) -> bool:
+        """End the session, here and at the server; False when there is none."""
+        return await self._play(self._talk.logout())
 
     async def _play(self, flow: Flow[T]) -> T:
         answer: Reply | Lost | None = None
@@ -210,11 +266,13 @@ class AsyncClient:
         return None
 
     async def _send(self, call: Call) -> Reply | Lost:
+        if call.upgraded:
+            return await dial_async(call, self.base_url, packed=self._packed)
         try:
-            request = self._http.build_request(**transport.request(call))
+            request = self._http.build_request(**transport.request(call, packed=self._packed))
             response = await self._http.send(request, stream=call.streamed)
             if transport.streams(call, response):
-                return transport.stream(response)
+                return transport.stream(response, transport.AsyncBody(response, self.base_url))
             await response.aread()
             return transport.reply(response)
         except httpx.RequestError as error:

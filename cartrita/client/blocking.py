@@ -2,30 +2,42 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Any, Self, Unpack, overload
 from uuid import UUID
 
 import httpx
 
-from cartrita.client import calls, transport
-from cartrita.client.calls import EffectOutcome, EffectState, Parameters, TaskOptions
+from cartrita.client import calls, cluster, transport
+from cartrita.client.blobs import Blobs
+from cartrita.client.bulk_blocking import Bulk
+from cartrita.client.calls import Parameters, TaskOptions
 from cartrita.client.conversation import Conversation
+from cartrita.client.desk import Desk
+from cartrita.client.dialing import dial
 from cartrita.client.exchange import Exchange, Login
+from cartrita.client.listening import Way
 from cartrita.client.models import Account, Session, TaskEvent, TaskOutcome, TaskType
+from cartrita.client.progress import Bars
 from cartrita.client.sessions import MemorySessions, Sessions
-from cartrita.client.steps import Alone, Call, Flow, Lost, Pause, Reply, T
+from cartrita.client.shapes import task_types
+from cartrita.client.steps import Alone, Broken, Call, Flow, Lost, Pause, Reply, T
+from cartrita.client.typed import Declared, P, R, RemoteTask, Streaming, TypedOutcome, resolved
+from cartrita.declare import Params
+from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskStatus
 
 DEFAULT_URL = "http://127.0.0.1:8002"
 DEFAULT_TIMEOUT = 300.0
-PAGE = 50
+WAYS: tuple[Way, ...] = ("sse", "websocket")
 RETRIES = 8
 """Failures in a row that are repeated: with the pauses between them, up to 16 seconds."""
 
 
-class Client:
+class Client(Desk, Bulk):
     """Talks to Cartrita. Threads may share one.
 
         with Client(email="me@example.org", password="…") as cartrita:
@@ -37,15 +49,18 @@ class Client:
 
     Args:
         base_url: Of the v3 API.
-        token: An access token.
+        token: An access token or an API key.
         email: With `password`, opens sessions as they are needed.
         timeout: Seconds a call waits, repeats included, that names no other number.
         retries: Failures in a row that are repeated.
         sessions: Where the session is kept; in memory by default. `token` goes before it.
-        http: Carries the requests instead of the network.
+        http: Carries the requests instead of the network, which has no WebSocket.
+        ca: PEM file of an authority to trust beside the system's, as of a self-made certificate.
+        ways: How events are read: when one breaks, the next goes on behind the same cursor.
+        packed: Whether to speak MessagePack instead of JSON.
 
     Raises:
-        ConfigurationInvalid: The address is none of HTTP's.
+        ConfigurationInvalid: The address is none of HTTP's, or `ca` holds no certificate.
     """
 
     def __init__(  # noqa: PLR0913 - each is a choice of its own, and most are left alone
@@ -59,13 +74,40 @@ class Client:
         retries: int = RETRIES,
         sessions: Sessions | None = None,
         http: httpx.BaseTransport | None = None,
+        ca: Path | str | None = None,
+        ways: Sequence[Way] = WAYS,
+        packed: bool = False,
     ) -> None:
-        self.base_url = base_url
-        self._http = httpx.Client(transport=http, **transport.options(base_url))
-        self._talk = Conversation(
-            Exchange(timeout, retries, login_of(email, password), sessions_of(token, sessions))
-        )
+        self.base_url, self._packed = base_url, packed
+        self._http = httpx.Client(transport=http, **transport.options(base_url, ca))
+        kept = sessions_of(token, sessions)
+        exchange = Exchange(timeout, retries, login_of(email, password), kept)
+        self._talk = Conversation(exchange, ways if http is None else WAYS[:1])
+        self.blobs = Blobs(self._play, exchange)
+        self._bars: Bars | None = None
         self._one_at_a_time = threading.Lock()
+
+    @classmethod
+    def connect_ray(
+        cls, who: Principal, *, address: str | None = None, instance: str | None = None
+    ) -> Self:
+        """Return a client for a program inside the cluster, which needs no gateway.
+
+        It joins the Ray on which the tree runs and reaches the supervisors directly. Whoever
+        can do that holds the cluster's credentials and is believed: `who` is what it says.
+
+        Args:
+            who: In whose name it acts.
+            address: Of Ray; by default the one that the settings name, or that of the instance
+                that runs here.
+            instance: The instance's name, by default that of the settings.
+
+        Raises:
+            ConfigurationInvalid: There is no such Ray, or this process has joined another one.
+            ServiceUnavailable: It does not answer, or no tree runs on it.
+        """
+        inside = cluster.join(who, address, instance)
+        return cls(cluster.URL, cluster.TOKEN, http=inside.blocking())
 
     def __enter__(self) -> Self:
         return self
@@ -82,34 +124,93 @@ class Client:
         """Close every connection."""
         self._http.close()
 
+    @overload
     def run(
         self,
-        task_type: str,
+        task: str,
         parameters: Parameters | None = None,
+        *,
+        progress: bool = False,
         **options: Unpack[TaskOptions],
-    ) -> TaskOutcome:
+    ) -> TaskOutcome: ...
+
+    @overload
+    def run(
+        self,
+        task: Declared[P, R] | Streaming[P, R] | RemoteTask[P, R],
+        parameters: P,
+        *,
+        progress: bool = False,
+        **options: Unpack[TaskOptions],
+    ) -> TypedOutcome[R]: ...
+
+    @overload
+    def run(
+        self, task: Params, *, progress: bool = False, **options: Unpack[TaskOptions]
+    ) -> TypedOutcome[Any]: ...
+
+    def run(
+        self,
+        task: Any,
+        parameters: Any = None,
+        *,
+        progress: bool = False,
+        **options: Unpack[TaskOptions],
+    ) -> Any:
         """Run a task to its end and return what became of it.
 
         Args:
-            task_type: As the catalogue names it.
+            task: Its type, as the catalogue names it; or the method that does it, such as
+                `Language.summarize`, or a type from `types()`; or its parameters alone.
             parameters: As the type declares them.
+            progress: Whether to show a bar meanwhile.
             options: See `TaskOptions`.
+
+        Returns:
+            An outcome, whose `unwrap` gives the result: a dictionary where the task was named,
+            else the model that is declared.
 
         Raises:
             StillRunning: It has not ended in time; without a `timeout`, that is the client's.
             CartritaError: It was not accepted; the class says why.
         """
-        return self._play(self._talk.complete(calls.submission(task_type, parameters, options)))
+        name, parameters, kind = resolved(task, parameters)
+        submission = calls.submission(name, parameters, options)
+        bars = self._bars or (Bars() if progress else None)
+        if bars is None:
+            outcome = self._play(self._talk.complete(submission))
+        else:
+            outcome = self._watched(name, submission, bars)
+        return outcome if kind is None else TypedOutcome.of(outcome, kind)
+
+    def _watched(self, name: str, task: calls.Submission, bars: Bars) -> TaskOutcome:
+        """Run a task and show it, to its own end."""
+        with bars.one(name) as bar:
+            task_id = self._play(self._talk.submit(task)).task_id
+            for event in self.events(task_id):
+                bar.show(event)
+            return self.wait(task_id)
+
+    @contextmanager
+    def progress(self) -> Iterator[None]:
+        """Show a bar for each task that runs meanwhile, in a terminal or a notebook."""
+        with Bars() as bars:
+            self._bars = bars
+            try:
+                yield
+            finally:
+                self._bars = None
 
     def submit(
         self,
-        task_type: str,
+        task: str | Params | Declared[P, R] | Streaming[P, R] | RemoteTask[P, R],
         parameters: Parameters | None = None,
         **options: Unpack[TaskOptions],
     ) -> "TaskHandle":
-        """Have a task accepted and return at once; raises as `run` does."""
-        task = calls.submission(task_type, parameters, options)
-        return TaskHandle(self, self._play(self._talk.submit(task)).task_id)
+        """Have a task accepted and return at once; takes and raises what `run` does."""
+        name, parameters, _ = resolved(task, parameters)
+        submission = calls.submission(name, parameters, options)
+        return TaskHandle(self, self._play(self._talk.submit(submission)).task_id)
 
     def get(self, task_id: str | UUID) -> TaskOutcome:
         """Look at a task.
@@ -157,34 +258,18 @@ class Client:
         """
         listener = self._talk.listener(task_id, after)
         while not listener.ended:
-            source: httpx.Response = self._play(self._talk.listen(listener)).source
+            source = self._play(self._talk.listen(listener)).source
             lost = transport.ENDED
             try:
-                for chunk in source.iter_bytes():
-                    yield from listener.feed(chunk)
-            except httpx.RequestError as error:
-                lost = transport.lost(error, self.base_url)
+                parts = source.parts()
+                while not listener.ended and (part := next(parts, None)) is not None:
+                    yield from listener.feed(part)
+            except Broken as broken:
+                lost = broken.lost
             finally:
                 source.close()
             if not listener.ended:
                 self._play(self._talk.resume(listener, lost))
-
-    def quarantined(
-        self, limit: int = PAGE, before: str | UUID | None = None
-    ) -> list[dict[str, Any]]:
-        """Return tasks that wait for a decision: they kill whatever runs them.
-
-        Administrators see everybody's; newest first, older than the task `before`.
-        """
-        return self._play(self._talk.quarantined(limit, before))
-
-    def inspect(self, task_id: str | UUID) -> dict[str, Any]:
-        """Return all that is known of a quarantined task.
-
-        Raises:
-            NotFound: It is not quarantined, or somebody else's.
-        """
-        return self._play(self._talk.inspect(task_id))
 
     def retry(self, task_id: str | UUID, parameters: Parameters | None = None) -> "TaskHandle":
         """Run a quarantined task as a new one, perhaps with other parameters.
@@ -195,62 +280,13 @@ class Client:
         """
         return TaskHandle(self, self._play(self._talk.retry(task_id, parameters)))
 
-    def discard(self, task_id: str | UUID) -> bool:
-        """Give a quarantined task up for good; False when that was decided already."""
-        return self._play(self._talk.discard(task_id))
-
-    def effects(
-        self, state: EffectState = "unknown", limit: int = PAGE, before: str | UUID | None = None
-    ) -> list[dict[str, Any]]:
-        """Return what tasks did to the outside world, or began and nobody knows of.
-
-        Administrators see everybody's; those of the newest tasks first, older than the effect
-        `before`.
-        """
-        return self._play(self._talk.effects(state, limit, before))
-
-    def resolve(
-        self, effect_id: str | UUID, outcome: EffectOutcome, result: Any = None
-    ) -> dict[str, Any]:
-        """Say what became of an effect that nobody knows of, and return it as it stands then.
-
-        Args:
-            effect_id: As `effects` names it.
-            outcome: Whether it happened.
-            result: What came of it, which a task that runs again is given.
-
-        Raises:
-            NotFound: There is none, or it is somebody else's.
-            EffectSettled: It is known already, or an attempt is at it.
-        """
-        return self._play(self._talk.resolve(effect_id, outcome, result))
-
-    def command(self, command: str, target: str, /, **arguments: Any) -> dict[str, Any]:
-        """Have the tree carry out a command; for administrators.
-
-        Args:
-            command: `SHUTDOWN`, `RESTART`, `SCALE_UP`, `SCALE_DOWN`, `HEALTH_CHECK`,
-                `CONFIG_UPDATE` or `EMERGENCY_STOP`.
-            target: `tree`, a team, a shard (`intelligence/0`), `agent:NAME`, or a host.
-            arguments: Under their names on the wire, such as `by=2` or `messageQueueSize=500`.
-
-        Returns:
-            `results` tells of each part its `id` and whether it is `ok`.
-
-        Raises:
-            AuthorizationFailed: The account is no administrator's.
-            NotFound: There is no such target.
-            InvalidParameters: The command does not take these arguments.
-        """
-        return self._play(self._talk.command(command, target, arguments))
-
-    def audit(self, limit: int = PAGE, before: int | None = None) -> list[dict[str, Any]]:
-        """Return what was commanded, newest first, older than the entry `before`."""
-        return self._play(self._talk.audit(limit, before))
-
     def catalog(self) -> list[TaskType]:
         """Return every task type."""
         return self._play(self._talk.catalog())
+
+    def types(self) -> dict[str, RemoteTask[Any, Any]]:
+        """Return every task type by name, with models of what it takes and gives."""
+        return task_types(self.catalog())
 
     def tree(self) -> dict[str, Any]:
         """Return the live tree of actors; processes and nodes for administrators only."""
@@ -281,6 +317,10 @@ class Client:
         """
         return self._play(self._talk.register(email, password, name))
 
+    def logout(self) -> bool:
+        """End the session, here and at the server; False when there is none."""
+        return self._play(self._talk.logout())
+
     def _play(self, flow: Flow[T]) -> T:
         answer: Reply | Lost | None = None
         while True:
@@ -303,11 +343,13 @@ class Client:
         return None
 
     def _send(self, call: Call) -> Reply | Lost:
+        if call.upgraded:
+            return dial(call, self.base_url, packed=self._packed)
         try:
-            request = self._http.build_request(**transport.request(call))
+            request = self._http.build_request(**transport.request(call, packed=self._packed))
             response = self._http.send(request, stream=call.streamed)
             if transport.streams(call, response):
-                return transport.stream(response)
+                return transport.stream(response, transport.Body(response, self.base_url))
             response.read()
             return transport.reply(response)
         except httpx.RequestError as error:

@@ -1,10 +1,11 @@
 """Builds the calls of the API."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, TypedDict
+from urllib.parse import quote
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -31,7 +32,8 @@ QUIET = 45.0
 COMMAND = 120.0
 """Seconds a command may take beside the grace that it gives."""
 
-_QUARANTINE, _EFFECTS = "/v3/quarantine", "/v3/effects"
+BLOBS = "/v3/blobs"
+_QUARANTINE, _EFFECTS, _KEYS = "/v3/quarantine", "/v3/effects", "/v3/keys"
 
 Parameters = Mapping[str, Any] | WireModel
 
@@ -125,7 +127,9 @@ def submission(task_type: str, parameters: Parameters | None, options: TaskOptio
 
 
 def _plain(parameters: Parameters | None) -> Mapping[str, Any]:
-    return parameters.to_wire() if isinstance(parameters, WireModel) else parameters or {}
+    if isinstance(parameters, WireModel):  # what was left out is left to the server
+        return parameters.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return parameters or {}
 
 
 def _json(value: Any) -> bytes:
@@ -134,6 +138,11 @@ def _json(value: Any) -> bytes:
         return json.dumps(to_jsonable_python(value), allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, PydanticSerializationError) as error:
         raise InvalidParameters(f"This cannot be written as JSON: {error}.") from None
+
+
+def contents(blob_id: str) -> Call:
+    """Fetch what a blob holds."""
+    return Call("GET", f"/v3/blobs/{blob_id}", timeout=QUIET)
 
 
 def look(task_id: str | UUID, wait: float = 0.0) -> Call:
@@ -148,6 +157,13 @@ def listening(task_id: str | UUID, after: str | None) -> Call:
     headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": after} if after else {})
     call = _task("GET", task_id, end="/events")
     return replace(call, headers=headers, timeout=QUIET, streamed=True)
+
+
+def subscription(task_id: str | UUID, after: str | None) -> Call:
+    """Open a socket, and have it tell a task's events behind a cursor."""
+    name = str(_uuid("taskId", "task id", task_id))
+    message = {"op": "subscribe", "id": name, "taskId": name} | ({"after": after} if after else {})
+    return Call("GET", "/v3/ws", _json(message), timeout=2 * ANSWER, streamed=True, upgraded=True)
 
 
 def replay(task_id: str | UUID, until: str | None) -> Call:
@@ -198,6 +214,25 @@ def resolution(effect_id: str | UUID, outcome: str, result: Any) -> Call:
     return Call("POST", f"{_EFFECTS}/{name}/resolve", _json(said), repeatable=False)
 
 
+def key_making(name: str, scopes: Sequence[str] | None, days: int | None) -> Call:
+    """Make an API key. A repeat would make another."""
+    said = {"name": name, "scopes": None if scopes is None else list(scopes)}
+    body = _json({**said, "expiresInDays": days})
+    return Call("POST", _KEYS, body, repeatable=False)
+
+
+def keys(limit: int, before: str | UUID | None) -> Call:
+    """List API keys."""
+    query = {"limit": str(limit)} | ({"before": str(before)} if before else {})
+    return Call("GET", _KEYS, query=query)
+
+
+def key_revocation(key_id: str | UUID) -> Call:
+    """Take an API key back. A repeat would find none."""
+    name = _uuid("keyId", "id of an API key", key_id)
+    return Call("DELETE", f"{_KEYS}/{name}", repeatable=False)
+
+
 def order(command: str, target: str, arguments: Mapping[str, Any]) -> Call:
     """Give a command. A repeat of one that adds something would add it twice."""
     body = _json({"command": command, "target": target, "arguments": dict(arguments)})
@@ -224,6 +259,11 @@ def _uuid(field: str, what: str, text: str | UUID) -> UUID:
         raise InvalidParameters(f"{text!r} is no {what}: it is a UUID.", None, wrong) from None
 
 
+def blob(method: str, blob_id: str | UUID, end: str = "") -> Call:
+    """Look at a blob, or drop it."""
+    return Call(method, f"{BLOBS}/{_uuid('blobId', 'blob id', blob_id)}{end}")
+
+
 def registration(email: str, password: str, name: str) -> Call:
     """Make an account. A repeat would find the address taken."""
     body = _json({"email": email, "password": password, "name": name})
@@ -242,6 +282,22 @@ def refreshment(refresh_token: str) -> Call:
     return Call("POST", "/auth/refresh", body, private=False, repeatable=False)
 
 
+def sign_out(refresh_token: str | None) -> Call:
+    """End a session and what could renew it."""
+    return Call("POST", "/auth/logout", _json({"refreshToken": refresh_token}))
+
+
+def joining(registration: Mapping[str, Any]) -> Call:
+    """Register an external agent; a repeat replaces it by itself."""
+    return Call("POST", "/v3/agents/register", _json(dict(registration)))
+
+
+def parting(name: str) -> Call:
+    """Remove an external agent. A repeat would be told that there is none."""
+    return Call("DELETE", f"/v3/agents/{quote(name, safe='')}", repeatable=False)
+
+
+AGENTS = Call("GET", "/v3/agents")
 CATALOGUE = Call("GET", "/v3/catalog")
 TREE = Call("GET", "/v3/tree")
 ME = Call("GET", "/auth/me")

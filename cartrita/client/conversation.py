@@ -1,14 +1,14 @@
 """What is said to the API, and in which order."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from cartrita.client import calls
 from cartrita.client.calls import Parameters, Submission
 from cartrita.client.exchange import Exchange, Login
-from cartrita.client.listening import Listener
+from cartrita.client.listening import Listener, Way
 from cartrita.client.models import (
     Account,
     Cancelled,
@@ -19,18 +19,28 @@ from cartrita.client.models import (
     TaskType,
 )
 from cartrita.client.patience import Patience
-from cartrita.client.problems import checked, plain, read, read_object, read_rows
+from cartrita.client.problems import checked, plain, read, read_object, read_rows, read_value
 from cartrita.client.steps import Call, Flow, Lost, Pause, Reply
 from cartrita.errors import CartritaError, ChannelLost, ErrorCode, NotFound, StillRunning
+from cartrita.spill import reference_in
 
 _NOTHING_MORE = 204
 
 
 class Conversation:
-    """Every flow of a client."""
+    """Every flow of a client.
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    Args:
+        ways: How events are read: the first, or when that breaks the next, and so on.
+    """
+
+    def __init__(self, exchange: Exchange, ways: Sequence[Way] = ("sse",)) -> None:
+        self._exchange, self._ways = exchange, tuple(ways)
+
+    @property
+    def exchange(self) -> Exchange:
+        """What asks one thing at a time."""
+        return self._exchange
 
     # --- tasks
 
@@ -41,7 +51,8 @@ class Conversation:
         again, and what is sent again is the same task.
         """
         patience = self._exchange.patience(task.patience)
-        return (yield from self._follow(task.task_id, task.waiting(), patience, _ended))
+        outcome = yield from self._follow(task.task_id, task.waiting(), patience, _ended)
+        return (yield from self._whole(outcome))
 
     def submit(self, task: Submission) -> Flow[TaskOutcome]:
         """Submit a task and return as soon as it is accepted."""
@@ -51,7 +62,16 @@ class Conversation:
     def wait(self, task_id: str | UUID, timeout: float | None) -> Flow[TaskOutcome]:
         """Follow a task to its end."""
         patience = self._exchange.patience(timeout)
-        return (yield from self._follow(str(task_id), None, patience, _ended))
+        outcome = yield from self._follow(str(task_id), None, patience, _ended)
+        return (yield from self._whole(outcome))
+
+    def _whole(self, outcome: TaskOutcome) -> Flow[TaskOutcome]:
+        """Fetch a result that is only referred to."""
+        blob_id = reference_in(outcome.result or {})
+        if blob_id is None:
+            return outcome
+        reply = yield from self._exchange.ask(calls.contents(blob_id))
+        return outcome.model_copy(update={"result": read_value(reply)})
 
     def _follow(
         self,
@@ -84,7 +104,7 @@ class Conversation:
     def get(self, task_id: str | UUID) -> Flow[TaskOutcome]:
         """Look at a task."""
         reply = yield from self._exchange.ask(calls.look(task_id))
-        return read(TaskOutcome, reply)
+        return (yield from self._whole(read(TaskOutcome, reply)))
 
     def cancel(self, task_id: str | UUID) -> Flow[bool]:
         """Cancel a task."""
@@ -98,21 +118,30 @@ class Conversation:
 
     def listener(self, task_id: str | UUID, after: str | None) -> Listener:
         """Return a reader of a task's events, who waits for as long as the task runs."""
-        return Listener(task_id, after, self._exchange.patience(math.inf))
+        return Listener(task_id, after, self._exchange.patience(math.inf), self._ways)
 
     def listen(self, listener: Listener) -> Flow[Reply]:
         """Open a stream of events; one that is empty tells that the task's end is known."""
-        reply = yield from self._exchange.ask(listener.call(), listener.patience)
-        listener.ended = reply.status == _NOTHING_MORE
-        return reply
+        while True:
+            try:
+                reply = yield from self._exchange.once(listener.call(), listener.patience)
+            except CartritaError as error:
+                pause = listener.patience.after(error, repeatable=True)
+                listener.hop()
+                yield pause
+            else:
+                listener.ended = reply.status == _NOTHING_MORE
+                return reply
 
     def resume(self, listener: Listener, lost: Lost) -> Flow[None]:
-        """Wait before a stream that broke is opened again.
+        """Wait before a stream that broke is opened again, another way if there is one.
 
         Raises:
             ChannelLost: It broke too often without saying anything.
         """
-        yield listener.patience.after(ChannelLost(lost.why), repeatable=True)
+        pause = listener.patience.after(ChannelLost(lost.why), repeatable=True)
+        listener.hop()
+        yield pause
 
     # --- quarantine
 
@@ -150,6 +179,24 @@ class Conversation:
         reply = yield from self._exchange.ask(calls.resolution(effect_id, outcome, result))
         return read_object(reply)
 
+    # --- API keys
+
+    def create_key(
+        self, name: str, scopes: Sequence[str] | None, days: int | None
+    ) -> Flow[dict[str, Any]]:
+        """Make an API key."""
+        reply = yield from self._exchange.ask(calls.key_making(name, scopes, days))
+        return read_object(reply)
+
+    def keys(self, limit: int, before: str | UUID | None) -> Flow[list[dict[str, Any]]]:
+        """List API keys."""
+        reply = yield from self._exchange.ask(calls.keys(limit, before))
+        return read_rows("keys", reply)
+
+    def revoke_key(self, key_id: str | UUID) -> Flow[None]:
+        """Take an API key back."""
+        yield from self._exchange.ask(calls.key_revocation(key_id))
+
     # --- operators
 
     def command(
@@ -171,6 +218,20 @@ class Conversation:
         """List the task types."""
         reply = yield from self._exchange.ask(calls.CATALOGUE)
         return read(Catalogue, reply).tasks
+
+    def agents(self) -> Flow[list[dict[str, Any]]]:
+        """List the agents."""
+        reply = yield from self._exchange.ask(calls.AGENTS)
+        return read_rows("agents", reply)
+
+    def register_agent(self, registration: Mapping[str, Any]) -> Flow[dict[str, Any]]:
+        """Register an external agent."""
+        reply = yield from self._exchange.ask(calls.joining(registration))
+        return read_object(reply)
+
+    def remove_agent(self, name: str) -> Flow[None]:
+        """Remove an external agent."""
+        yield from self._exchange.ask(calls.parting(name))
 
     def tree(self) -> Flow[dict[str, Any]]:
         """Look at the live actors."""
@@ -205,6 +266,10 @@ class Conversation:
         """Sign in."""
         call = calls.sign_in(email, password)
         return (yield from self._exchange.enter(Login(email, password), call))
+
+    def logout(self) -> Flow[bool]:
+        """Sign out."""
+        return (yield from self._exchange.leave())
 
 
 def _doubtful(error: CartritaError) -> bool:

@@ -89,6 +89,19 @@ class Exchange:
         self._sessions.write(Session(token=opened.token, refresh_token=opened.refresh_token))
         return opened.user
 
+    def leave(self) -> Flow[bool]:
+        """End the session that is kept, here and at the server; False when there is none."""
+        if self._sessions.read() is None:
+            return False
+        self._login = None
+        with suppress(AuthenticationFailed):  # it had ended already
+            yield from self.ask(calls.ME)  # a token that expired cannot end its session
+            session = self._sessions.read()
+            assert session is not None
+            yield from self.ask(calls.sign_out(session.refresh_token))
+        self._sessions.clear()
+        return True
+
     def _renewed(self, refused: str | None, patience: Patience) -> Flow[Session]:
         yield Alone(self._renew(refused, patience))
         session = self._sessions.read()

@@ -23,15 +23,15 @@ class OutcomeMetrics(TaskMetrics):
     model_config = _LENIENT
 
 
-class TaskOutcome(TaskResponse):
+class Outcome(TaskResponse):
     """A task as the server last knew it. That it failed is a value, not an exception."""
 
     model_config = _LENIENT
 
     metrics: OutcomeMetrics = OutcomeMetrics()
 
-    def unwrap(self) -> dict[str, Any]:
-        """Return the result of a completed task.
+    def completed(self) -> dict[str, Any]:
+        """Return the plain result of a completed task.
 
         Raises:
             CartritaError: It did not complete; the class says why. `StillRunning` when it has
@@ -46,6 +46,19 @@ class TaskOutcome(TaskResponse):
             self.error_message or f"Task {self.task_id!r} is {self.status.value}.",
             self.reason,
         )
+
+
+class TaskOutcome(Outcome):
+    """A task as the server last knew it, with a plain result."""
+
+    def unwrap(self) -> dict[str, Any]:
+        """Return the result of a completed task.
+
+        Raises:
+            CartritaError: It did not complete; the class says why. `StillRunning` when it has
+                not ended.
+        """
+        return self.completed()
 
 
 class TaskEvent(WireModel):
@@ -104,6 +117,22 @@ class Catalogue(WireModel):
     model_config = _LENIENT
 
     tasks: list[TaskType]
+
+
+class BlobInfo(WireModel):
+    """A blob that is kept.
+
+    Attributes:
+        sha256: Of its bytes, in hex.
+    """
+
+    model_config = _LENIENT
+
+    blob_id: str
+    content_type: str
+    size: int
+    sha256: str
+    created_at: datetime
 
 
 class Account(WireModel):

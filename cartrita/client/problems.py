@@ -3,9 +3,12 @@
 import json
 from typing import Any, TypeVar
 
+import msgpack
 from pydantic import BaseModel, ValidationError
 
+from cartrita.channel.frames import unpack
 from cartrita.client.steps import Lost, Reply
+from cartrita.client.transport import PACKED
 from cartrita.errors import (
     AuthenticationFailed,
     AuthorizationFailed,
@@ -20,6 +23,7 @@ from cartrita.errors import (
     ServiceUnavailable,
     leaves,
 )
+from cartrita.spill import MSGPACK
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -77,12 +81,15 @@ def checked(answer: Reply | Lost | None) -> Reply:
 
 def refusal(reply: Reply) -> CartritaError:
     """Return the error that a problem document tells of; without one, the status decides."""
-    body = plain(reply)
-    retry_after = _seconds(reply.headers.get("retry-after"))
-    detail = str(body.get("detail") or f"The server answered {reply.status} and does not say why.")
+    return told(plain(reply), _seconds(reply.headers.get("retry-after")), reply.status)
+
+
+def told(body: dict[str, Any], retry_after: float | None, status: int = 500) -> CartritaError:
+    """Return the error of a problem document; `status` decides where there is none."""
+    detail = str(body.get("detail") or f"The server answered {status} and does not say why.")
     reason = str(body["reason"]) if body.get("reason") else None
     if "code" not in body:
-        error = _kind_of(reply.status)(detail, reason, (), retry_after)
+        error = _kind_of(status)(detail, reason, (), retry_after)
     else:
         error = failure_of(str(body["code"]), detail, reason, _fields(body), retry_after)
     if body.get("traceId"):
@@ -111,10 +118,14 @@ def _seconds(text: str | None) -> float | None:
 def plain(reply: Reply) -> dict[str, Any]:
     """Return the JSON object of an answer; an empty one when it holds none."""
     try:
-        value = json.loads(reply.body)
-    except ValueError:
+        value = msgpack.unpackb(reply.body) if _packed(reply) else json.loads(reply.body)
+    except (ValueError, msgpack.exceptions.UnpackException):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _packed(reply: Reply) -> bool:
+    return reply.headers.get("content-type") == PACKED
 
 
 def read(model: type[Model], reply: Reply) -> Model:
@@ -124,6 +135,8 @@ def read(model: type[Model], reply: Reply) -> Model:
         InternalFailure: It is something else, so perhaps the address is somebody else's.
     """
     try:
+        if _packed(reply):
+            return model.model_validate(plain(reply))
         return model.model_validate_json(reply.body)
     except ValidationError:
         raise _stranger(model.__name__) from None
@@ -139,6 +152,22 @@ def read_object(reply: Reply) -> dict[str, Any]:
     if not body:
         raise _stranger("JSON object")
     return body
+
+
+def read_value(reply: Reply) -> dict[str, Any]:
+    """Read what a blob holds that a result refers to.
+
+    Raises:
+        InternalFailure: It holds no object.
+    """
+    try:
+        packed = reply.headers.get("content-type", "").startswith(MSGPACK)
+        value = unpack(reply.body) if packed else json.loads(reply.body)
+    except (ValueError, InvalidMessage):
+        value = None
+    if not isinstance(value, dict):
+        raise _stranger("result")
+    return value
 
 
 def read_rows(name: str, reply: Reply) -> list[dict[str, Any]]:

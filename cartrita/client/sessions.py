@@ -15,6 +15,9 @@ class Sessions(Protocol):
     def write(self, session: Session) -> None:
         """Keep a session in place of the one before."""
 
+    def clear(self) -> None:
+        """Keep none any more."""
+
     def exclusive(self) -> AbstractContextManager[None]:
         """Keep other processes from renewing it.
 
@@ -36,6 +39,10 @@ class MemorySessions:
     def write(self, session: Session) -> None:
         """Keep a session."""
         self._session = session
+
+    def clear(self) -> None:
+        """Keep none any more."""
+        self._session = None
 
     def exclusive(self) -> AbstractContextManager[None]:
         """Do nothing: a client renews one at a time anyway."""

@@ -4,7 +4,7 @@ A *flow* is a generator that yields steps and is sent what became of them, so th
 blocking and the asynchronous client share every decision and differ in how they wait.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -20,6 +20,9 @@ class Call:
         private: Whether it needs a token.
         repeatable: Whether sending it twice does what sending it once does.
         streamed: Whether the body of a success is read as it comes.
+        parts: Begins a body that is sent piece by piece, in place of `body`.
+        upgraded: Whether it goes over a WebSocket, as its first message; the answer to that is
+            the answer, and what comes then is its body.
     """
 
     method: str
@@ -31,6 +34,8 @@ class Call:
     private: bool = True
     repeatable: bool = True
     streamed: bool = False
+    parts: Callable[[], Any] | None = field(default=None, repr=False)
+    upgraded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,14 @@ class Lost:
 
     why: str
     sent: bool
+
+
+class Broken(Exception):
+    """What was read as it came ended before its end."""
+
+    def __init__(self, lost: Lost) -> None:
+        super().__init__(lost.why)
+        self.lost = lost
 
 
 Flow = Generator["Call | Pause | Alone", "Reply | Lost | None", T]

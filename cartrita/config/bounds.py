@@ -2,9 +2,9 @@
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
-from cartrita.config.kinds import Location, Names, Section, also
+from cartrita.config.kinds import HttpUrl, Location, Names, Section, also
 
 
 class Limits(Section):
@@ -21,6 +21,24 @@ class Limits(Section):
         ge=1024,
         le=1 << 30,
         description="Largest `parameters` of one task, as JSON.",
+    )
+    inline_parameters_bytes: int = Field(
+        default=256 << 10,
+        ge=1024,
+        le=8 << 20,
+        description="Parameters that are longer go into a blob, and a reference to the journal.",
+    )
+    inline_result_bytes: int = Field(
+        default=256 << 10,
+        ge=1024,
+        le=8 << 20,
+        description="A result that is longer becomes a blob, and the response refers to it.",
+    )
+    referenced_parameters_bytes: int = Field(
+        default=16 << 20,
+        ge=1024,
+        le=1 << 30,
+        description="Largest blob that a task may be given as its parameters.",
     )
     cache_timeout_s: Annotated[int, also("cacheTimeout")] = Field(
         default=3600,
@@ -43,6 +61,23 @@ class Limits(Section):
     )
     rate_window_ms: int = Field(
         default=60_000, ge=100, le=86_400_000, description="Length of the window, in milliseconds."
+    )
+    auth_max: int = Field(
+        default=100,
+        ge=0,
+        le=10**9,
+        description="Requests of one address to register, sign in or refresh in one window; 0 is "
+        "no limit.",
+    )
+    login_failures: int = Field(
+        default=10,
+        ge=0,
+        le=10**6,
+        description="Failed sign-ins to one account, after which none is taken until "
+        "login_window_s have passed; 0 is no limit.",
+    )
+    login_window_s: float = Field(
+        default=300.0, ge=1, le=86_400, description="Seconds in which those are counted."
     )
     socket_connections: int = Field(
         default=1000, ge=1, le=1_000_000, description="Sockets open at once, per gateway."
@@ -110,7 +145,9 @@ class Blobs(Section):
     """Large things that are passed by reference."""
 
     directory: Location | None = Field(
-        default=None, description="Folder that they are kept in; unset is `blobs` in the home."
+        default=None,
+        description="Folder that they are kept in; unset is `blobs` in the home. Where an "
+        "instance spans several nodes, a folder that all of them share.",
     )
     max_bytes: int = Field(
         default=64 << 20, ge=1024, le=1 << 40, description="Largest blob; more answers 413."
@@ -119,13 +156,13 @@ class Blobs(Section):
         default=1 << 30,
         ge=1024,
         le=1 << 50,
-        description="Bytes that the blobs of one user may take on disk together.",
+        description="Bytes that the blobs of one user may take together.",
     )
     ttl_s: int = Field(
         default=7 * 86_400,
         ge=60,
         le=3660 * 86_400,
-        description="Seconds after which a blob on disk is dropped.",
+        description="Seconds after which what a user put in is dropped.",
     )
     types: Names = Field(
         default=(
@@ -140,3 +177,33 @@ class Blobs(Section):
         ),
         description="Media types that are kept, separated by commas; `*` stands for anything.",
     )
+    s3_bucket: str | None = Field(
+        default=None,
+        min_length=3,
+        max_length=63,
+        description="Bucket that blobs are kept in, in place of the folder; needs `cartrita[s3]`.",
+    )
+    s3_endpoint: HttpUrl | None = Field(
+        default=None, description="Address of an S3-compatible server; unset is Amazon's."
+    )
+    s3_region: str = Field(default="us-east-1", description="Region of the bucket.")
+    s3_key: str | None = Field(
+        default=None,
+        description="Access key; unset finds credentials as Amazon's tools do, such as the "
+        "machine's role.",
+    )
+    s3_secret: SecretStr | None = Field(default=None, description="Secret of that key.")
+    s3_prefix: str = Field(
+        default="cartrita", max_length=512, description="What the names of all objects begin with."
+    )
+    s3_timeout_s: float = Field(
+        default=15.0, gt=0, le=300, description="Seconds that one request to the server may take."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.s3_key is None) != (self.s3_secret is None):
+            raise ValueError("set both s3_key and s3_secret, or neither")
+        if self.s3_bucket is None and (self.s3_endpoint or self.s3_key):
+            raise ValueError("s3_endpoint and s3_key need s3_bucket")
+        return self

@@ -117,6 +117,18 @@ def child_environment(
     return {**kept, **told, SEALED_VARIABLE: "1", **(extra or {})}
 
 
+def offer(variables: Mapping[str, str]) -> bool:
+    """Set variables that are not set yet, for a library that reads them as it is imported.
+
+    Returns:
+        Whether all of them were set so before.
+    """
+    told = all(os.environ.get(name) == text for name, text in variables.items())
+    for name, text in variables.items():
+        os.environ.setdefault(name, text)
+    return told
+
+
 def _inherited(name: str) -> bool:
     # RAY_ADDRESS is a setting: inherited, it would reach Ray behind the settings' back.
     known = name in _INHERITED or name.startswith(_INHERITED_PREFIXES)

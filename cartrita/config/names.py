@@ -22,7 +22,7 @@ META = {
     CONFIG_VARIABLE: "Path of the settings file; `config.toml` in the home by default.",
     "CARTRITA_SERVICE": "Set by the keeper: which of its services a process belongs to.",
     SEALED_VARIABLE: "`1` in our own children: nothing but the environment is read.",
-    TOKEN_VARIABLE: "Access token that the command line sends instead of signing in.",
+    TOKEN_VARIABLE: "Access token or API key that the command line sends instead of signing in.",
 }
 
 

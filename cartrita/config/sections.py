@@ -1,7 +1,7 @@
 """The tables of the settings file, one class each."""
 
+from ipaddress import ip_network
 from typing import Annotated, Literal, Self
-from urllib.parse import quote
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -12,8 +12,6 @@ from cartrita.config.kinds import (
     Lower,
     Names,
     Port,
-    PostgresUrl,
-    RedisUrl,
     Section,
     also,
 )
@@ -49,6 +47,24 @@ class Server(Section):
     max_connections: int = Field(
         default=2048, ge=1, le=1_000_000, description="Connections open at once, per node."
     )
+    max_connections_each: int = Field(
+        default=1024,
+        ge=1,
+        le=1_000_000,
+        description="Of those, connections of one address; more are closed at once.",
+    )
+    metrics_from: Names = Field(
+        default=("127.0.0.0/8", "::1"),
+        description="Addresses and networks that may read `/metrics` at the public ports, "
+        "separated by commas; `0.0.0.0/0,::/0` is everybody.",
+    )
+    drain_s: float = Field(
+        default=30.0,
+        ge=1,
+        le=3600,
+        description="Seconds that requests under way have to end when their gateway is replaced "
+        "or taken away.",
+    )
     cors_origins: Annotated[Names, also("CORS_ORIGIN")] = Field(
         default=(), description="Origins whose pages may call the API, separated by commas."
     )
@@ -56,6 +72,19 @@ class Server(Section):
         default=None, description="PEM file of the certificate chain; switches TLS 1.3 on."
     )
     tls_key: Location | None = Field(default=None, description="PEM file of the certificate's key.")
+    tls_self_made: bool = Field(
+        default=False,
+        description="Make a certificate for this machine, and renew it; switches TLS 1.3 on.",
+    )
+    tls_names: Names = Field(
+        default=(),
+        description="Names and addresses that a self-made certificate has beside this machine's.",
+    )
+    tls_ca: Location | None = Field(
+        default=None,
+        description="PEM file of an authority that the command line trusts beside the system's; "
+        "that of a self-made certificate is trusted in its own home.",
+    )
     gateway_replicas: int = Field(default=1, ge=1, le=1024, description="Gateway processes.")
     docs: bool = Field(
         default=True, description="Whether `/docs`, `/redoc` and `/openapi.json` answer."
@@ -65,9 +94,18 @@ class Server(Section):
     def _pairs(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("set both tls_certificate and tls_key, or neither")
+        if self.tls_certificate and self.tls_self_made:
+            raise ValueError("set tls_certificate or tls_self_made, not both")
+        for network in self.metrics_from:
+            ip_network(network, strict=False)
         if len({self.port, self.v2_port, self.grpc_port}) < len(("v3", "v2", "grpc")):
             raise ValueError("port, v2_port and grpc_port must differ")
         return self
+
+    @property
+    def secure(self) -> bool:
+        """Whether the public ports speak TLS."""
+        return self.tls_certificate is not None or self.tls_self_made
 
 
 class Ray(Section):
@@ -138,89 +176,6 @@ class Channel(Section):
         return self
 
 
-class Postgres(Section):
-    """The journal, identities, budgets and memory."""
-
-    url: Annotated[PostgresUrl | None, also("DATABASE_URL")] = Field(
-        default=None, description="Whole address; wins over the parts below."
-    )
-    host: Annotated[str | None, also("POSTGRES_HOST")] = Field(
-        default=None, description="Host of an outside server; unset starts the embedded one."
-    )
-    port: Annotated[Port, also("POSTGRES_PORT")] = Field(
-        default=5435, description="Port of the server, embedded or not."
-    )
-    db: Annotated[str, also("POSTGRES_DB")] = Field(default="cartrita", description="Database.")
-    user: Annotated[str, also("POSTGRES_USER")] = Field(default="cartrita", description="Role.")
-    password: Annotated[SecretStr | None, also("POSTGRES_PASSWORD")] = Field(
-        default=None, description="Password; the embedded server generates its own."
-    )
-    pool_size: Annotated[int, also("connectionPoolSize")] = Field(
-        default=20, ge=1, le=1000, description="Most connections per process."
-    )
-    statement_cache_size: int = Field(
-        default=100,
-        ge=0,
-        le=10_000,
-        description="Prepared statements kept per connection; 0 behind pgbouncer.",
-    )
-
-    @property
-    def outside(self) -> bool:
-        """Whether somebody else runs the server."""
-        return self.url is not None or self.host is not None
-
-    @property
-    def dsn(self) -> SecretStr | None:
-        """The address of the outside server; None where the embedded one serves."""
-        if self.url is not None or self.host is None:
-            return self.url
-        who = quote(self.user, safe="") + _password(self.password)
-        place = f"{_bracketed(self.host)}:{self.port}"
-        return SecretStr(f"postgresql://{who}@{place}/{quote(self.db, safe='')}")
-
-
-class Redis(Section):
-    """Cache, rate limits and fan-out: nothing whose loss matters."""
-
-    url: RedisUrl | None = Field(
-        default=None, description="Whole address; wins over the parts below."
-    )
-    host: Annotated[str | None, also("REDIS_HOST")] = Field(
-        default=None, description="Host of an outside server; unset starts the embedded one."
-    )
-    port: Annotated[Port, also("REDIS_PORT")] = Field(
-        default=6380, description="Port of the server, embedded or not."
-    )
-    password: Annotated[SecretStr | None, also("REDIS_PASSWORD")] = Field(
-        default=None, description="Password; the embedded server generates its own."
-    )
-    pool_size: Annotated[int, also("redisPoolSize")] = Field(
-        default=10, ge=1, le=1000, description="Most connections per process."
-    )
-
-    @property
-    def outside(self) -> bool:
-        """Whether somebody else runs the server."""
-        return self.url is not None or self.host is not None
-
-    @property
-    def dsn(self) -> SecretStr | None:
-        """The address of the outside server; None where the embedded one serves."""
-        if self.url is not None or self.host is None:
-            return self.url
-        secret = f"{_password(self.password)}@" if self.password else ""
-        return SecretStr(f"redis://{secret}{_bracketed(self.host)}:{self.port}/0")
-
-
-def _password(password: SecretStr | None) -> str:
-    return f":{quote(password.get_secret_value(), safe='')}" if password else ""
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
 class Admin(Section):
     """The first administrator."""
 
@@ -252,6 +207,9 @@ class Auth(Section):
         ge=0,
         le=300,
         description="Seconds until a revoked token is refused everywhere.",
+    )
+    key_days: int = Field(
+        default=366, ge=1, le=36_600, description="Longest life of an API key, in days."
     )
     private_key_path: Location | None = Field(
         default=None,

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr
 
 from cartrita.config.bounds import Blobs, Limits, Retention
+from cartrita.config.databases import Postgres, Redis
 from cartrita.config.kinds import Location, Section
 from cartrita.config.sections import (
     Admin,
@@ -13,9 +14,7 @@ from cartrita.config.sections import (
     Channel,
     Chaos,
     Models,
-    Postgres,
     Ray,
-    Redis,
     Server,
     Supervision,
     Telemetry,

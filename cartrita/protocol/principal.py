@@ -4,6 +4,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+KEY_PREFIX = "ctk_"
+"""How API keys begin, so that scanners of leaked secrets find them."""
+
+
+def is_key(credential: str) -> bool:
+    """Tell whether a credential is meant to be an API key, rather than a token."""
+    return credential.startswith(KEY_PREFIX)
+
 
 class Role(StrEnum):
     """What somebody is. `system` is the program itself."""
@@ -37,6 +45,17 @@ class Principal:
     def may(self, permission: str) -> bool:
         """Tell whether a scope covers `permission`, written `area:name`."""
         return self.admin or any(fnmatchcase(permission, scope) for scope in self.scopes)
+
+    @property
+    def works(self) -> bool:
+        """Whether there are tasks that may be run."""
+        return self.admin or any(
+            scope == "*" or scope.startswith("tasks:") for scope in self.scopes
+        )
+
+    def sees(self, user: str, task_type: str) -> bool:
+        """Tell whether a user's task of this type is theirs to look at and to decide about."""
+        return self.admin or (user == self.user and self.may(f"tasks:{task_type}"))
 
 
 SYSTEM = Principal(user="system", tenant="system", role=Role.SYSTEM, scopes=("*",))

@@ -113,7 +113,11 @@ class TaskResponse(WireModel):
 
     task_id: str
     status: TaskStatus
-    result: dict[str, Any] | None = None
+    result: dict[str, Any] | None = Field(
+        default=None,
+        description='As the type declares, or `{"$blob": {"id", "size", "contentType", "sha256"}}` '
+        "in its place where it is large: `GET /v3/blobs/{id}` gives it.",
+    )
     error_message: str | None = None
     error_code: ErrorCode | None = None
     reason: str | None = None

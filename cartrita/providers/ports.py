@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cartrita.context import Context
+from cartrita.external.registry import Registered
 
 Vectors = npt.NDArray[np.float32]
 """Shape (n, dimensions), each row of length 1."""
@@ -236,3 +237,23 @@ class EffectSink(Protocol):
 
     async def hits(self, effect_id: str) -> int:
         """Return how often the effect was had."""
+
+
+class ExternalAgents(Protocol):
+    """Agents that run elsewhere."""
+
+    async def call(self, parameters: dict[str, Any], ctx: Context) -> dict[str, Any]:
+        """Have the agent of the context's task type do its work; what it says is said.
+
+        Raises:
+            NetworkFailed: It could not be reached, or has no time now.
+            AgentFailed: It could not do it, or what it answers is not what it declared.
+            AgentUnavailable: It was removed, or is quarantined.
+        """
+
+    async def check(self, agent: Registered) -> str:
+        """Look at an agent's health and return one short line about it.
+
+        Raises:
+            NetworkFailed: It is not well; the message is that line.
+        """

@@ -1,5 +1,6 @@
 """A task's body as the old compact orchestrator took it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from cartrita.catalog import Catalog
@@ -17,16 +18,16 @@ _FIELDS = {
 }
 
 
-def bridged(catalog: Catalog, refs: Any) -> dict[str, Any]:
+def bridged(catalog: Catalog, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema of a body: one of several, by the type of the task.
 
     Args:
         catalog: What tasks there are.
-        refs: The references to the schemas of parameters.
+        parameters: The schema of each type's parameters.
     """
     kinds = []
     for spec in catalog.tasks.values():
-        own = {"task_type": {"const": spec.name}, "parameters": refs[spec.params, "validation"]}
-        needed = any(field.is_required() for field in spec.params.model_fields.values())
+        own = {"task_type": {"const": spec.name}, "parameters": parameters[spec.name]}
+        needed = spec.params.model_json_schema(by_alias=True).get("required")
         kinds.append({"properties": own, **({"required": ["parameters"]} if needed else {})})
     return {**shape(_FIELDS), "additionalProperties": False, "oneOf": kinds}

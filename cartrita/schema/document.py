@@ -6,6 +6,7 @@ from pydantic.json_schema import models_json_schema
 
 from cartrita.catalog import Catalog
 from cartrita.declare import TaskSpec
+from cartrita.external.registration import Registration
 from cartrita.protocol.command import (
     ARGUMENTS,
     SUMMARY,
@@ -33,6 +34,7 @@ from cartrita.schema.shapes import (
     LIMIT,
     MSGPACK,
     REF,
+    SECURITY,
     TASK_ID,
     TEXT,
     TIME,
@@ -43,6 +45,7 @@ from cartrita.schema.shapes import (
 )
 from cartrita.schema.stories import story_schemas
 
+INNER = "#/$defs/"
 _PLACE = (
     r"^[0-9]{1,11}\.[0-9]{1,6}_"
     "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
@@ -99,7 +102,12 @@ def openapi(catalog: Catalog, version: str) -> dict[str, Any]:
             "responses": response_parts(),
             "headers": header_parts(),
             "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An access token, or an API key.",
+                },
+                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
             },
         },
     }
@@ -112,14 +120,23 @@ def _name(spec: TaskSpec) -> str:
 def _schemas(catalog: Catalog) -> dict[str, Any]:
     models: list[Any] = [(TaskRequest, "validation"), (TaskResponse, "serialization")]
     models += [(model, "validation") for model in (CommandRequest, *ARGUMENTS.values())]
+    models += [(Registration, "validation")]
     for spec in catalog.tasks.values():
-        models += [(spec.params, "validation"), (spec.result, "serialization")]
+        if spec.carrier is None:
+            models += [(spec.params, "validation"), (spec.result, "serialization")]
     refs, definitions = models_json_schema(models, by_alias=True, ref_template=REF)
     schemas: dict[str, Any] = definitions["$defs"]
     request = schemas["TaskRequest"]
     metadata = request["properties"]["metadata"]
     request["properties"]["metadata"] = {**metadata, "propertyNames": LABEL}
+    taken: dict[str, Any] = {}
     for spec in catalog.tasks.values():
+        if spec.carrier is None:
+            parameters = refs[spec.params, "validation"]
+        else:
+            parameters, more = _embedded(spec)
+            schemas |= more
+        taken[spec.name] = parameters
         schemas[_name(spec)] = {
             **request,
             "title": spec.name,
@@ -127,13 +144,38 @@ def _schemas(catalog: Catalog) -> dict[str, Any]:
             "properties": {
                 **request["properties"],
                 "taskType": {"const": spec.name, "type": "string"},
-                "parameters": refs[spec.params, "validation"],
+                "parameters": parameters,
             },
             "examples": [example_request(spec)],
         }
     commands = _command_schemas(schemas.pop("CommandRequest"), refs)
-    old = {"Bridged": bridged(catalog, refs)}
+    old = {"Bridged": bridged(catalog, taken)}
     return {**schemas, **commands, **old, **plain_schemas(), **story_schemas()}
+
+
+def _embedded(spec: TaskSpec) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the schema of an external agent's parameters, and what it refers to.
+
+    What stands under its `$defs` becomes schemas of the document, where `$ref` finds them.
+    """
+    schema = {**spec.params.model_json_schema()}
+    inner, prefix = schema.pop("$defs", {}), f"{_name(spec)}."
+    schema.pop("$schema", None)
+    more = {prefix + name: _moved(body, prefix) for name, body in inner.items()}
+    moved: dict[str, Any] = _moved(schema, prefix)
+    return moved, more
+
+
+def _moved(value: Any, prefix: str) -> Any:
+    if isinstance(value, list):
+        return [_moved(item, prefix) for item in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: _moved(item, prefix) for key, item in value.items()}
+    target = value.get("$ref")
+    if isinstance(target, str) and target.startswith(INNER):
+        found["$ref"] = REF.format(model=prefix + target.removeprefix(INNER))
+    return found
 
 
 def _command_schemas(request: dict[str, Any], refs: Any) -> dict[str, Any]:
@@ -201,7 +243,8 @@ def _create(catalog: Catalog) -> dict[str, Any]:
             "required": True,
             "description": "JSON on which all readers agree (RFC 7493): no name twice in one "
             "object, whole numbers within 64 bits and without a point, at most 200 levels. "
-            "snake_case is taken, too.",
+            'snake_case is taken, too. In place of parameters, `{"$blob": id}` names a blob of '
+            "yours that holds them.",
             "content": kinds,
         },
         "responses": {
@@ -214,7 +257,7 @@ def _create(catalog: Catalog) -> dict[str, Any]:
 
 def _told(operation: str, summary: str) -> dict[str, Any]:
     told = {"operationId": operation, "summary": summary, "tags": ["tasks"]}
-    return {**told, "security": [{"bearer": []}]}
+    return {**told, "security": SECURITY}
 
 
 def _limits(*more: str) -> dict[str, Any]:
@@ -226,7 +269,11 @@ def _list() -> dict[str, Any]:
     statuses = {"type": "array", "minItems": 1, "items": one}
     asked = {"status": statuses, "taskType": LABEL, "sessionId": LABEL, "since": TIME}
     place = {**TEXT, "pattern": _PLACE, "description": "The page before's `next`."}
-    names = {**asked, "limit": LIMIT, "cursor": place}
+    more = {
+        "until": {**TIME, "description": "Accepted before then."},
+        "user": {**LABEL, "description": "Whose; for administrators, others see their own."},
+    }
+    names = {**asked, **more, "limit": LIMIT, "cursor": place}
     queries = [{"name": name, "in": "query", "schema": told} for name, told in names.items()]
     queries[0] |= {"style": "form", "explode": False}
     page = {"description": "One's own tasks; everybody's for administrators. It may lag for a "

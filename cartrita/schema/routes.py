@@ -10,9 +10,11 @@ from cartrita.schema.refusals import PRIVATE, READING, SUBMITTING, headers, refu
 from cartrita.schema.shapes import (
     EFFECT_ID,
     JSON,
+    KEY_ID,
     LABEL,
     LIMIT,
     OBJECT,
+    SECURITY,
     TASK_ID,
     TEXT,
     UUID,
@@ -33,6 +35,7 @@ _NUMBER = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
 PATHS = {
     "taskId": TASK_ID,
     "effectId": EFFECT_ID,
+    "keyId": KEY_ID,
     "blobId": {"name": "blobId", "in": "path", "required": True, "schema": UUID},
     "name": {"name": "name", "in": "path", "required": True, "schema": LABEL},
 }
@@ -46,6 +49,39 @@ _BRIDGED = shape({"success": {"const": True}, "id": UUID, "task_id": UUID})
 _LAST = shape({"success": {"const": True}, "data": rows(OBJECT)})
 _BYTES = {"type": "string", "format": "binary"}
 _LOGIN = {"email": _EMAIL, "password": _ANY_PASSWORD}
+_SCOPE = {
+    **TEXT,
+    "maxLength": 128,
+    "pattern": r"^(\*|(tasks|agents|budgets|keys|admin):[a-z0-9_.*-]+)$",
+}
+_API_KEY = {
+    "name": {"type": "string", "pattern": r"^[^\x00-\x1f\x7f]{1,100}$"},
+    "scopes?": {
+        "type": ["array", "null"],
+        "items": _SCOPE,
+        "minItems": 1,
+        "maxItems": 50,
+        "description": "Patterns such as `tasks:research.*`; `tasks:*` and `agents:read` when "
+        "left out.",
+    },
+    "expiresInDays?": {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "description": "90 when left out; at most `auth.key_days`.",
+    },
+}
+_ELSEWHERE = {
+    "name": "translator",
+    "endpoint": "https://agents.example.org/run",
+    "summary": "Translates.",
+    "taskTypes": [
+        {
+            "taskType": "outside.text.translate",
+            "summary": "Translate a text.",
+            "parameters": {"type": "object", "properties": {"text": {"type": "string"}}},
+        }
+    ],
+}
 _NAMED = {"email": _EMAIL, "password": _PASSWORD, "name?": {"type": "string", "maxLength": 200}}
 _ADA = {"email": "ada@example.org", "password": "a long password"}
 _TOKEN = "the refresh token of a session"  # noqa: S105 - an example
@@ -101,16 +137,25 @@ class Route:
 
 ROUTES = (
     Route("post", "/auth/register", "Make an account and sign it in", "accounts", _SESSION, 201,
-           _NAMED, example={**_ADA, "name": "Ada"}, leads=_SIGNED_IN, refused=(403,)),
+           _NAMED, example={**_ADA, "name": "Ada"}, leads=_SIGNED_IN, refused=(403, 429)),
     Route("post", "/auth/login", "Sign in", "accounts", _SESSION, fields=_LOGIN, example=_ADA,
-           leads=_SIGNED_IN, refused=(401,)),
+           leads=_SIGNED_IN, refused=(401, 429)),
     Route("post", "/auth/refresh", "Get a new session; the refresh token is spent", "accounts",
            _SESSION, fields={"refreshToken": _REFRESH}, example={"refreshToken": _TOKEN},
-           leads=_SIGNED_IN, refused=(401,)),
+           leads=_SIGNED_IN, refused=(401, 429)),
     Route("post", "/auth/logout", "End this session", "accounts", None, 204,
            {"refreshToken?": maybe(_REFRESH)}, private=True, example={"refreshToken": _TOKEN}),
     Route("get", "/auth/me", "The account of the token", "accounts", _ACCOUNT, private=True,
            refused=(404,)),
+    Route("post", "/v3/keys", "Make an API key; this answer alone tells it", "accounts",
+           ref("NewApiKey"), 201, _API_KEY, private=True,
+           example={"name": "ci", "scopes": ["tasks:*"], "expiresInDays": 1},
+           leads=links("keyId", "/keyId", "deleteV3KeysKeyid")),
+    Route("get", "/v3/keys", "API keys, newest first; everybody's for administrators", "accounts",
+           ref("ApiKeyList"), private=True, query={"limit": LIMIT, "before": UUID},
+           leads={**links("keyId", "/keys/0/keyId", "deleteV3KeysKeyid"),
+                  **next_page("getV3Keys", "before")}),
+    Route("delete", "/v3/keys/{keyId}", "Revoke an API key", "accounts", None, 204, private=True),
     Route("get", "/.well-known/jwks.json", "The public keys of our tokens", "accounts", OBJECT),
     Route("post", "/v3/tasks/batch", "Hand in many tasks; each is accepted or refused for itself",
           "tasks", ref("BatchVerdicts"), private=True, body=ref("Batch"),
@@ -132,6 +177,13 @@ ROUTES = (
           private=True, leads=links("name", "/agents/0/name", *_AGENT)),
     Route("get", "/v3/agents/{name}", "One agent with its task types", "agents", ref("Agent"),
           private=True),
+    Route("post", "/v3/agents/register", "Register an agent that is called over HTTP, or replace "
+          "it; for administrators", "agents", ref("AgentRegistered"), 201, private=True,
+          body=ref("Registration"), example=_ELSEWHERE, tells=("Location",),
+          leads=links("name", "/name", *_AGENT, "deleteV3AgentsName"),
+          also={200: "It replaced one of that name."}),
+    Route("delete", "/v3/agents/{name}", "Remove an external agent; for administrators", "agents",
+          shape({"name": TEXT, "removed": {"const": True}}), private=True),
     Route("get", "/v3/agents/{name}/status", "The same, where the old system had it", "agents",
           ref("Agent"), private=True),
     Route("post", "/v3/mcp/bridge", "Hand in a task as to the old compact orchestrator", "compact",
@@ -194,7 +246,7 @@ def operation(route: Route) -> dict[str, Any]:
     if takes := _body(route):
         told["requestBody"] = takes
     if route.private:
-        told["security"] = [{"bearer": []}]
+        told["security"] = SECURITY
     return told
 
 

@@ -29,6 +29,11 @@ _YES = {"type": "boolean"}
 _NULL = {"type": "null"}
 TASK_ID = {"name": "taskId", "in": "path", "required": True, "schema": UUID}
 EFFECT_ID = {**TASK_ID, "name": "effectId"}
+KEY_ID = {**TASK_ID, "name": "keyId"}
+
+
+SECURITY: list[dict[str, Any]] = [{"bearer": []}, {"apiKey": []}]
+"""Either of the two will do."""
 
 
 def ref(name: str) -> dict[str, Any]:
@@ -90,6 +95,7 @@ def plain_schemas() -> dict[str, Any]:
         }
     )
     return {
+        **_key_schemas(),
         **_runtime_schemas(),
         **_task_schemas(),
         "AuthAccount": account,
@@ -107,6 +113,24 @@ def plain_schemas() -> dict[str, Any]:
             }
         ),
         "Problem": {**problem, "description": "RFC 9457 problem details."},
+    }
+
+
+def _key_schemas() -> dict[str, Any]:
+    key = {
+        "keyId": UUID,
+        "name": TEXT,
+        "user": TEXT,
+        "scopes": rows(TEXT),
+        "createdAt": TIME,
+        "expiresAt": TIME,
+        "lastUsedAt": maybe(TIME),
+    }
+    secret = {**TEXT, "description": "The key itself, told only here."}
+    return {
+        "ApiKey": shape(key),
+        "NewApiKey": shape({**key, "key": secret}),
+        "ApiKeyList": shape({"keys": rows(ref("ApiKey")), "next": maybe(TEXT)}),
     }
 
 
@@ -141,7 +165,9 @@ def _task_schemas() -> dict[str, Any]:
         "taskTypes": rows(TEXT),
         "hosts": rows(shape(host)),
         "tasks?": rows(OBJECT),
+        "external?": {**OBJECT, "description": "Where it runs and how it answers, if elsewhere."},
     }
+    registered = {"name": TEXT, "taskTypes": rows(TEXT), "replaced": _YES}
     accepted = shape({"accepted": {"const": True}, "taskId": UUID, "status": TEXT})
     refused = shape({"accepted": {"const": False}, "problem": ref("Problem")})
     verdicts = rows({"oneOf": [accepted, refused]})
@@ -154,9 +180,17 @@ def _task_schemas() -> dict[str, Any]:
             "additionalProperties": False,
         },
         "Agent": shape(agent),
+        "AgentRegistered": shape(registered),
         "AgentList": shape({"agents": rows(ref("Agent"))}),
         "Blob": shape(
-            {"blobId": UUID, "contentType": TEXT, "size": _WHOLE, "sha256": TEXT, "createdAt": TIME}
+            {
+                "blobId": UUID,
+                "contentType": TEXT,
+                "size": _WHOLE,
+                "sha256": TEXT,
+                "createdAt": TIME,
+                "taskId": maybe(UUID),
+            }
         ),
         "BatchVerdicts": shape({**counts, "results": verdicts, "traceId": TEXT}),
     }

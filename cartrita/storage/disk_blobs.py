@@ -1,7 +1,6 @@
 """Keeps blobs in files of one folder, which all gateways of a node share."""
 
 import asyncio
-import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cartrita.clock import Clock, new_id
-from cartrita.errors import ResourceLimitExceeded, ServiceUnavailable
-from cartrita.storage.blobs import CHUNK, Blob
+from cartrita.errors import ServiceUnavailable
+from cartrita.storage.blobs import CHUNK, Blob, Due, Room, folder_of
 
 _ABOUT = ".json"
 _STALE = 86_400.0
@@ -32,18 +31,21 @@ class DiskBlobs:
     def __init__(self, root: Path, clock: Clock, quota: int) -> None:
         self._root, self._clock, self._quota = root, clock, quota
 
-    async def write(self, owner: str, kind: str, parts: AsyncIterator[bytes]) -> Blob:
+    async def write(
+        self, owner: str, kind: str, parts: AsyncIterator[bytes], task: str | None = None
+    ) -> Blob:
         """Keep what comes, wholly or not at all."""
         blob_id = new_id()
         path = self._path(owner, blob_id)
         try:
-            room = self._quota - await asyncio.to_thread(_taken, path.parent)
-            writing = _Writing(await asyncio.to_thread(_create, path), room)
+            room = Room(self._quota - await asyncio.to_thread(_taken, path.parent))
+            file = await asyncio.to_thread(_create, path)
             try:
-                await writing.all(parts)
+                async for part in room.parts(parts):
+                    await asyncio.to_thread(file.write, part)
             finally:
-                await asyncio.to_thread(writing.file.close)
-            blob = Blob(blob_id, kind, writing.size, writing.hash.hexdigest(), self._clock.now())
+                await asyncio.to_thread(file.close)
+            blob = room.blob(blob_id, kind, self._clock.now(), task)
             await asyncio.to_thread(_describe, path, blob)
         except OSError as error:
             path.unlink(missing_ok=True)
@@ -63,10 +65,10 @@ class DiskBlobs:
         except OSError as error:
             raise _away(error) from error
 
-    async def read(self, owner: str, blob_id: str, start: int, size: int) -> AsyncIterator[bytes]:
+    async def read(self, owner: str, blob: Blob, start: int, size: int) -> AsyncIterator[bytes]:
         """Yield `size` bytes of a blob that was found, from `start` on."""
         try:
-            file = await asyncio.to_thread(_open_at, self._path(owner, blob_id), start)
+            file = await asyncio.to_thread(_open_at, self._path(owner, blob.id), start)
             try:
                 while size and (part := await asyncio.to_thread(file.read, min(CHUNK, size))):
                     size -= len(part)
@@ -80,10 +82,11 @@ class DiskBlobs:
         """Drop one; False when there is none."""
         return await asyncio.to_thread(_remove, self._path(owner, blob_id))
 
-    async def sweep(self, before: float) -> int:
-        """Drop what was created before a Unix time, and what was never finished."""
+    async def sweep(self, due: Due) -> int:
+        """Drop what is due, and what was never finished."""
         unfinished = self._clock.now() - _STALE
-        return await asyncio.to_thread(_sweep, self._root, before, unfinished)
+        found = await asyncio.to_thread(_look, self._root, due, unfinished)
+        return await asyncio.to_thread(_remove_all, await due.certain(found))
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -91,44 +94,6 @@ class DiskBlobs:
     def _path(self, owner: str, blob_id: str) -> Path:
         """Return where a blob is; its id was minted here or is a UUID, never a path."""
         return self._root / folder_of(owner) / blob_id
-
-
-def folder_of(owner: str) -> str:
-    """Return the name under which an owner's blobs are kept."""
-    return hashlib.blake2b(owner.encode(), digest_size=16).hexdigest()
-
-
-class _Writing:
-    """A file that grows."""
-
-    def __init__(self, file: BinaryIO, room: int) -> None:
-        self.file, self._room = file, room
-        self.size, self.hash = 0, hashlib.sha256()
-        self._held: list[bytes] = []
-        self._holds = 0
-
-    async def all(self, parts: AsyncIterator[bytes]) -> None:
-        """Write everything, a chunk at a time."""
-        async for part in parts:
-            self.size += len(part)
-            if self.size > self._room:
-                raise ResourceLimitExceeded(
-                    "Your blobs take all the room that you have: delete some, or wait until "
-                    "they expire."
-                )
-            self._held.append(part)
-            self._holds += len(part)
-            if self._holds >= CHUNK:
-                await self._flush()
-        await self._flush()
-
-    async def _flush(self) -> None:
-        held, self._held, self._holds = b"".join(self._held), [], 0
-        await asyncio.to_thread(self._write, held)
-
-    def _write(self, data: bytes) -> None:
-        self.hash.update(data)
-        self.file.write(data)
 
 
 def _taken(folder: Path) -> int:
@@ -166,15 +131,26 @@ def _remove(path: Path) -> bool:
     return True
 
 
-def _sweep(root: Path, before: float, unfinished: float) -> int:
-    dropped = 0
+def _look(root: Path, due: Due, unfinished: float) -> list[tuple[Path, str | None]]:
+    """Drop what was never finished; returns what may be due, and the tasks it belongs to."""
+    found: list[tuple[Path, str | None]] = []
     for path in root.glob("*/*"):
         with suppress(OSError):  # another gateway may sweep, too
             if path.suffix == _ABOUT:
-                if json.loads(path.read_bytes())["created_at"] < before:
-                    dropped += _remove(path.with_suffix(""))
+                about = json.loads(path.read_bytes())
+                task = about.get("task")
+                if due.possible(about["created_at"], task):
+                    found.append((path.with_suffix(""), task))
             elif path.stat().st_mtime < unfinished and not path.with_suffix(_ABOUT).exists():
                 path.unlink()
+    return found
+
+
+def _remove_all(paths: list[Path]) -> int:
+    dropped = 0
+    for path in paths:
+        with suppress(ServiceUnavailable):
+            dropped += _remove(path)
     return dropped
 
 

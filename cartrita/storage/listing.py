@@ -22,6 +22,7 @@ class Wanted:
         user: Whose.
         statuses: Any of these.
         since: Accepted then or later, in Unix seconds.
+        until: Accepted before then, in Unix seconds.
     """
 
     user: str | None = None
@@ -29,6 +30,7 @@ class Wanted:
     task_type: str | None = None
     session: str | None = None
     since: float | None = None
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,10 @@ class JournalTables:
                 self.effects[key] = replace(entry, row=replace(row, state=State.UNKNOWN))
         return gone
 
+    async def remembered(self, task_ids: Sequence[str]) -> set[str]:
+        """Return those of these tasks that have events."""
+        return {task_id for task_id in task_ids if self.stories.get(task_id)}
+
     async def remnant(self, task_id: str) -> Remnant | None:
         """Return what is left of a task that has ended."""
         return self.remnants.get(task_id) or remnant_of(await self.story(task_id))

@@ -61,4 +61,5 @@ def _fits(task: ListedTask, wanted: Wanted) -> bool:
         all(want is None or want == have for want, have in (*asked, (wanted.session, task.session)))
         and (wanted.statuses is None or task.status in wanted.statuses)
         and (wanted.since is None or task.accepted_at >= moment(wanted.since))
+        and (wanted.until is None or task.accepted_at < moment(wanted.until))
     )

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cartrita.errors import AuthenticationFailed, InvalidMessage
+from cartrita.protocol.principal import is_key
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.negotiation import PACKED
 from serve_apps.asgi.strict import Packed
@@ -17,19 +18,35 @@ _PACKED = {kind.decode() for kind in PACKED}
 LONGEST_TOKEN = 8192
 
 
+def credential(authorization: str, api_key: str = "") -> str | None:
+    """Return the access token or API key in these headers, if there is one.
+
+    Args:
+        authorization: `Bearer` and either of the two.
+        api_key: `X-API-Key`, where the other is absent.
+    """
+    scheme, _, token = authorization.partition(" ")
+    if not authorization and is_key(api_key.strip()):
+        scheme, token = "bearer", api_key
+    token = token.strip()
+    return token if scheme.lower() == "bearer" and 0 < len(token) <= LONGEST_TOKEN else None
+
+
 def bearer(request: Request) -> str:
-    """Return the token of a request.
+    """Return the token or API key of a request.
 
     Raises:
         AuthenticationFailed: There is none.
     """
-    header = exchange_of(request).headers.get(b"authorization", b"")
-    scheme, _, token = header.decode("latin-1").partition(" ")
-    if scheme.lower() != "bearer" or not token or len(token) > LONGEST_TOKEN:
+    headers = exchange_of(request).headers
+    told = (headers.get(name, b"").decode("latin-1") for name in (b"authorization", b"x-api-key"))
+    token = credential(*told)
+    if token is None:
         raise AuthenticationFailed(
-            "Send an access token: `Authorization: Bearer …`. POST /auth/login gives one.",
+            "Send an access token or an API key: `Authorization: Bearer …`. POST /auth/login "
+            "gives a token.",
         )
-    return token.strip()
+    return token
 
 
 async def read_json(request: Request) -> bytes:

@@ -1,10 +1,11 @@
-"""Gives an answer the form that its client asked for: MessagePack, gzip."""
+"""Gives an answer the form that its client asked for: MessagePack, zstd, gzip."""
 
 import asyncio
 import gzip
 from typing import Any
 
 import msgpack
+import zstandard
 from pydantic_core import from_json
 from starlette.types import Message, Send
 
@@ -20,14 +21,18 @@ LARGE = 65_536
 """Bytes of an answer from which another thread compresses it."""
 
 _TEXTS = (b"application/json", b"application/problem+json", b"text/", b"application/openmetrics")
-_LEVEL = 4
+ZSTD, GZIP, IDENTITY = b"zstd", b"gzip", b"identity"
+_CODINGS = (ZSTD, GZIP)
+"""What answers are compressed with, the better one first."""
+
+_GZIP_LEVEL, _ZSTD_LEVEL = 4, 3
 
 
 def shaping(headers: dict[bytes, bytes], send: Send) -> Send:
     """Return what sends an answer in the form that a request's headers ask for."""
     packs = prefers_packed(headers.get(b"accept", b""))
-    zips = accepts(headers.get(b"accept-encoding", b""), b"gzip")
-    return Shaper(send, packs=packs, zips=zips) if packs or zips else send
+    coding = coding_for(headers.get(b"accept-encoding", b""))
+    return Shaper(send, packs=packs, coding=coding) if packs or coding else send
 
 
 def prefers_packed(accept: bytes) -> bool:
@@ -43,11 +48,17 @@ def prefers_packed(accept: bytes) -> bool:
     return all(item[1] < best[1] or ranges.index(item) > ranges.index(best) for item in plain)
 
 
-def accepts(header: bytes, coding: bytes) -> bool:
-    """Tell whether an `Accept-Encoding` names a coding."""
-    if coding not in header:
-        return False
-    return any(name == coding and weight > 0 for name, weight in _weighed(header))
+def coding_for(header: bytes) -> bytes | None:
+    """Return the coding that an `Accept-Encoding` asks for by name; None to send it plain.
+
+    Of several the one with the most weight, and of equals the one that compresses better.
+    """
+    if not header:
+        return None
+    weights = dict(_weighed(header))
+    best = max(_CODINGS, key=lambda coding: weights.get(coding, 0.0))
+    weight = weights.get(best, 0.0)
+    return best if weight > 0 and weight >= weights.get(IDENTITY, 0.0) else None
 
 
 def _weighed(header: bytes) -> list[tuple[bytes, float]]:
@@ -65,8 +76,8 @@ def _weighed(header: bytes) -> list[tuple[bytes, float]]:
 class Shaper:
     """Holds one answer until it is whole, if it is to be changed; lets others pass."""
 
-    def __init__(self, send: Send, *, packs: bool, zips: bool) -> None:
-        self._send, self._packs, self._zips = send, packs, zips
+    def __init__(self, send: Send, *, packs: bool, coding: bytes | None) -> None:
+        self._send, self._packs, self._coding = send, packs, coding
         self._start: Message | None = None
         self._parts: list[bytes] = []
 
@@ -89,17 +100,18 @@ class Shaper:
         if length is None or fixed or b"content-encoding" in told:
             return False
         self._packs = self._packs and kind in (JSON, PROBLEM)
-        self._zips = self._zips and int(length) >= LEAST and kind.startswith(_TEXTS)
-        return self._packs or self._zips
+        if int(length) < LEAST or not kind.startswith(_TEXTS):
+            self._coding = None
+        return self._packs or self._coding is not None
 
     async def _finish(self, start: Message) -> None:
         body, told = b"".join(self._parts), dict[bytes, bytes]()
         if self._packs:
             body = pack(from_json(body))
             told[b"content-type"] = MSGPACK
-        if self._zips:
-            body = await _zipped(body)
-            told[b"content-encoding"] = b"gzip"
+        if self._coding:
+            body = await _compressed(self._coding, body)
+            told[b"content-encoding"] = self._coding
         told[b"content-length"] = str(len(body)).encode()
         kept = [item for item in start["headers"] if item[0] not in told and item[0] != b"vary"]
         headers = [*kept, *told.items(), (b"vary", b"Accept, Accept-Encoding")]
@@ -113,7 +125,13 @@ def pack(value: Any) -> bytes:
     return packed
 
 
-async def _zipped(body: bytes) -> bytes:
+async def _compressed(coding: bytes, body: bytes) -> bytes:
     if len(body) < LARGE:
-        return gzip.compress(body, _LEVEL, mtime=0)
-    return await asyncio.to_thread(gzip.compress, body, _LEVEL, mtime=0)
+        return _compress(coding, body)
+    return await asyncio.to_thread(_compress, coding, body)
+
+
+def _compress(coding: bytes, body: bytes) -> bytes:
+    if coding == GZIP:
+        return gzip.compress(body, _GZIP_LEVEL, mtime=0)
+    return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(body)

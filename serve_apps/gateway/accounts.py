@@ -43,6 +43,7 @@ class Logout(WireModel):
 
 async def register(request: Request) -> Response:
     """POST /auth/register: make an account and sign it in."""
+    await gate_of(request).visitors.admit(request)
     asked = parse(Registration, await read_json(request))
     session = await gate_of(request).identity.register(asked.email, asked.password, asked.name)
     return reply(session_body(session), 201)
@@ -50,13 +51,17 @@ async def register(request: Request) -> Response:
 
 async def login(request: Request) -> Response:
     """POST /auth/login: sign in."""
+    gate = gate_of(request)
+    await gate.visitors.admit(request)
     asked = parse(Login, await read_json(request))
-    session = await gate_of(request).identity.login(asked.email, asked.password)
+    async with gate.visitors.signing_in(asked.email):
+        session = await gate.identity.login(asked.email, asked.password)
     return reply(session_body(session))
 
 
 async def refresh(request: Request) -> Response:
     """POST /auth/refresh: a new session for a refresh token, which is spent."""
+    await gate_of(request).visitors.admit(request)
     asked = parse(Refresh, await read_json(request))
     session = await gate_of(request).identity.refresh(asked.refresh_token)
     return reply(session_body(session))

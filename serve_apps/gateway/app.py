@@ -18,11 +18,13 @@ from serve_apps.gateway import (
     docs,
     effects,
     events,
+    keys,
     quarantine,
     stories,
     system,
     tasks,
 )
+from serve_apps.gateway.drain import Drain
 from serve_apps.gateway.gate import Desk, Gate
 from serve_apps.gateway.sockets import websocket
 from serve_apps.gateway.sockets.bounds import Bounds, Census
@@ -38,6 +40,7 @@ ROUTES: list[BaseRoute] = [
     *quarantine.ROUTES,
     *effects.ROUTES,
     *accounts.ROUTES,
+    *keys.ROUTES,
     *system.ROUTES,
     *admin.ROUTES,
     *agents.ROUTES,
@@ -68,7 +71,7 @@ class Gateway:
 
     def __init__(self, opener: Opener, routes: list[BaseRoute], bounds: Bounds) -> None:
         self._opener = opener
-        self.bounds, self.census = bounds, Census(bounds)
+        self.bounds, self.census, self.drain = bounds, Census(bounds), Drain()
         self._socket_io = SocketIo(lambda: self.gate, bounds, self.census)
         # A bare router: a Starlette would wrap it in two layers that answer for errors
         # before our guard can.

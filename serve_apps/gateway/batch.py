@@ -6,8 +6,6 @@ from typing import Any
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match, Route
-from starlette.types import Scope
 
 from cartrita.errors import CartritaError, InternalFailure
 from cartrita.protocol.principal import Principal
@@ -17,6 +15,7 @@ from cartrita.telemetry.log import get_logger
 from cartrita.telemetry.trace import trace_id
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import header_text, read_json, reply
+from serve_apps.asgi.reserved import Reserved
 from serve_apps.asgi.strict import parse, read
 from serve_apps.gateway.gate import Tasks, gate_of, submitter_of
 from serve_apps.gateway.tasks import LONGEST_KEY, is_key
@@ -89,15 +88,6 @@ class _Desk:
         if error.retry_after is not None:
             told["retryAfter"] = error.retry_after
         return {"accepted": False, "problem": told}
-
-
-class Reserved(Route):
-    """A route whose path is its own for every method, though another's pattern fits it."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Tell whether the path is ours; `handle` refuses other methods."""
-        match, found = super().matches(scope)
-        return Match.NONE if match is Match.NONE else Match.FULL, found
 
 
 ROUTES = [Reserved("/v3/tasks/batch", create_many, methods=["POST"])]

@@ -11,12 +11,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from cartrita.clock import iso
-from cartrita.errors import InvalidMessage, NotFound
+from cartrita.errors import InvalidMessage, InvalidParameters, NotFound
 from cartrita.protocol.principal import Principal
+from cartrita.protocol.task import TaskStatus
 from cartrita.storage.blobs import Blob
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import reply
-from serve_apps.gateway.gate import gate_of, principal_of
+from serve_apps.gateway.gate import gate_of, worker_of
 from serve_apps.gateway.query import blob_id_of
 
 PATH = "/v3/blobs"
@@ -28,7 +29,7 @@ _UNSATISFIABLE = 416
 
 async def create(request: Request) -> Response:
     """POST /v3/blobs: keep the body under its media type."""
-    who = await principal_of(request)
+    who = await worker_of(request)
     kind = _kind_of(request)
     blob = await gate_of(request).blobs.write(who.user, kind, _body(request))
     return reply(_row(blob), 201, {"Location": f"{PATH}/{blob.id}"})
@@ -64,7 +65,7 @@ async def one(request: Request) -> Response:
 
 async def show(request: Request) -> Response:
     """GET /v3/blobs/{id}: the bytes as they were put in, or with `Range` a part of them."""
-    who = await principal_of(request)
+    who = await worker_of(request)
     blob = await _find(request, who)
     headers = {
         "ETag": f'"{blob.digest}"',
@@ -83,7 +84,7 @@ async def show(request: Request) -> Response:
     headers["Content-Length"] = str(end - start)
     if request.method == "HEAD":
         return Response(status_code=206 if partial else 200, headers=headers, media_type=blob.kind)
-    parts = gate_of(request).blobs.read(who.user, blob.id, start, end - start)
+    parts = gate_of(request).blobs.read(who.user, blob, start, end - start)
     return Parts(parts, 206 if partial else 200, headers, blob.kind)
 
 
@@ -114,16 +115,28 @@ def _range_of(request: Request, blob: Blob) -> tuple[int, int]:
 
 async def about(request: Request) -> Response:
     """GET /v3/blobs/{id}/about: its size, type and digest."""
-    return reply(_row(await _find(request, await principal_of(request))))
+    return reply(_row(await _find(request, await worker_of(request))))
 
 
 async def remove(request: Request) -> Response:
     """DELETE /v3/blobs/{id}: drop it."""
-    who = await principal_of(request)
-    blob_id = blob_id_of(request)
-    if not await gate_of(request).blobs.remove(who.user, blob_id):
-        raise _unknown(blob_id)
+    who = await worker_of(request)
+    blob = await _find(request, who)
+    if blob.task is not None and await _lives(request, blob.task, who):
+        raise InvalidParameters(
+            f"The blob {blob.id!r} belongs to task {blob.task!r}, which has not ended.",
+            fields=[("blobId", "belongs to a task that has not ended")],
+        )
+    await gate_of(request).blobs.remove(who.user, blob.id)
     return Response(status_code=204)
+
+
+async def _lives(request: Request, task_id: str, who: Principal) -> bool:
+    try:
+        answer = await gate_of(request).tasks.get(task_id, who)
+    except NotFound:
+        return False
+    return not TaskStatus(answer["status"]).terminal
 
 
 async def _find(request: Request, who: Principal) -> Blob:
@@ -145,6 +158,7 @@ def _row(blob: Blob) -> dict[str, Any]:
         "size": blob.size,
         "sha256": blob.digest,
         "createdAt": iso(blob.created_at),
+        "taskId": blob.task,
     }
 
 

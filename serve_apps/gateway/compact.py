@@ -22,7 +22,7 @@ from cartrita.telemetry.trace import trace_id
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import read_json, reply
 from serve_apps.asgi.strict import parse, read
-from serve_apps.gateway.gate import gate_of, principal_of, submitter_of
+from serve_apps.gateway.gate import EVERY_TASK, gate_of, granted, submitter_of
 from serve_apps.problems import MEDIA_TYPE, document
 
 LAST = 20
@@ -89,7 +89,7 @@ def _refusal(error: CartritaError, path: str, trace: str) -> Response:
 
 async def last_responses(request: Request) -> Response:
     """GET /v3/mcp/last-responses: the responses of one's last tasks that ended, as envelopes."""
-    who = await principal_of(request)
+    who = await granted(request, EVERY_TASK)
     gate = gate_of(request)
     wanted = Wanted(None if who.admin else who.user, _ENDED)
     ended = await gate.listing.page(wanted, LAST, None)

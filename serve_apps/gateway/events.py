@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import header_text
+from serve_apps.gateway.drain import Drain
 from serve_apps.gateway.gate import gate_of, principal_of
 from serve_apps.gateway.query import cursor_of, is_cursor, task_id_of
 
@@ -71,18 +72,30 @@ class Told:
         await asyncio.wait((self._next,), timeout=seconds)
         return self._next.done() and self._next.result() is None
 
-    async def frames(self) -> AsyncIterator[bytes]:
-        """Yield the events as they are written, and comments while there is none."""
+    async def frames(self, ending: asyncio.Event) -> AsyncIterator[bytes]:
+        """Yield the events as they are written, and comments while there is none.
+
+        Args:
+            ending: Set when the stream is to end although the events go on.
+        """
         yield b"retry: %d\n\n" % RETRY_MS
-        while True:
-            await asyncio.wait((self._next,), timeout=KEEP_ALIVE)
-            if not self._next.done():
-                yield b":\n\n"
-            elif event := self._next.result():
-                yield frame(event)
-                self._next = self._ask()
-            else:
-                return
+        over = asyncio.create_task(ending.wait())
+        try:
+            while True:
+                first = asyncio.FIRST_COMPLETED
+                await asyncio.wait((self._next, over), timeout=KEEP_ALIVE, return_when=first)
+                if self._next.done():
+                    event = self._next.result()
+                    if event is None:
+                        return
+                    yield frame(event)
+                    self._next = self._ask()
+                elif over.done():
+                    return
+                else:
+                    yield b":\n\n"
+        finally:
+            over.cancel()
 
     async def each(self) -> AsyncIterator[dict[str, Any]]:
         """Yield the events."""
@@ -107,7 +120,11 @@ def frame(event: dict[str, Any]) -> bytes:
 
 
 class EventStream(Response):
-    """Writes events until they end or the client leaves."""
+    """Writes events until they end, the client leaves, or this gateway does.
+
+    In the last case the answer ends as it would at the task's end, so the client comes back for
+    the rest, to another gateway.
+    """
 
     media_type = "text/event-stream"
 
@@ -118,23 +135,25 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer."""
-        writing = asyncio.create_task(self._write(send))
-        leaving = asyncio.create_task(_left(receive))
-        try:
-            await asyncio.wait((writing, leaving), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            writing.cancel()
-            leaving.cancel()
-            wrote, _ = await asyncio.gather(writing, leaving, return_exceptions=True)
-            await self._told.close()
+        drain: Drain = scope["app"].drain
+        with drain.watched(scope.get("server")) as ending:
+            writing = asyncio.create_task(self._write(send, ending))
+            leaving = asyncio.create_task(_left(receive))
+            try:
+                await asyncio.wait((writing, leaving), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                writing.cancel()
+                leaving.cancel()
+                wrote, _ = await asyncio.gather(writing, leaving, return_exceptions=True)
+                await self._told.close()
         if isinstance(wrote, Exception):
             # The answer stays incomplete, so the client comes back for the rest.
             raise ClientDisconnect if isinstance(wrote, OSError) else wrote
 
-    async def _write(self, send: Send) -> None:
+    async def _write(self, send: Send, ending: asyncio.Event) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(start)
-        async for part in self._told.frames():
+        async for part in self._told.frames(ending):
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -1,8 +1,7 @@
 """What the gateway's routes share."""
 
 import asyncio
-import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
@@ -13,11 +12,14 @@ from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 
+from cartrita.auth.apikeys import KeyDesk
 from cartrita.auth.claims import Claims
 from cartrita.auth.identity import Identity
 from cartrita.catalog import Catalog
 from cartrita.clock import Clock
 from cartrita.errors import AuthorizationFailed
+from cartrita.external.registration import Registration
+from cartrita.external.registry import Registered
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest
 from cartrita.providers.ports import ProbeReport, Probes
@@ -28,7 +30,11 @@ from cartrita.storage.listing import TaskTable
 from cartrita.telemetry.metrics import exposition
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import JSON, bearer
+from serve_apps.gateway.quotas import Visitors, left
 from serve_apps.gateway.shared import Shared
+
+EVERY_TASK = "tasks:*"
+"""The permission that lists need: they tell of tasks of all types."""
 
 MOMENT = 1.0
 """Seconds for which one look at the databases or the metrics serves all who ask."""
@@ -122,6 +128,22 @@ class Effects(Protocol):
         """Decide about one that nobody knows of, once and for all; return it as it stands then."""
 
 
+class External(Protocol):
+    """All agents there are now, and what administrators do about external ones."""
+
+    async def catalog(self) -> Catalog:
+        """Return the catalogue: the same object for as long as nothing changes."""
+
+    async def agents(self) -> Mapping[str, Registered]:
+        """Return the external agents by their names."""
+
+    async def register(self, told: Registration, who: Principal) -> bool:
+        """Register one; True when there was none of its name."""
+
+    async def remove(self, name: str, who: Principal) -> None:
+        """Remove one."""
+
+
 class Commands(Protocol):
     """Has the orchestrator carry out a command, and keep a record of it."""
 
@@ -147,6 +169,7 @@ class Gate:
     """Everything a route may need; found by `gate_of`.
 
     Attributes:
+        visitors: Counts the requests of those without a token.
         blob_kinds: Patterns of the media types that are kept.
         above: Asks the orchestrator for the tree from above.
         command: Carries out an operator's command.
@@ -157,9 +180,11 @@ class Gate:
 
     tasks: Tasks
     identity: Identity
+    keys: KeyDesk
     limiter: Limiter
+    visitors: Visitors
     jwks: Callable[[], dict[str, Any]]
-    catalog: Catalog
+    external: External
     clock: Clock
     started_at: float
     version: str
@@ -180,7 +205,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A document in JSON that changes with the program only.
+    """A document in JSON that seldom changes.
 
     Attributes:
         etag: Weak, because it goes with every form in which the document is sent.
@@ -204,6 +229,24 @@ class Page:
         return Response(self.body, headers=headers, media_type=JSON)
 
 
+class CatalogPage:
+    """A document about the catalogue, made anew when that changes."""
+
+    def __init__(self, gate: Gate, make: Callable[[Catalog, str], Page]) -> None:
+        self._gate, self._make = gate, make
+        self._made: tuple[Catalog, Page] | None = None
+        self._lock = asyncio.Lock()
+
+    async def get(self) -> Page:
+        """Return the document of now."""
+        catalog = await self._gate.external.catalog()
+        async with self._lock:  # once for all who ask
+            if self._made is None or self._made[0] is not catalog:
+                page = await asyncio.to_thread(self._make, catalog, self._gate.version)
+                self._made = (catalog, page)
+            return self._made[1]
+
+
 class Desk:
     """What is the same for everybody who asks, kept ready beside the open gate."""
 
@@ -211,21 +254,21 @@ class Desk:
         clock = gate.clock
         self.probes: Shared[tuple[ProbeReport, ...]] = Shared(gate.probes.check, clock, MOMENT)
         self.metrics = Shared(lambda: _metrics(gate), clock, MOMENT)
-        self.catalog = Shared(lambda: asyncio.to_thread(_catalog, gate), clock, math.inf)
-        self.openapi = Shared(lambda: asyncio.to_thread(_openapi, gate), clock, math.inf)
+        self.catalog = CatalogPage(gate, _catalog)
+        self.openapi = CatalogPage(gate, _openapi)
 
 
 def _metrics(gate: Gate) -> Awaitable[bytes]:
     return asyncio.to_thread(exposition, gate.metrics_dir)
 
 
-def _catalog(gate: Gate) -> Page:
-    tasks = [catalog_entry(spec) for spec in gate.catalog.tasks.values()]
+def _catalog(catalog: Catalog, _version: str) -> Page:
+    tasks = [catalog_entry(spec) for spec in catalog.tasks.values()]
     return Page.of(to_json({"tasks": tasks}))
 
 
-def _openapi(gate: Gate) -> Page:
-    return Page.of(to_json(openapi(gate.catalog, gate.version)))
+def _openapi(catalog: Catalog, version: str) -> Page:
+    return Page.of(to_json(openapi(catalog, version)))
 
 
 def gate_of(request: Request) -> Gate:
@@ -257,19 +300,8 @@ async def _admitted(request: Request) -> Claims:
     gate = gate_of(request)
     claims = await gate.identity.admit(bearer(request))
     if gate.limiter.limited:
-        exchange_of(request).more = partial(_left, gate.limiter, claims.principal().user)
+        exchange_of(request).more = partial(left, gate.limiter, claims.principal().user)
     return claims
-
-
-def _left(limiter: Limiter, user: str) -> list[tuple[bytes, bytes]]:
-    """Return the headers of draft-ietf-httpapi-ratelimit-headers."""
-    standing = limiter.standing(user)
-    if standing is None:
-        return []
-    quota, reset = standing.quota, max(1, math.ceil(standing.reset))
-    policy = f'"{quota.name}";q={quota.limit};w={max(1, math.ceil(quota.window))}'
-    left = f'"{quota.name}";r={standing.remaining};t={reset}'
-    return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())]
 
 
 async def submitter_of(request: Request) -> Principal:
@@ -286,6 +318,30 @@ async def submitter_of(request: Request) -> Principal:
 async def principal_of(request: Request) -> Principal:
     """Return who asks, and count the request."""
     return (await claims_of(request)).principal()
+
+
+async def granted(request: Request, permission: str) -> Principal:
+    """Return who asks, if a scope covers a permission, and count the request.
+
+    Raises:
+        AuthorizationFailed: None does.
+    """
+    who = await principal_of(request)
+    if not who.may(permission):
+        raise AuthorizationFailed(f"These credentials do not cover {permission!r}.")
+    return who
+
+
+async def worker_of(request: Request) -> Principal:
+    """Return who asks, if some tasks are theirs to run, and count the request.
+
+    Raises:
+        AuthorizationFailed: None are.
+    """
+    who = await principal_of(request)
+    if not who.works:
+        raise AuthorizationFailed("These credentials are not for tasks, and so not for blobs.")
+    return who
 
 
 async def admin_of(request: Request) -> Principal:

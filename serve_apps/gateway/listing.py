@@ -8,14 +8,14 @@ from starlette.responses import Response
 from cartrita.clock import iso
 from cartrita.storage.listing import ListedTask
 from serve_apps.asgi.messages import reply
-from serve_apps.gateway.gate import gate_of, principal_of
+from serve_apps.gateway.gate import EVERY_TASK, gate_of, granted
 from serve_apps.gateway.query import cursor_at, limit_of, place_after, wanted_of
 
 
 async def listing(request: Request) -> Response:
     """GET /v3/tasks: one's own tasks, the newest first; administrators see everybody's."""
-    who = await principal_of(request)
-    wanted, limit = wanted_of(request, None if who.admin else who.user), limit_of(request)
+    who = await granted(request, EVERY_TASK)
+    wanted, limit = wanted_of(request, who), limit_of(request)
     rows = await gate_of(request).listing.page(wanted, limit, place_after(request))
     after = cursor_at(rows[-1].place) if len(rows) == limit else None
     return reply({"tasks": [_row(task) for task in rows], "next": after})

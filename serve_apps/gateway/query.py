@@ -7,7 +7,8 @@ from uuid import UUID
 from starlette.requests import Request
 
 from cartrita.effects import State
-from cartrita.errors import InvalidParameters
+from cartrita.errors import AuthorizationFailed, InvalidParameters
+from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskStatus
 from cartrita.storage.listing import Place, Wanted, moment
 from serve_apps.asgi.guard import exchange_of
@@ -43,6 +44,11 @@ def effect_id_of(request: Request) -> str:
     return _uuid("effectId", request.path_params["effect_id"], "An effect's id")
 
 
+def key_id_of(request: Request) -> str:
+    """Return the API key that the path names."""
+    return _uuid("keyId", request.path_params["key_id"], "A key's id")
+
+
 def _uuid(field: str, text: str, what: str = "A task id") -> str:
     if not _UUID.fullmatch(text):
         raise InvalidParameters(f"{what} is a UUID.", fields=[(field, "is not a UUID")])
@@ -71,15 +77,28 @@ def patience_of(request: Request) -> float | None:
     return 0.0 if "respond-async" in preferred else None
 
 
-def wanted_of(request: Request, user: str | None) -> Wanted:
-    """Return which tasks of a user (None: of all) the client wants listed."""
-    asked = request.query_params
+def wanted_of(request: Request, who: Principal) -> Wanted:
+    """Return which tasks the client wants listed: its own, an administrator anybody's."""
     return Wanted(
-        user,
-        _statuses(asked.getlist("status")),
+        _user(request, who),
+        _statuses(request.query_params.getlist("status")),
         _label(request, "taskType"),
         _label(request, "sessionId"),
-        _since(asked.get("since")),
+        _time(request, "since"),
+        _time(request, "until"),
+    )
+
+
+def _user(request: Request, who: Principal) -> str | None:
+    """Return whose tasks are meant; None is everybody's."""
+    user = _label(request, "user")
+    if who.admin or user == who.user:
+        return user
+    if user is None:
+        return who.user
+    raise AuthorizationFailed(
+        "Only administrators may list what others asked for: leave 'user' out.",
+        fields=[("user", "is somebody else")],
     )
 
 
@@ -98,7 +117,8 @@ def _label(request: Request, field: str) -> str | None:
     return text
 
 
-def _since(text: str | None) -> float | None:
+def _time(request: Request, field: str) -> float | None:
+    text = request.query_params.get(field)
     if text is None:
         return None
     try:
@@ -106,9 +126,9 @@ def _since(text: str | None) -> float | None:
         seconds = told.timestamp()
         moment(seconds)
     except (ValueError, OverflowError, OSError):
-        raise _refusal("since", "is not a date-time of ISO 8601") from None
+        raise _refusal(field, "is not a date-time of ISO 8601") from None
     if told.tzinfo is None:
-        raise _refusal("since", "needs a time zone")
+        raise _refusal(field, "needs a time zone")
     return seconds
 
 
@@ -151,6 +171,12 @@ def effect_before(request: Request) -> str | None:
     """Return the effect behind which a list goes on."""
     text = request.query_params.get("before")
     return None if text is None else _uuid("before", text, "An effect's id")
+
+
+def key_before(request: Request) -> str | None:
+    """Return the API key behind which a list goes on."""
+    text = request.query_params.get("before")
+    return None if text is None else _uuid("before", text, "A key's id")
 
 
 def effect_state(request: Request) -> str:

@@ -12,7 +12,7 @@ from cartrita.clock import iso
 from cartrita.errors import CartritaError, ServiceUnavailable
 from cartrita.telemetry.metrics import CONTENT_TYPE
 from serve_apps.asgi.messages import reply
-from serve_apps.gateway.gate import Gate, desk_of, gate_of, principal_of
+from serve_apps.gateway.gate import Gate, desk_of, gate_of, granted, principal_of
 
 _PRIVATE = ("pid", "node")
 
@@ -91,7 +91,7 @@ async def readyz(request: Request) -> Response:
 async def tree(request: Request) -> Response:
     """GET /v3/tree: the live actors; processes and nodes for admins only."""
     gate = gate_of(request)
-    who = await principal_of(request)
+    who = await granted(request, "agents:read")
     above, shards = await asyncio.gather(_above(gate), shards_of(gate))
     where = above.pop("supervisors", {})
     build = above.pop("buildId", None)

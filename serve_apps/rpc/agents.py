@@ -17,18 +17,18 @@ from serve_apps.rpc.values import pack, unpack
 
 async def get_capabilities(request: Any, caller: Caller) -> Any:
     """MCPSupervisorService.GetCapabilities: of one agent, or of all."""
-    agents = [*caller.gate.catalog.agents.values()]
-    if request.agent_id:
-        agents = [_agent(caller, request.agent_id)]
+    await caller.granted("agents:read")
+    catalog = await caller.gate.external.catalog()
+    agents = [await _agent(caller, request.agent_id)] if request.agent_id else catalog.offered
     told = message("CapabilitiesResponse")(
-        task_types=sorted(task.name for agent in agents for task in agent.tasks),
+        task_types=sorted(task.name for agent in agents for task in agent.tasks if not task.hidden),
         agent_capabilities=[_capability(agent) for agent in agents],
     )
     return message("GetCapabilitiesResponse")(capabilities=told)
 
 
-def _agent(caller: Caller, name: str) -> AgentSpec:
-    spec = caller.gate.catalog.agents.get(name)
+async def _agent(caller: Caller, name: str) -> AgentSpec:
+    spec = (await caller.gate.external.catalog()).agents.get(name)
     if spec is None:
         raise NotFound(f"There is no agent {name[:100]!r}.")
     return spec
@@ -39,7 +39,7 @@ def _capability(agent: AgentSpec) -> Any:
     return message("AgentCapability")(
         agent_id=agent.name,
         agent_name=agent.name,
-        task_types=[task.name for task in agent.tasks],
+        task_types=[task.name for task in agent.tasks if not task.hidden],
         limits=message("ResourceLimits")(max_concurrent_requests=most),
         metadata={"team": str(agent.team), "summary": agent.summary},
     )
@@ -47,7 +47,7 @@ def _capability(agent: AgentSpec) -> Any:
 
 async def _seen(caller: Caller, name: str) -> tuple[list[dict[str, Any]], int]:
     """Return the hosts that an agent lives on, and how many tasks wait in its team."""
-    team = _agent(caller, name).team
+    team = (await _agent(caller, name)).team
     shards = await caller.gate.tasks.supervisors()
     ours = [shard for shard in shards if str(shard["id"]).split("/")[0] == team]
     hosts = [host for shard in ours for host in shard.get("hosts", ()) if name in host["agents"]]
@@ -60,15 +60,19 @@ def _now(caller: Caller) -> Any:
     return stamp
 
 
-def _described(hosts: list[dict[str, Any]]) -> tuple[bool, str]:
+async def _described(caller: Caller, name: str, hosts: list[dict[str, Any]]) -> tuple[bool, str]:
+    outside = (await caller.gate.external.agents()).get(name)
+    if outside:
+        return outside.standing == "up", f"{outside.standing}, {outside.detail or 'not seen yet'}"
     up = sum(host["state"] == "up" for host in hosts)
     return bool(up), f"{up} of {len(hosts)} hosts up"
 
 
 async def get_agent_health(request: Any, caller: Caller) -> Any:
     """MCPOrchestratorService.GetAgentHealth."""
+    await caller.granted("agents:read")
     hosts, _ = await _seen(caller, request.agent_id)
-    healthy, said = _described(hosts)
+    healthy, said = await _described(caller, request.agent_id, hosts)
     status = message("HealthStatus")(
         healthy=healthy,
         status_message=said,
@@ -80,8 +84,9 @@ async def get_agent_health(request: Any, caller: Caller) -> Any:
 
 async def get_status(request: Any, caller: Caller) -> Any:
     """MCPAgentService.GetStatus."""
+    await caller.granted("agents:read")
     hosts, waiting = await _seen(caller, request.agent_id)
-    healthy, said = _described(hosts)
+    healthy, said = await _described(caller, request.agent_id, hosts)
     status = message("AgentStatus")(
         agent_id=request.agent_id,
         healthy=healthy,
@@ -94,7 +99,7 @@ async def get_status(request: Any, caller: Caller) -> Any:
 
 async def execute_command(request: Any, caller: Caller) -> Any:
     """MCPOrchestratorService.ExecuteCommand; its payload may have `target` and `arguments`."""
-    caller.admin()
+    await caller.admin()
     command = request.command
     name = name_of("CommandType", command.type)
     if name is None:
@@ -113,7 +118,7 @@ async def execute_command(request: Any, caller: Caller) -> Any:
 
 async def update_config(request: Any, caller: Caller) -> Any:
     """MCPAgentService.UpdateConfig: values are JSON, or text where they are none."""
-    caller.admin()
+    await caller.admin()
     update = request.update
     target = f"agent:{update.agent_id}" if update.agent_id else "tree"
     arguments = {name: _value(text) for name, text in update.config_changes.items()}
@@ -152,7 +157,7 @@ async def register_agent(request: Any, caller: Caller) -> Any:
         ConfigurationInvalid: Always: an agent is called over HTTP, so its address is registered
             there.
     """
-    caller.admin()
+    await caller.admin()
     raise ConfigurationInvalid(
         f"Agents such as {request.registration.agent_id[:100]!r} are called over HTTP: register "
         "one with its address at POST /v3/agents/register."

@@ -6,7 +6,7 @@ from typing import Any
 from cartrita.auth.claims import Claims
 from cartrita.errors import AuthenticationFailed, AuthorizationFailed, CartritaError
 from cartrita.protocol.principal import Principal
-from serve_apps.asgi.messages import LONGEST_TOKEN
+from serve_apps.asgi.messages import credential
 from serve_apps.gateway.gate import Gate
 
 
@@ -28,12 +28,33 @@ class Caller:
         """Who asks."""
         return self.claims.principal()
 
-    def admin(self) -> Principal:
-        """Return who asks, who must be an administrator.
+    async def counted(self) -> None:
+        """Count a request that is no task, which the Door counts.
+
+        Raises:
+            RateLimitExceeded: The caller has made too many.
+        """
+        await self.gate.limiter.take(self.claims.user)
+
+    async def granted(self, permission: str) -> None:
+        """Count a request, if a scope covers a permission.
+
+        Raises:
+            AuthorizationFailed: None does.
+            RateLimitExceeded: The caller has made too many.
+        """
+        await self.counted()
+        if not self.who.may(permission):
+            raise AuthorizationFailed(f"These credentials do not cover {permission!r}.")
+
+    async def admin(self) -> Principal:
+        """Return who asks, who must be an administrator, and count the request.
 
         Raises:
             AuthorizationFailed: It is somebody else.
+            RateLimitExceeded: The caller has made too many.
         """
+        await self.counted()
         if not self.who.admin:
             raise AuthorizationFailed("Only administrators may do this: sign in as one.")
         return self.who
@@ -59,7 +80,9 @@ async def caller_of(gate: Gate, context: Any) -> Caller:
     """
     pairs = context.invocation_metadata() or ()
     metadata = {str(name).lower(): value for name, value in pairs if isinstance(value, str)}
-    scheme, _, token = metadata.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not 0 < len(token) <= LONGEST_TOKEN:
-        raise AuthenticationFailed("Send an access token as metadata: `authorization: Bearer …`.")
-    return Caller(gate, await gate.identity.admit(token.strip()), token.strip(), metadata)
+    token = credential(metadata.get("authorization", ""), metadata.get("x-api-key", ""))
+    if token is None:
+        raise AuthenticationFailed(
+            "Send an access token or an API key as metadata: `authorization: Bearer …`."
+        )
+    return Caller(gate, await gate.identity.admit(token), token, metadata)

@@ -65,6 +65,7 @@ async def _do(stream: Stream, caller: Caller, said: Any, kind: str) -> None:
         if not isinstance(given, dict):
             raise InvalidParameters("'payload' is {taskId, after}.", fields=[("payload", "is not")])
         asked = parse(Subscribe, plain({**given, "op": "subscribe"}))
+        await caller.counted()
         await stream.follow(str(asked.task_id), asked.after, tell)
     else:
         await _tell(stream, await _stream_piece(caller, stream.session, said, kind))

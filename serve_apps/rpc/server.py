@@ -20,6 +20,7 @@ from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.sockets.bounds import Bounds
 from serve_apps.rpc import agents, messages, tasks
 from serve_apps.rpc.caller import caller_of
+from serve_apps.rpc.credentials import credentials_of
 from serve_apps.rpc.failures import detail_of, status_of, trailers_of
 from serve_apps.rpc.schema import compiled
 
@@ -53,7 +54,7 @@ async def serving(gate: Gate, port: Port, bounds: Bounds) -> AsyncIterator[int]:
     """Serve gRPC and give the port's number.
 
     Raises:
-        ConfigurationInvalid: The port cannot be had.
+        ConfigurationInvalid: The port cannot be had, or a file of the certificate not be read.
     """
     server = grpc.aio.server(
         options=[
@@ -85,8 +86,8 @@ def _listen(server: Any, port: Port) -> int:
     address = f"{host}:{port.number}"
     try:
         if port.certificate and port.key:
-            pair = (port.key.read_bytes(), port.certificate.read_bytes())
-            return int(server.add_secure_port(address, grpc.ssl_server_credentials([pair])))
+            credentials = credentials_of(port.certificate, port.key)
+            return int(server.add_secure_port(address, credentials))
         return int(server.add_insecure_port(address))
     except (OSError, RuntimeError) as error:
         raise ConfigurationInvalid(

@@ -62,6 +62,7 @@ async def _take(stream: Stream, caller: Caller, request: Any) -> None:
     if task.task_type:
         task_id = (await submit(request_of(task), caller, wait=False))["taskId"]
     else:
+        await caller.counted()
         task_id, after = task.task_id.lower(), task.metadata.get(CURSOR)
 
     async def tell(envelope: dict[str, Any]) -> None:

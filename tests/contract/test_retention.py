@@ -6,7 +6,7 @@ from itertools import pairwise
 import asyncpg
 import pytest
 
-from cartrita.clock import ManualClock, SystemClock
+from cartrita.clock import ManualClock, SystemClock, new_id
 from cartrita.errors import ServiceUnavailable
 from cartrita.journal import Event, EventKind, Remnant, Settlement, Verdict
 from cartrita.protocol.task import TaskStatus
@@ -112,6 +112,15 @@ class RetentionContract:
         await forget(97)
         assert await stories.story(task.task_id) == []
         assert await stories.remnant(task.task_id) is None
+
+    async def test_what_is_not_forgotten_is_remembered(self, journal, stories, forget):
+        old = await self.ended(journal)
+        (pending,) = await admitted(journal, record())
+        asked = [old.task_id, pending.task_id, new_id()]
+        assert await stories.remembered(asked) == {old.task_id, pending.task_id}
+        await forget(49)
+        assert await stories.remembered(asked) == {pending.task_id}
+        assert await stories.remembered([]) == set()
 
     async def test_a_task_without_an_end_is_never_forgotten(self, journal, opened, stories, forget):
         (pending, lost) = await admitted(journal, record(), record())

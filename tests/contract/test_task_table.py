@@ -112,6 +112,8 @@ class TaskTableContract:
         assert await page(task_type="test.other") == [other.task_id]
         assert await page(session="talk") == [talk.task_id]
         assert await page(since=NOW + 3) == [later.task_id, talk.task_id]
+        assert await page(until=NOW + 1) == [plain.task_id]
+        assert await page(since=NOW + 1, until=NOW + 3) == [hers.task_id, other.task_id]
         assert await page(statuses=frozenset({TaskStatus.COMPLETED})) == [later.task_id]
         both = frozenset({TaskStatus.COMPLETED, TaskStatus.PENDING})
         assert await page(user=ADA.user, statuses=both, since=NOW + 1) == mine[:-1]

@@ -206,6 +206,30 @@ def test_a_foreign_ray_is_named_instead_of_waited_for(spare, services):
     del spare.environment["RAY_ADDRESS"]
 
 
+def assert_drained(instance):
+    """Have an instance end: what it accepted is answered, and what comes now is refused."""
+    client = instance.login()
+    api, who = instance.urls["api"], {"Authorization": client.headers["Authorization"]}
+    body = {"taskType": "system.echo", "parameters": {"payload": 1}}
+    slow = {"payload": "accepted", "delayMs": 3000}
+    with ThreadPoolExecutor(4) as pool:
+        accepted = [pool.submit(run_task, client, "system.echo", slow) for _ in range(3)]
+        wait_until("all run", lambda: supervisor(client, "system/0")["inFlight"] >= 3)
+        down = pool.submit(instance.down)
+
+        def refused():
+            answer = httpx.post(f"{api}/v3/tasks", json=body, headers=who)
+            if answer.status_code == 503:
+                assert answer.headers["retry-after"]
+                assert answer.json()["code"] == "SERVICE_UNAVAILABLE"
+            return answer.status_code == 503
+
+        wait_until("new ones are refused", refused)
+        assert not any(task.done() for task in accepted), "they were refused before the rest ended"
+        assert [task.result()["result"] for task in accepted] == 3 * [{"payload": "accepted"}]
+        assert down.result().returncode == 0
+
+
 def test_killing_the_owner_leaves_no_process_and_the_next_start_has_every_task(spare, instance):
     spare.up()
     client = spare.login()
@@ -220,7 +244,7 @@ def test_killing_the_owner_leaves_no_process_and_the_next_start_has_every_task(s
     assert again["result"] == {"payload": "durable"}
     started = time.monotonic()
     processes = spare.processes()
-    assert spare.down().returncode == 0
+    assert_drained(spare)
     _, alive = psutil.wait_procs(processes, timeout=10)
     assert not alive, (time.monotonic() - started, [process.cmdline() for process in alive])
     assert (spare.home / "logs" / "remove.log").exists(), "it was drained, not dropped"
@@ -231,7 +255,11 @@ def test_servers_that_run_already_are_used_instead_of_our_own(spare, services):
     with services.fresh_database() as url:
         spare.environment["CARTRITA_POSTGRES__URL"] = url
         spare.environment["CARTRITA_REDIS__URL"] = services.redis_url
+        spare.environment["CARTRITA_SERVER__TLS_SELF_MADE"] = "true"
         spare.up()
+        assert spare.urls["api"].startswith("https://")
+        assert spare.cli("run", "system.echo", "payload=1").returncode == 0
+        assert spare.cli("status").returncode == 0
         client = spare.login()
         assert run_task(client, "system.echo", {"payload": 1})["status"] == "COMPLETED"
         names = {row["name"] for row in client.get("/v3/tree").json()["services"]}

@@ -7,7 +7,6 @@ import threading
 import time
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -16,9 +15,12 @@ from cartrita.edge import Edge
 from tests.support.api_server import serving
 from tests.support.database import free_ports
 from tests.support.edge import (
+    MAX_BODY,
+    TIMEOUT,
     Mirror,
     assert_edge_problem,
     checked,
+    edge_to,
     read,
     response_of,
     running_edge,
@@ -26,25 +28,6 @@ from tests.support.edge import (
     write_certificate,
 )
 from tests.support.gateway import PASSWORD, assert_problem, serving_gateway
-
-TIMEOUT = 1
-MAX_BODY = 10_000
-MAX_HEADER = 4096
-
-
-def edge_to(url, **options):
-    port, v2_port = free_ports(2)
-    behind = urlsplit(url).port
-    return Edge(
-        "127.0.0.1",
-        port,
-        v2_port,
-        behind,
-        request_timeout=TIMEOUT,
-        max_body=MAX_BODY,
-        max_header=MAX_HEADER,
-        **options,
-    )
 
 
 @pytest.fixture(scope="module")

@@ -109,6 +109,11 @@ class TestList:
         assert await ids(api, alice) == [mine]
         assert await ids(api, bob) == [his]
         assert await ids(api, admin) == [his, mine]
+        (row,) = (await page(api, bob))["tasks"]
+        assert await ids(api, admin, user=row["user"]) == [his]
+        assert await ids(api, bob, user=row["user"]) == [his]
+        others = await api.http.get("/v3/tasks", params={"user": row["user"]}, headers=alice)
+        assert_problem(others, 403, "AUTHORIZATION_FAILED", "user")
 
     async def test_pages_follow_each_other(self, api, alice):
         made = [(await api.run(who=alice)).json()["taskId"] for _ in range(5)]
@@ -132,6 +137,8 @@ class TestList:
         ]
         assert await ids(api, alice, since="2099-01-01T00:00:00Z") == []
         assert len(await ids(api, alice, since="2020-01-01T00:00:00+02:00")) == 2
+        assert await ids(api, alice, until="2020-01-01T00:00:00Z") == []
+        assert len(await ids(api, alice, until="2099-01-01T00:00:00Z")) == 2
         (row,) = (await page(api, alice, status="FAILED"))["tasks"]
         assert (row["errorCode"], row["reason"]) == ("AGENT_ERROR", "QUALITY_REJECTED")
         assert row["finishedAt"] >= row["acceptedAt"]
@@ -143,6 +150,8 @@ class TestList:
             ("status", ""),
             ("since", "yesterday"),
             ("since", "2026-01-01T00:00:00"),
+            ("until", "tomorrow"),
+            ("user", ""),
             ("cursor", "next"),
             ("cursor", "99999999999999.5_01920000-0000-7000-8000-00000000dead"),
             ("limit", "0"),

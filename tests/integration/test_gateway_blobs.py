@@ -5,8 +5,10 @@ import hashlib
 import pytest
 
 from cartrita.clock import ManualClock, new_id
+from cartrita.storage.blobs import Due
 from cartrita.storage.disk_blobs import DiskBlobs
 from tests.support.gateway import assert_headers, assert_problem, running_gateway
+from tests.support.stage import Echo
 
 DATA = bytes(range(256)) * 1000
 
@@ -146,22 +148,78 @@ async def test_sizes_are_bounded_and_nothing_stays_of_what_was_refused(api, alic
     assert_problem(long_task, 413, "RESOURCE_LIMIT_EXCEEDED")
 
 
-async def test_old_blobs_and_unfinished_ones_are_swept(tmp_path):
+async def test_uploads_that_a_crash_left_behind_are_swept(tmp_path):
     clock = ManualClock()
     blobs = DiskBlobs(tmp_path, clock, 1000)
 
     async def body():
         yield b"abc"
 
-    old = await blobs.write("ada", "text/plain", body())
-    clock.advance(100)
+    async def nobody(task_ids):
+        return ()
+
     young = await blobs.write("ada", "text/plain", body())
     unfinished = tmp_path / next(tmp_path.iterdir()).name / new_id()
     unfinished.write_bytes(b"half")
 
     clock.advance(1e10)  # the file's own time is the machine's
-    assert await blobs.sweep(old.created_at + 1) == 1
+    assert await blobs.sweep(Due(young.created_at, 0, nobody)) == 0
 
-    assert await blobs.find("ada", old.id) is None
     assert await blobs.find("ada", young.id) == young
     assert not unfinished.exists()
+
+
+class TestSpilling:
+    """Large parameters and results, over HTTP."""
+
+    LONG = "x" * 400_000
+
+    @pytest.fixture
+    async def api(self):
+        options = {"max_blob": 2 << 20, "max_body": 1 << 20, "room": 8 << 20}
+        async with running_gateway(agents=(Echo,), **options) as running:
+            yield running
+
+    async def test_a_large_result_is_a_blob_of_the_task_s_owner(self, api, alice):
+        answer = await api.run(who=alice, parameters={"payload": self.LONG})
+
+        assert answer.status_code == 200
+        told = answer.json()["result"]["$blob"]
+        path = f"/v3/blobs/{told['id']}"
+        shown = await api.http.get(path, headers=alice)
+        assert shown.json() == {"payload": self.LONG}
+        assert hashlib.sha256(shown.content).hexdigest() == told["sha256"]
+        assert (len(shown.content), told["contentType"]) == (told["size"], "application/json")
+        about = (await api.http.get(f"{path}/about", headers=alice)).json()
+        assert about["taskId"] == answer.json()["taskId"]
+        bob = await api.user("bob@example.org")
+        assert_problem(await api.http.get(path, headers=bob), 404, "AUTHORIZATION_FAILED")
+
+    async def test_what_belongs_to_a_task_cannot_be_dropped_before_its_end(self, api, alice):
+        asynchronous = {"prefer": "respond-async"}
+        held = await api.run("test.hold", {"text": self.LONG}, who=alice, headers=asynchronous)
+        await api.stand.stage.begun()
+        (about,) = (api.stand.folder / "blobs").glob("*/*.json")
+        path = f"/v3/blobs/{about.stem}"
+
+        refused = await api.http.delete(path, headers=alice)
+        assert_problem(refused, 422, "INVALID_PARAMETERS", "blobId")
+        await api.http.delete(held.headers["location"], headers=alice)
+        await api.http.get(f"{held.headers['location']}?wait=5", headers=alice)
+        assert (await api.http.delete(path, headers=alice)).status_code == 204
+        assert_problem(await api.http.get(path, headers=alice), 404, "AUTHORIZATION_FAILED")
+
+    async def test_a_result_can_be_given_to_the_next_task_as_it_is(self, api, alice):
+        first = await api.run(who=alice, parameters={"payload": self.LONG})
+        second = await api.run(who=alice, parameters=first.json()["result"])
+
+        told = second.json()["result"]["$blob"]
+        shown = await api.http.get(f"/v3/blobs/{told['id']}", headers=alice)
+        assert shown.json() == {"payload": self.LONG}
+
+    async def test_parameters_in_a_blob_are_looked_at_before_the_task_is_accepted(self, api, alice):
+        text = (await put(api, alice, b"hello", "text/plain")).json()["blobId"]
+        bob = await api.user("bob@example.org")
+        for who, named in ((alice, text), (bob, text), (alice, new_id()), (alice, "x")):
+            answer = await api.run(who=who, parameters={"$blob": named})
+            assert_problem(answer, 422, "INVALID_PARAMETERS", "parameters.$blob")

@@ -6,6 +6,7 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
+from tests.support.elsewhere import registration
 from tests.support.gateway import PASSWORD, assert_problem, running_gateway
 
 ECHO = {"taskType": "system.echo", "parameters": {"payload": 1}}
@@ -117,7 +118,10 @@ async def operators_answers(api):
         ("get", "/v3/quarantine"): {},
         ("get", "/v3/quarantine/{taskId}"): {},
         ("get", "/v3/admin/audit"): {},
+        ("post", "/v3/agents/register"): {"json": registration()},
         ("get", "/v3/agents"): {},
+        ("post", "/v3/keys"): {"json": {"name": "ci", "scopes": None, "expiresInDays": 1}},
+        ("get", "/v3/keys"): {},
         ("get", "/v3/agents/{name}"): {},
         ("get", "/v3/agents/{name}/status"): {},
         ("get", "/v3/mcp/last-responses"): {},

@@ -4,6 +4,7 @@ import gzip
 
 import msgpack
 import pytest
+import zstandard
 
 from tests.support.gateway import running_gateway
 
@@ -98,16 +99,19 @@ async def test_a_document_is_sent_once(api, alice, path):
     assert (other.status_code, other.content) == (200, first.content)
 
 
-async def test_what_is_long_comes_compressed_to_who_takes_it(api, alice):
+@pytest.mark.parametrize(
+    ("coding", "opened"), [("gzip", gzip.decompress), ("zstd", zstandard.decompress)]
+)
+async def test_what_is_long_comes_compressed_to_who_takes_it(api, alice, coding, opened):
     async with api.http.stream(
-        "GET", "/v3/catalog", headers={**alice, "accept-encoding": "gzip"}
+        "GET", "/v3/catalog", headers={**alice, "accept-encoding": coding}
     ) as answer:
         raw = b"".join([part async for part in answer.aiter_raw()])
     plain = await api.http.get("/v3/catalog", headers={**alice, "accept-encoding": "identity"})
 
-    assert answer.headers["content-encoding"] == "gzip"
+    assert answer.headers["content-encoding"] == coding
     assert "content-encoding" not in plain.headers
-    assert gzip.decompress(raw) == plain.content
+    assert opened(raw) == plain.content
 
 
 async def test_the_trace_goes_in_and_out(api, alice):

@@ -182,7 +182,7 @@ async def test_stopping_a_service_ends_its_strays_too(keeper, service, tmp_path)
     await keeper.start(service("one", STRAY.replace("env -i ", "")))
     stray = await stray_pid(tmp_path, "one")
     await keeper.stop("one")
-    assert not alive(stray)
+    assert await eventually(lambda: not alive(stray), within=5)
 
 
 async def test_an_unknown_service_cannot_be_stopped(keeper):

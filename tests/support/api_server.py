@@ -14,6 +14,7 @@ import uvicorn
 
 from actors.agents.health import Health
 from actors.local import LocalTree, local_tree
+from cartrita.auth.apikeys import KeyDesk
 from cartrita.auth.identity import Identity, Rules
 from cartrita.auth.keys import open_keys
 from cartrita.auth.passwords import Argon2Profile, Passwords
@@ -28,12 +29,14 @@ from cartrita.rate import Limiter
 from cartrita.services import Services
 from cartrita.storage.disk_blobs import DiskBlobs
 from cartrita.storage.memory import InMemoryUsers
+from cartrita.storage.memory_keys import InMemoryKeys
 from cartrita.storage.memory_listing import InMemoryTasks
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
+from serve_apps.gateway.quotas import Visitors
 from tests.support.busy import Busy
 from tests.support.fakes import FixedProbes
-from tests.support.runtime import Bridge, Told, Ward
+from tests.support.runtime import AuditOf, Bridge, Told, Ward
 
 ADMIN = ("admin@example.org", "correct horse battery")
 HEALTHY = FixedProbes(ProbeReport("postgres", True, True, 1.0, "fine"))
@@ -75,7 +78,9 @@ class Api:
         clock, catalog = SystemClock(), Catalog.of(self.agents)
         keys, passwords = open_keys(self.folder / "keys"), Passwords(Argon2Profile(1, 8))
         rules = Rules(registration_open=True, revocation_ttl_s=0)
-        identity = Identity(self.users, Tokens(keys, clock=clock), passwords, clock, rules)
+        desk = KeyDesk(InMemoryKeys(self.users), AuditOf(self.bridge), clock, 0)
+        tokens = Tokens(keys, clock=clock)
+        identity = Identity(self.users, tokens, passwords, clock, rules, keys=desk)
         await identity.ensure_admin(*ADMIN)
         services = Services({Probes: lambda _: self.probes, **self.ports})
         async with local_tree(catalog, services, self.folder) as tree:
@@ -88,9 +93,11 @@ class Api:
             yield Gate(
                 tasks=Told(tree.door),
                 identity=identity,
+                keys=desk,
                 limiter=Limiter(clock),
+                visitors=Visitors(Limiter(clock), Limiter(clock)),
                 jwks=keys.jwks,
-                catalog=catalog,
+                external=tree.external,
                 clock=clock,
                 started_at=clock.now(),
                 version="test",

@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from cryptography import x509
@@ -20,6 +22,20 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from cartrita.edge import Edge, haproxy
+from tests.support.database import free_ports
+
+TIMEOUT = 1
+MAX_BODY = 10_000
+MAX_HEADER = 4096
+
+
+def edge_to(url: str, **options: Any) -> Edge:
+    """Return an edge on free ports before the server at a URL."""
+    port, v2_port = free_ports(2)
+    limits = {"request_timeout": TIMEOUT, "max_body": MAX_BODY, "max_header": MAX_HEADER}
+    behind = urlsplit(url).port
+    assert behind
+    return Edge("127.0.0.1", port, v2_port, behind, **{**limits, **options})
 
 
 def checked(edge: Edge, folder: Path) -> Path:
@@ -41,7 +57,7 @@ def running_edge(edge: Edge, folder: Path) -> Iterator[None]:
     with (folder / "edge.log").open("w") as log:
         process = subprocess.Popen([haproxy(), "-db", "-f", config], stdout=log, stderr=log)
     try:
-        for port in (edge.port, edge.v2_port):
+        for port in (edge.port, edge.v2_port, *(edge.rpc or ())[:1]):
             _wait_for(port)
         assert process.poll() is None, (folder / "edge.log").read_text()
         yield

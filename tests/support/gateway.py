@@ -19,6 +19,7 @@ from actors.agents.health import Health
 from actors.commands import Command
 from actors.hosting import Limits
 from actors.local import LocalTree, local_tree
+from cartrita.auth.apikeys import KeyDesk
 from cartrita.auth.identity import Identity, Rules
 from cartrita.auth.keys import CURRENT, KeyRing, open_keys
 from cartrita.auth.passwords import Argon2Profile, Passwords
@@ -28,21 +29,28 @@ from cartrita.clock import Clock, ManualClock, SystemClock, iso
 from cartrita.context import Context
 from cartrita.declare import Agent, Params, Result, task
 from cartrita.errors import AgentFailed
+from cartrita.external.registry import Registry
 from cartrita.protocol.wire import WireModel
-from cartrita.providers.ports import ProbeReport, Probes
+from cartrita.providers.external import HttpAgents
+from cartrita.providers.ports import ExternalAgents, ProbeReport, Probes
 from cartrita.rate import Limiter, Quota
 from cartrita.services import Services
+from cartrita.spill import Sizes, Spill
+from cartrita.storage.blobs import Blobs
 from cartrita.storage.counters import Counters
 from cartrita.storage.disk_blobs import DiskBlobs
 from cartrita.storage.memory import InMemoryUsers
+from cartrita.storage.memory_external import InMemoryRegistry
 from cartrita.storage.memory_journal import JournalTables
+from cartrita.storage.memory_keys import InMemoryKeys
 from cartrita.storage.memory_listing import InMemoryTasks
 from cartrita.storage.ports import Users
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
+from serve_apps.gateway.quotas import Visitors
 from tests.support.api_server import lifespan_of, serving, short_folder
 from tests.support.busy import Busy
-from tests.support.runtime import Bridge, Told, Ward
+from tests.support.runtime import AuditOf, Bridge, Told, Ward
 from tests.support.stage import Stage
 
 ADMIN = ("admin@example.org", "correct horse battery")
@@ -155,6 +163,8 @@ class Stand:
     genuine: bool = False
     quotas: tuple[Quota | None, Quota | None] = (None, None)
     agents: tuple[type[Agent], ...] = ()
+    visitors: tuple[Quota | None, Quota | None] = (None, None)
+    edge: bool = False
     stage: Stage = field(default_factory=Stage)
     clock: Clock = field(default_factory=ManualClock)
     users: Users = field(default_factory=InMemoryUsers)
@@ -162,7 +172,11 @@ class Stand:
     probes: Probes = field(default_factory=SetProbes)
     counters: Counters | None = None
     revocation_ttl: float = 0
+    sizes: Sizes = field(default_factory=Sizes)
+    room: int = 1 << 20
     bridge: Bridge = field(default_factory=Bridge)
+    blobs: Blobs = field(init=False)
+    registry: Registry = field(default_factory=InMemoryRegistry)
     latch: Latch = field(init=False)
     tree: LocalTree = field(init=False)
     told: Told = field(init=False)
@@ -170,6 +184,7 @@ class Stand:
     identity: Identity = field(init=False)
 
     def __post_init__(self) -> None:
+        self.blobs = DiskBlobs(self.folder / "blobs", SystemClock(), self.room)
         keys = self.folder / "keys"
         keys.mkdir()
         (keys / CURRENT).write_bytes(_pem())
@@ -189,25 +204,35 @@ class Stand:
         )
         rules = Rules(registration_open=self.registration, revocation_ttl_s=self.revocation_ttl)
         clock = SystemClock()
-        self.identity = Identity(self.users, Tokens(self.keys), passwords, clock, rules)
+        desk = KeyDesk(self.api_keys(), AuditOf(self.bridge), clock, self.revocation_ttl)
+        self.identity = Identity(self.users, Tokens(self.keys), passwords, clock, rules, keys=desk)
         await self.identity.ensure_admin(*ADMIN)
         given = {Probes: self.probes, Latch: self.latch, Stage: self.stage}
-        services = Services({port: lambda _, it=it: it for port, it in given.items()})
+        services = Services(
+            {
+                **{port: lambda _, it=it: it for port, it in given.items()},
+                ExternalAgents: lambda _: HttpAgents(self.registry, SystemClock()),
+            }
+        )
         limiter = Limiter(clock, *self.quotas, self.counters)
         async with self.grown(catalog, services, limiter) as self.tree:
             self.told, self.ward = Told(self.tree.door), Ward(self.tree.door)
             yield Gate(
                 tasks=self.told,
                 identity=self.identity,
+                keys=desk,
                 limiter=limiter,
+                visitors=Visitors(
+                    *(Limiter(clock, quota) for quota in self.visitors), behind_edge=self.edge
+                ),
                 jwks=self.keys.jwks,
-                catalog=catalog,
+                external=self.tree.external,
                 clock=self.clock,
                 started_at=self.clock.now(),
                 version="3.0.0-test",
                 above=self.above,
                 listing=self.listing(),
-                blobs=DiskBlobs(self.folder / "blobs", SystemClock(), 1 << 20),
+                blobs=self.blobs,
                 blob_kinds=("application/octet-stream", "text/*", "image/png"),
                 quarantine=self.tree.quarantine if self.genuine else self.ward,
                 storyteller=self.tree.storyteller,
@@ -221,10 +246,20 @@ class Stand:
             )
         passwords.close()
 
+    def api_keys(self):
+        return InMemoryKeys(self.users)
+
     def grown(self, catalog, services, limiter):
         """Run the tree."""
         return local_tree(
-            catalog, services, self.folder, limits=self.limits, tables=self.tables, limiter=limiter
+            catalog,
+            services,
+            self.folder,
+            limits=self.limits,
+            tables=self.tables,
+            limiter=limiter,
+            spill=Spill(self.blobs, self.sizes),
+            registry=self.registry,
         )
 
     def listing(self):
@@ -289,6 +324,7 @@ async def running_gateway(
     genuine: bool = False,
     quotas: tuple[Quota | None, Quota | None] = (None, None),
     agents: tuple[type[Agent], ...] = (),
+    room: int = 1 << 20,
     **options,
 ) -> AsyncIterator[Api]:
     """Run the application in this loop and give a client of it.
@@ -296,7 +332,7 @@ async def running_gateway(
     With `genuine` the tree itself quarantines and takes commands, else the test's stand-ins do.
     """
     with short_folder() as folder:
-        stand = Stand(folder, limits or Limits(), registration, genuine, quotas, agents)
+        stand = Stand(folder, limits or Limits(), registration, genuine, quotas, agents, room=room)
         async with spoken_to(stand, **options) as api:
             yield api
 

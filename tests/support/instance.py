@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -98,12 +99,18 @@ class Instance:
         return self._signed_in("/auth/register", body)
 
     def _signed_in(self, path: str, body: dict[str, str]) -> httpx.Client:
-        client = httpx.Client(base_url=self.urls["api"], timeout=60)
+        client = httpx.Client(base_url=self.urls["api"], timeout=60, verify=self.trust)
         self.clients.append(client)
         answer = client.post(path, json=body)
         assert answer.is_success, answer.text
         client.headers["Authorization"] = f"Bearer {answer.json()['token']}"
         return client
+
+    @property
+    def trust(self) -> ssl.SSLContext | bool:
+        """Whom its clients trust: the authority of a self-made certificate, where there is one."""
+        made = self.home / "tls" / "ca.pem"
+        return ssl.create_default_context(cafile=made) if made.exists() else True
 
     def close_clients(self) -> None:
         while self.clients:

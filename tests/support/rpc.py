@@ -76,11 +76,11 @@ def foreign(value):
 
 
 @asynccontextmanager
-async def rpc_gateway(bounds=None, **options):
+async def rpc_gateway(bounds=None, *, port=0, **options):
     """Run a gateway with gRPC; give its API, its HTTP port and a channel to it."""
     async with (
         socket_gateway(bounds=bounds, **options) as (api, http),
-        serving(api.app._app.gate, Port("127.0.0.1", 0), bounds or Bounds()) as port,
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+        serving(api.app._app.gate, Port("127.0.0.1", port), bounds or Bounds()) as number,
+        grpc.aio.insecure_channel(f"127.0.0.1:{number}") as channel,
     ):
         yield api, http, channel

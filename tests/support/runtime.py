@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import asdict
 
 from cartrita.clock import new_id
 from cartrita.errors import CartritaError, InvalidParameters, NotFound
@@ -165,5 +166,19 @@ class Bridge:
         results = [{"id": target, "ok": not target.startswith("agent:"), "state": "up"}]
         return {"command": command, "target": target, "results": results}
 
+    def note(self, entry):
+        """Keep what somebody else noted."""
+        self.entries.insert(0, {**asdict(entry), "id": len(self.entries) + 1, "at": AT})
+
     async def audit(self, limit, before):
         return [e for e in self.entries if before is None or e["id"] < before][:limit]
+
+
+class AuditOf:
+    """The log of commands that a bridge keeps."""
+
+    def __init__(self, bridge):
+        self._bridge = bridge
+
+    async def note(self, entry):
+        self._bridge.note(entry)

@@ -45,6 +45,7 @@ def query(wanted: Wanted, limit: int, after: Place | None) -> tuple[str, list[An
         ("task_type = {}", wanted.task_type),
         ("status = ANY ({}::text[])", _names(wanted.statuses)),
         ("accepted_at >= {}", moment(wanted.since) if wanted.since is not None else None),
+        ("accepted_at < {}", moment(wanted.until) if wanted.until is not None else None),
     ]
     values: list[Any] = [value for _, value in asked if value is not None]
     tests = [test for test, value in asked if value is not None]

@@ -1,5 +1,6 @@
 """Reads tasks back from the journal; any process may."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -17,6 +18,8 @@ _STORY = """SELECT *, task_id::text AS id FROM task_events
             WHERE task_id = $1 AND step >= coalesce(
                 (SELECT max(step) FROM task_events WHERE task_id = $1 AND step <= $2), 0)
             ORDER BY step"""
+_REMEMBERED = """SELECT task_id::text AS id FROM task_events
+                 WHERE task_id = ANY ($1::uuid[]) AND step = 0"""
 _REMNANT = "SELECT * FROM tasks WHERE id = $1 AND finished_at IS NOT NULL"
 
 # A task's own sub-tasks come before theirs, so a limit leaves nobody without a parent.
@@ -42,6 +45,10 @@ class PostgresStories:
     async def family(self, task_id: str, most: int) -> list[Relative]:
         """Return the sub-tasks of a task and theirs in turn, oldest first."""
         return [_relative(row) for row in await self._fetch(_FAMILY, task_id, most)]
+
+    async def remembered(self, task_ids: Sequence[str]) -> set[str]:
+        """Return those of these tasks that have events."""
+        return {row["id"] for row in await self._fetch(_REMEMBERED, list(task_ids))}
 
     async def _fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         async with lend(self._pool, self._timeout, "The journal") as connection:

@@ -84,23 +84,23 @@ class PostgresUsers:
 
     async def find(self, user_id: str) -> User | None:
         """Return an account."""
-        key = _uuid(user_id)
+        key = uuid_of(user_id)
         if key is None:
             return None
         async with self._connection() as connection:
             row = await connection.fetchrow(_FIND, key)
-        return _user(row) if row else None
+        return user_of(row) if row else None
 
     async def find_login(self, email: str) -> Login | None:
         """Return the account with this address, with its password's hash."""
         async with self._connection() as connection:
             row = await connection.fetchrow(_FIND_LOGIN, email)
-        return Login(_user(row), row["password_hash"]) if row else None
+        return Login(user_of(row), row["password_hash"]) if row else None
 
     async def set_password(self, user_id: str, password_hash: str) -> None:
         """Replace the hash; sessions go on."""
         async with self._connection() as connection:
-            await connection.execute(_SET_PASSWORD, _uuid(user_id), password_hash)
+            await connection.execute(_SET_PASSWORD, uuid_of(user_id), password_hash)
 
     async def grant(self, grant: Grant) -> None:
         """Begin a session. Forgets this user's expired tokens on the way."""
@@ -126,12 +126,12 @@ class PostgresUsers:
             await connection.execute(_SPEND, spent, moment)
             times = moment, _moment(expires_at)
             await connection.execute(_GRANT, fresh, row["family"], row["id"], *times)
-            return Renewal(_user(row), str(row["family"]))
+            return Renewal(user_of(row), str(row["family"]))
 
     async def families(self, user_id: str, digest: bytes | None = None) -> tuple[str, ...]:
         """Return a user's sessions, or only the one that a refresh token of theirs is of."""
         async with self._connection() as connection:
-            rows = await connection.fetch(_FAMILIES, _uuid(user_id), digest)
+            rows = await connection.fetch(_FAMILIES, uuid_of(user_id), digest)
         return tuple(str(row["family"]) for row in rows)
 
     async def revoke(
@@ -147,7 +147,7 @@ class PostgresUsers:
 
     async def barred(self, ids: Sequence[str], user_id: str | None) -> bool:
         """Tell whether one of these was revoked, or the user may not come in."""
-        key = None if user_id is None else _uuid(user_id)
+        key = None if user_id is None else uuid_of(user_id)
         async with self._connection() as connection:
             found = await connection.fetchval(_BARRED, list(ids), user_id is not None, key)
         return bool(found)
@@ -160,7 +160,7 @@ def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _uuid(text: str) -> UUID | None:
+def uuid_of(text: str) -> UUID | None:
     """Return an id in the database's form; None for what never was an account's, as `system`."""
     try:
         return UUID(text)
@@ -168,7 +168,8 @@ def _uuid(text: str) -> UUID | None:
         return None
 
 
-def _user(row: Any) -> User:
+def user_of(row: Any) -> User:
+    """Return the account that a row of `users` holds."""
     return User(
         id=str(row["id"]),
         email=row["email"],

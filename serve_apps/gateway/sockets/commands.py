@@ -109,6 +109,10 @@ MODELS: dict[str, type[Command]] = {
 }
 
 
+UNCOUNTED = (Submit, Stream, Ping)
+"""The Door counts tasks; pieces and signs of life are bounded by the rate of messages alone."""
+
+
 class Frame(NamedTuple):
     """A message as it came, read so far that an answer can name it.
 

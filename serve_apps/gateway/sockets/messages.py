@@ -23,6 +23,15 @@ UNTIL_CANCELLED = 5.0
 
 _TRACE, _SPAN = re.compile("[0-9a-f]{32}"), re.compile("[0-9a-f]{16}")
 
+_UNCOUNTED = (
+    MessageType.TASK_REQUEST,
+    MessageType.STREAM_START,
+    MessageType.STREAM_DATA,
+    MessageType.STREAM_END,
+    MessageType.HEARTBEAT,
+)
+"""As on `/v3/ws`: the Door counts tasks; pieces and signs of life are not requests."""
+
 Answer = tuple[MessageType, dict[str, Any]]
 
 
@@ -111,6 +120,8 @@ class Messages:
                 f"A client cannot send {envelope.message_type.value}: it sends one of {names}.",
                 fields=[("messageType", "is not for clients")],
             )
+        if envelope.message_type not in _UNCOUNTED:
+            await self._gate.limiter.take(self._session.who.user)
         return self.wrap(envelope, *(await verb(envelope, data)))
 
     def wrap(

@@ -301,6 +301,7 @@ class SocketIo:
 
     async def _subscribe(self, sid: str, person: Person, data: Any) -> Any:
         asked = _asked(Subscribe, "subscribe", data)
+        await self._gate().limiter.take(person.claims.user)
         task_id, tell = str(asked.task_id), partial(self._tell, sid, "mcp:event")
         followed = await self._follow(sid, person, task_id, asked.after, tell)
         return {"taskId": task_id, "done": not followed}
@@ -320,6 +321,7 @@ class SocketIo:
 
     async def _unsubscribe(self, _sid: str, person: Person, data: Any) -> Any:
         task_id = str(_asked(Unsubscribe, "unsubscribe", data).task_id)
+        await self._gate().limiter.take(person.claims.user)
         return {"taskId": task_id, "unsubscribed": await person.session.unsubscribe(task_id)}
 
     async def _tell(self, sid: str, event: str, data: Any) -> None:

@@ -16,7 +16,7 @@ from cartrita.errors import (
     InvalidMessage,
 )
 from cartrita.telemetry.log import get_logger
-from serve_apps.asgi.messages import LONGEST_TOKEN
+from serve_apps.asgi.messages import credential
 from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.sockets import commands as c
 from serve_apps.gateway.sockets.bounds import LATER, NORMAL, POLICY, Bounds, Census, Hangup
@@ -165,6 +165,8 @@ class Conversation:
             await self._answer(frame, error=InternalFailure("The command failed on our side."))
 
     async def _do(self, frame: c.Frame, asked: c.Command) -> None:
+        if not isinstance(asked, c.UNCOUNTED):
+            await self._gate.limiter.take(self._claims.user)
         match asked:
             case c.Submit():
                 await self._submit(frame, asked)
@@ -260,10 +262,10 @@ def _unknown(error: CartritaError) -> Hangup:
 
 def _token_of(scope: Scope) -> str | None:
     """Return the token of a handshake: from its header, or among the subprotocols."""
-    header = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() == "bearer" and 0 < len(token) <= LONGEST_TOKEN:
-        return str(token.strip())
+    headers = dict(scope["headers"])
+    told = (headers.get(name, b"").decode("latin-1") for name in (b"authorization", b"x-api-key"))
+    if token := credential(*told):
+        return token
     for offered in scope.get("subprotocols", []):
         if offered.startswith(BEARER):
             return str(offered[len(BEARER) :])

@@ -15,13 +15,14 @@ def test_no_two_services_of_a_start_share_a_port(tmp_path):
     assert len(set(head.ports)) == len(head.ports)
 
 
-def test_a_start_after_a_death_keeps_the_port_that_the_edge_knows(tmp_path, monkeypatch):
+def test_a_start_after_a_death_keeps_the_ports_that_the_edge_knows(tmp_path, monkeypatch):
     first = planned(tmp_path)
-    fresh = [*range(1, 6), first.serve_port, *range(6, 11)]  # it is free again, as Serve is dead
+    kept = [first.serve_port, first.rpc_port]
+    fresh = [*range(1, 6), *kept, *range(6, 11)]  # they are free again, as Serve is dead
     monkeypatch.setattr("cartrita.cli.head.free_ports", lambda count: fresh[:count])
     second = first.successor()
-    assert second.serve_port == first.serve_port
-    assert sorted(second.ports) == [*range(1, 11), first.serve_port]
+    assert [second.serve_port, second.rpc_port] == kept
+    assert sorted(second.ports) == sorted([*range(1, 11), *kept])
 
 
 def test_a_port_of_the_settings_stays_anyway(tmp_path):

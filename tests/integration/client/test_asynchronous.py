@@ -12,6 +12,7 @@ from cartrita.clock import new_id
 from cartrita.protocol.task import TaskStatus
 from tests.support.api_server import ADMIN, Api, lifespan_of, short_folder
 from tests.support.effects import doubtful
+from tests.support.elsewhere import registration, task_type
 from tests.support.runtime import cursor, event
 
 
@@ -49,6 +50,16 @@ async def test_the_system_can_be_looked_at(client):
     assert len(await client.catalog()) == 4
     assert (await client.tree())["orchestrator"]["state"] == "up"
     assert (await client.me()).role == "admin"
+
+
+async def test_an_external_agent_is_registered_and_removed(client):
+    told = registration(name="tide", taskTypes=[task_type("tide.high")])
+    assert (await client.register_agent(told))["taskTypes"] == ["tide.high"]
+    assert (await client.register_agent(told))["replaced"]
+    assert "tide" in [agent["name"] for agent in await client.agents()]
+    await client.remove_agent("tide")
+    with pytest.raises(errors.NotFound, match="tide"):
+        await client.remove_agent("tide")
 
 
 class Events(httpx.AsyncByteStream):
@@ -106,6 +117,14 @@ async def test_the_system_can_be_looked_after(api, inside):
         assert (await client.resolve(effect, "done"))["state"] == "done"
         assert (await client.command("RESTART", "tree", grace=0))["results"][0]["ok"]
         assert (await client.audit(1))[0]["action"] == "RESTART"
+
+
+async def test_keys_are_made_listed_and_revoked(client):
+    made = await client.create_key("ci")
+    assert made["keyId"] == (await client.keys(limit=1))[0]["keyId"]
+    await client.revoke_key(made["keyId"])
+    with pytest.raises(errors.NotFound):
+        await client.revoke_key(made["keyId"])
 
 
 async def test_accounts_are_made_and_signed_in(client):

@@ -13,6 +13,7 @@ from cartrita.clock import new_id
 from cartrita.protocol.task import TaskStatus
 from tests.support.api_server import ADMIN
 from tests.support.effects import doubtful
+from tests.support.elsewhere import registration, task_type
 
 
 @pytest.fixture
@@ -77,6 +78,16 @@ def test_the_system_can_be_looked_at(client):
     assert [s["id"] for s in client.tree()["supervisors"]][-1] == "system/0"
     assert client.health()["status"] == "healthy"
     assert client.me().role == "admin"
+
+
+def test_an_external_agent_is_registered_and_removed(client):
+    told = registration(name="weather", taskTypes=[task_type("weather.high")])
+    assert (client.register_agent(told))["taskTypes"] == ["weather.high"]
+    assert (client.register_agent(told))["replaced"]
+    assert "weather" in [agent["name"] for agent in client.agents()]
+    client.remove_agent("weather")
+    with pytest.raises(errors.NotFound, match="weather"):
+        client.remove_agent("weather")
 
 
 def test_somebody_new_registers_and_is_signed_in(api):
@@ -226,7 +237,8 @@ def test_quarantined_tasks_are_listed_inspected_retried_and_discarded(client, in
 
 def test_effects_are_listed_and_doubts_are_settled(client, inside):
     tables = inside.trees[0].tables
-    first, second = (asyncio.run(doubtful(tables, shard=f"x/{number}")) for number in range(2))
+    made = [asyncio.run(doubtful(tables, shard=f"x/{number}")) for number in range(2)]
+    first, second = sorted(made)  # those of tasks of one millisecond stand in any order
     assert [row["effectId"] for row in client.effects(limit=1)] == [second]
     assert first in [row["effectId"] for row in client.effects(before=second)]
     assert client.resolve(first, "done", {"receipt": 1})["result"] == {"receipt": 1}
@@ -337,3 +349,16 @@ def test_a_task_s_whole_story_can_be_read_to_any_step(client):
         client.story(new_id())
     with pytest.raises(errors.InvalidParameters, match="cursor"):
         client.story(done.task_id, "later")
+
+
+def test_a_client_with_a_key_is_its_user_and_may_what_it_says(client, api):
+    made = client.create_key("ci", ["tasks:*"], days=1)
+    assert made["key"] not in str(client.keys())
+    with Client(api, made["key"]) as program:
+        assert program.run("system.echo", {"payload": 1}).unwrap() == {"payload": 1}
+        with pytest.raises(errors.AuthorizationFailed, match="keys:read"):
+            program.keys()
+        client.revoke_key(made["keyId"])
+        with pytest.raises(errors.AuthenticationFailed):
+            program.me()
+    assert made["keyId"] not in [key["keyId"] for key in client.keys(limit=200)]

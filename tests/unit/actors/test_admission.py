@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from actors.admission import Admission, Work, place_of
+from actors.admission import Admission, Work, closed, place_of
 from actors.hosting import Limits
 from cartrita.clock import ManualClock, new_id
-from cartrita.errors import QueueFull, TaskTimeout
+from cartrita.errors import QueueFull, Reason, TaskTimeout
 from cartrita.journal import EventKind
 from cartrita.protocol.principal import Principal
 from tests.support.bench import running
@@ -76,7 +76,7 @@ class TestRoom:
         assert fill(admission) > 50
 
     def test_who_comes_back_in_time_goes_before_who_comes_first(self, admission, clock):
-        admission.rate.busy(clock.monotonic(), True)
+        admission.rate.busy(True)
         for _ in range(40):  # so that it is known how fast tasks end
             clock.advance(0.5)
             admission.rate.count(clock.monotonic())
@@ -217,3 +217,14 @@ class TestCancelBeforeItIsDurable:
             assert not asked.done()
             bench.journal.let_go()
             assert (await asked)["status"] == "CANCELLED"
+
+
+@pytest.mark.parametrize(
+    ("state", "halted", "reason"),
+    [("draining", False, Reason.DRAINING), ("down", False, Reason.DRAINING),
+     ("starting", False, None), ("up", True, None)],
+)  # fmt: skip
+def test_a_shard_that_goes_away_says_so(state, halted, reason):
+    error = closed("system/0", state, halted=halted, fenced=False)
+    assert error.reason == reason
+    assert error.retry_after >= 1

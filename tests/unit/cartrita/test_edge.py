@@ -45,15 +45,25 @@ def test_a_certificate_switches_tls_on_for_both_doors():
 
 def test_the_limits_stand_in_the_configuration():
     config = replace(
-        EDGE, connections=7, max_header=5000, max_body=333, request_timeout=2.4, idle=60
+        EDGE,
+        connections=7,
+        max_header=5000,
+        max_body=333,
+        request_timeout=2.4,
+        idle=60,
+        connections_each=5,
+        streams=77,
     ).render()
 
     assert "maxconn 7\n" in config
+    assert config.count("sc0_conn_cur gt 5 ") == 2
+    assert "max-concurrent-streams 77\n" in config
     assert "req.hdrs,length gt 5000 " in config
     assert "req.hdr_val(Content-Length) gt 333 " in config
     assert "timeout http-request 2s" in config
     assert "wait-for-body time 2s" in config
-    assert "timeout client 60s" in config
+    assert "timeout client 2s" in config
+    assert "timeout server 60s" in config
     assert "Content-Length" not in EDGE.render()
 
 
@@ -71,10 +81,10 @@ def test_the_buffer_holds_more_than_the_longest_head(max_header):
 
 
 def test_all_that_haproxy_refuses_is_a_problem_document():
-    found = documents(replace(EDGE, max_body=1).render())
+    found = documents(replace(EDGE, max_body=1, metrics_from=("::1",)).render())
 
     assert {document["status"] for document in found} == {
-        400, 404, 408, 413, 431, 500, 502, 503, 504,
+        400, 403, 404, 408, 413, 431, 500, 502, 503, 504,
     }  # fmt: skip
     for document in found:
         assert document["code"] in set(ErrorCode)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from cartrita.channel.frames import pack, unpack
 from cartrita.cost.price import nano
 from cartrita.journal import END_OF, Event, EventKind, Settlement, TaskRecord, fold
+from cartrita.protocol.carrier import Carrier
 from cartrita.protocol.principal import Principal, Role
 from cartrita.protocol.task import Delivery, TaskStatus
 from tests.support.records import end, record, response, retried, started
@@ -33,6 +34,7 @@ FULL = record(
     depth=2,
     retry_of="0192a000-0000-7000-8000-000000000002",
     root="0192a000-0000-7000-8000-000000000003",
+    carrier=Carrier("external.system.call", "weather", 3, True),
 )
 ENDS = st.sampled_from(sorted(END_OF))
 
@@ -47,8 +49,8 @@ def test_a_record_reads_back_as_it_was_written(task):
 
 
 def test_a_record_of_an_older_version_gets_the_defaults_of_what_it_lacks():
-    older = replace(FULL, parent=None, depth=0, retry_of=None, root=None)
-    assert TaskRecord.from_wire(FULL.to_wire()[:-4]) == older
+    older = replace(FULL, parent=None, depth=0, retry_of=None, root=None, carrier=None)
+    assert TaskRecord.from_wire(FULL.to_wire()[:-5]) == older
 
 
 class TestOrder:

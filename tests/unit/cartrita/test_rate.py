@@ -106,6 +106,18 @@ async def test_all_together_have_a_limit_and_its_refusal_costs_nobody_theirs(clo
     assert limiter.standing("bob").remaining == 50
 
 
+async def test_what_is_given_back_may_be_taken_again_here_and_elsewhere(clock, counters):
+    here, there = (Limiter(clock, Quota("account", 2, 60.0), counters=counters) for _ in "12")
+    for _ in range(5):
+        assert await taken(here, 1) == 1
+        here.give_back("ada")
+    await here.close()
+    assert await taken(there, 3) == 2
+    with pytest.raises(RateLimitExceeded, match="failed 2 times") as caught:
+        await there.take("ada")
+    assert caught.value.reason == "ACCOUNT_QUOTA"
+
+
 async def test_what_is_left_is_told(clock):
     limiter = Limiter(clock, MINUTE)
     assert limiter.standing("ada").remaining == 50

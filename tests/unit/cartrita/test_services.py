@@ -1,5 +1,6 @@
 """Ports, and whoever is opened for them."""
 
+import sys
 from decimal import Decimal
 from typing import get_type_hints
 
@@ -13,8 +14,10 @@ from cartrita.clock import SystemClock
 from cartrita.config.settings import Settings
 from cartrita.context import Context
 from cartrita.declare import Agent, Params, Result, task
-from cartrita.errors import ConfigurationInvalid
-from cartrita.services import Services, database_probes, open_services
+from cartrita.errors import ConfigurationInvalid, MissingExtra
+from cartrita.services import Services, blob_spill, blob_store, database_probes, open_services
+from cartrita.storage.memory_blobs import InMemoryBlobs
+from tests.support.records import record
 
 
 class Web:
@@ -202,3 +205,40 @@ class TestFromSettings:
 def ports_of(cls):
     hints = {} if cls.__init__ is object.__init__ else get_type_hints(cls.__init__)
     return {port for name, port in hints.items() if name != "return"}
+
+
+S3 = {"s3_bucket": "blobs", "s3_endpoint": "http://127.0.0.1:9", "s3_key": "k", "s3_secret": "s"}
+
+
+@pytest.mark.parametrize(("chosen", "kind"), [({}, "DiskBlobs"), (S3, "S3Blobs")])
+def test_blobs_are_kept_where_the_settings_say(tmp_path, chosen, kind):
+    settings = Settings.model_validate({"home": tmp_path, "blobs": chosen})
+    assert type(blob_store(settings, SystemClock())).__name__ == kind
+
+
+@pytest.mark.parametrize(
+    ("chosen", "tcp", "together"),
+    [
+        ({}, False, True),
+        ({}, True, False),
+        ({"directory": "/mnt/shared"}, True, True),
+        (S3, True, True),
+    ],
+)
+async def test_nodes_pass_large_things_only_by_blobs_that_they_share(chosen, tcp, together):
+    channel = {"tcp": tcp, "plain_tcp": tcp}
+    settings = Settings.model_validate({"blobs": chosen, "channel": channel})
+    spill = blob_spill(settings, InMemoryBlobs(SystemClock(), 1 << 30))
+    huge = {"text": "x" * (2 << 20)}
+    if together:
+        assert "$blob" in await spill.result(record(), huge)
+    else:
+        with pytest.raises(ConfigurationInvalid, match=r"blobs\.s3_bucket"):
+            await spill.result(record(), huge)
+
+
+def test_a_package_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    settings = Settings.model_validate({"blobs": S3})
+    with pytest.raises(MissingExtra, match=r"cartrita\[s3\]"):
+        blob_store(settings, SystemClock())

@@ -124,6 +124,17 @@ def test_a_retry_says_only_what_is_different():
     assert json.loads(calls.retrial(new_uuid(), {"a": 1}).body) == {"parameters": {"a": 1}}
 
 
+def test_keys_are_made_once_listed_in_pages_and_revoked_by_id():
+    made = calls.key_making("ci", ("tasks:*",), None)
+    assert json.loads(made.body) == {"name": "ci", "scopes": ["tasks:*"], "expiresInDays": None}
+    assert not made.repeatable
+    key_id = str(new_uuid())
+    assert calls.keys(5, key_id).query == {"limit": "5", "before": key_id}
+    assert calls.key_revocation(key_id).path == f"/v3/keys/{key_id}"
+    with pytest.raises(InvalidParameters):
+        calls.key_revocation("x")
+
+
 def test_effects_are_asked_for_by_their_state():
     before = new_uuid()
     assert calls.effects("done", 5, None).query == {"state": "done", "limit": "5"}

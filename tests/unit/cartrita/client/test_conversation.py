@@ -3,7 +3,9 @@
 import pytest
 
 from cartrita import errors
+from cartrita.channel.frames import pack
 from cartrita.client.calls import submission
+from cartrita.client.steps import Reply
 from cartrita.protocol.task import TaskStatus
 from tests.unit.cartrita.client.conftest import (
     BROKEN,
@@ -217,3 +219,28 @@ def test_lists_are_read_from_their_place():
 def entries_of(answer):
     script = Script(answer)
     return script.play(script.talk.audit(5, None))
+
+
+def test_a_result_that_is_only_referred_to_is_fetched():
+    referred = outcome(result={"$blob": {"id": TASK, "size": 9}})
+    for talked, path in (
+        (lambda talk: talk.complete(task()), POST),
+        (lambda talk: talk.wait(TASK, 5), GET),
+        (lambda talk: talk.get(TASK), GET),
+    ):
+        script = Script(referred, reply(200, {"payload": 1}))
+        assert script.play(talked(script.talk)).unwrap() == {"payload": 1}
+        assert script.said == [path, f"GET /v3/blobs/{TASK}"]
+
+
+def test_a_result_that_json_has_no_form_for_is_fetched_too():
+    body = Reply(200, {"content-type": "application/msgpack"}, pack({"payload": b"\xff"}))
+    script = Script(outcome(result={"$blob": TASK}), body)
+    assert complete(script).unwrap() == {"payload": b"\xff"}
+
+
+def test_what_is_no_result_is_not_taken_for_one():
+    for body in (b"[]", b"{", b""):
+        script = Script(outcome(result={"$blob": TASK}), Reply(200, {}, body))
+        with pytest.raises(errors.InternalFailure, match="no result"):
+            complete(script)

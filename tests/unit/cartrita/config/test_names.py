@@ -48,7 +48,7 @@ def test_the_names_that_ray_reads_too_are_those_of_its_tls():
 def test_exactly_the_secrets_are_secret():
     assert {name for name, setting in every_setting().items() if setting.secret} == {
         *("postgres.url", "postgres.password", "redis.url", "redis.password"),
-        *("admin.password", "auth.jwt_secret", "models.openai_api_key"),
+        *("admin.password", "auth.jwt_secret", "blobs.s3_secret", "models.openai_api_key"),
         *("models.huggingface_api_key", "models.deepgram_api_key", "models.tavily_api_key"),
     }
 

@@ -100,6 +100,9 @@ def test_the_embedded_servers_have_no_address_yet():
     "sections",
     [
         {"server": {"tls_key": "/k.pem"}},
+        {"server": {"tls_key": "/k.pem", "tls_certificate": "/c.pem", "tls_self_made": True}},
+        {"server": {"metrics_from": "everybody"}},
+        {"server": {"metrics_from": "10.0.0.0/33"}},
         {"channel": {"tcp": True}},
         {"channel": {"tcp": True, "ca": "/ca", "cert": "/cert"}},
         {"channel": {"tcp": True, "plain_tcp": True, "ca": "/ca"}},
@@ -141,3 +144,19 @@ def test_secrets_do_not_show_in_a_repr():
     chosen = settings(models={"openai_api_key": "sk-canary"}, postgres={"password": "canary"})
     assert "canary" not in repr(chosen)
     assert "canary" not in chosen.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "blobs",
+    [
+        {"s3_bucket": "blobs", "s3_key": "k"},
+        {"s3_bucket": "blobs", "s3_secret": "s"},
+        {"s3_endpoint": "http://127.0.0.1:9000"},
+        {"s3_key": "k", "s3_secret": "s"},
+        {"s3_bucket": "blobs", "s3_endpoint": "127.0.0.1:9000"},
+        {"s3_bucket": ""},
+    ],
+)
+def test_half_a_bucket_is_refused(blobs):
+    with pytest.raises(ValidationError):
+        settings(blobs=blobs)

@@ -5,8 +5,9 @@ import json
 
 import msgpack
 import pytest
+import zstandard
 
-from serve_apps.asgi.negotiation import LARGE, LEAST, accepts, prefers_packed, shaping
+from serve_apps.asgi.negotiation import LARGE, LEAST, coding_for, prefers_packed, shaping
 
 
 @pytest.mark.parametrize(
@@ -33,11 +34,24 @@ def test_messagepack_is_for_who_prefers_it(accept, packed):
 
 
 @pytest.mark.parametrize(
-    ("header", "zipped"),
-    [(b"gzip", True), (b"br, gzip;q=0.1", True), (b"gzip;q=0", False)],
+    ("header", "coding"),
+    [
+        (b"gzip", b"gzip"),
+        (b"br, gzip;q=0.1", b"gzip"),
+        (b"gzip;q=0", None),
+        (b"zstd", b"zstd"),
+        (b"gzip, deflate, br, zstd", b"zstd"),
+        (b"GZIP;q=0.9, Zstd;q=0.8", b"gzip"),
+        (b"zstd;q=0, gzip;q=0.2", b"gzip"),
+        (b"zstd;q=much", None),
+        (b"identity, gzip;q=0.5", None),
+        (b"identity;q=0.5, gzip", b"gzip"),
+        (b"br, *", None),
+        (b"", None),
+    ],
 )
-def test_gzip_is_for_who_names_it(header, zipped):
-    assert accepts(header, b"gzip") is zipped
+def test_a_coding_is_for_who_names_it_and_the_one_with_most_weight(header, coding):
+    assert coding_for(header) == coding
 
 
 async def answered(asked, body, kind=b"application/json", parts=1, **headers):
@@ -65,6 +79,7 @@ async def answered(asked, body, kind=b"application/json", parts=1, **headers):
 
 PACKED = {b"accept": b"application/msgpack"}
 ZIPPED = {b"accept-encoding": b"deflate, gzip, br"}
+OPENERS = {b"gzip": gzip.decompress, b"zstd": zstandard.decompress}
 VALUE = {"a": [1, 2.5, None, "é"], "b": {"c": True}}
 
 
@@ -78,11 +93,13 @@ async def test_json_becomes_messagepack(kind, parts):
 
 
 @pytest.mark.parametrize("size", [LEAST, LARGE + 1])
-async def test_what_is_long_is_compressed(size):
+@pytest.mark.parametrize("coding", OPENERS)
+async def test_what_is_long_is_compressed(size, coding):
     text = json.dumps(["x" * size]).encode()
-    headers, body = await answered(ZIPPED, text, parts=4)
-    assert headers[b"content-encoding"] == b"gzip"
-    assert gzip.decompress(body) == text
+    headers, body = await answered({b"accept-encoding": coding}, text, parts=4)
+    assert headers[b"content-encoding"] == coding
+    assert headers[b"vary"] == b"Accept, Accept-Encoding"
+    assert OPENERS[coding](body) == text
     assert len(body) < len(text)
 
 

@@ -1,0 +1,219 @@
+"""What operators ask of the tree: a part of both clients."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from cartrita.client.calls import EffectOutcome, EffectState
+from cartrita.client.conversation import Conversation
+from cartrita.client.steps import Flow, T
+
+PAGE = 50
+
+
+class Desk(ABC):
+    """Quarantine, effects, keys, commands and their record."""
+
+    _talk: Conversation
+
+    @abstractmethod
+    def _play(self, flow: Flow[T]) -> T:
+        """Carry a flow out."""
+
+    def quarantined(
+        self, limit: int = PAGE, before: str | UUID | None = None
+    ) -> list[dict[str, Any]]:
+        """Return tasks that wait for a decision: they kill whatever runs them.
+
+        Administrators see everybody's; newest first, older than the task `before`.
+        """
+        return self._play(self._talk.quarantined(limit, before))
+
+    def inspect(self, task_id: str | UUID) -> dict[str, Any]:
+        """Return all that is known of a quarantined task.
+
+        Raises:
+            NotFound: It is not quarantined, or somebody else's.
+        """
+        return self._play(self._talk.inspect(task_id))
+
+    def discard(self, task_id: str | UUID) -> bool:
+        """Give a quarantined task up for good; False when that was decided already."""
+        return self._play(self._talk.discard(task_id))
+
+    def effects(
+        self, state: EffectState = "unknown", limit: int = PAGE, before: str | UUID | None = None
+    ) -> list[dict[str, Any]]:
+        """Return what tasks did to the outside world, or began and nobody knows of.
+
+        Administrators see everybody's; those of the newest tasks first, older than the effect
+        `before`.
+        """
+        return self._play(self._talk.effects(state, limit, before))
+
+    def resolve(
+        self, effect_id: str | UUID, outcome: EffectOutcome, result: Any = None
+    ) -> dict[str, Any]:
+        """Say what became of an effect that nobody knows of, and return it as it stands then.
+
+        Args:
+            effect_id: As `effects` names it.
+            outcome: Whether it happened.
+            result: What came of it, which a task that runs again is given.
+
+        Raises:
+            NotFound: There is none, or it is somebody else's.
+            EffectSettled: It is known already, or an attempt is at it.
+        """
+        return self._play(self._talk.resolve(effect_id, outcome, result))
+
+    def create_key(
+        self, name: str, scopes: Sequence[str] | None = None, days: int | None = None
+    ) -> dict[str, Any]:
+        """Make an API key and return it; what is under `key` is told only here.
+
+        Args:
+            name: For people.
+            scopes: What it may be used for; `tasks:*` and `agents:read` by default.
+            days: Until it expires; 90 by default.
+
+        Raises:
+            AuthorizationFailed: It would allow what this client may not do.
+        """
+        return self._play(self._talk.create_key(name, scopes, days))
+
+    def keys(self, limit: int = PAGE, before: str | UUID | None = None) -> list[dict[str, Any]]:
+        """Return API keys, newest first, older than `before`; everybody's for administrators."""
+        return self._play(self._talk.keys(limit, before))
+
+    def revoke_key(self, key_id: str | UUID) -> None:
+        """Take an API key back, for good.
+
+        Raises:
+            NotFound: There is none, or it is somebody else's.
+        """
+        self._play(self._talk.revoke_key(key_id))
+
+    def agents(self) -> list[dict[str, Any]]:
+        """Return every agent and how it is."""
+        return self._play(self._talk.agents())
+
+    def register_agent(self, registration: Mapping[str, Any]) -> dict[str, Any]:
+        """Have tasks carried to an agent that runs elsewhere; for administrators.
+
+        Args:
+            registration: As docs/reference/external-agents.md tells; it replaces what was
+                registered under its name.
+
+        Returns:
+            Its `name` and `taskTypes`, and whether it `replaced` another.
+
+        Raises:
+            AuthorizationFailed: The account is no administrator's.
+            InvalidParameters: A field is wrong, or a name is taken.
+        """
+        return self._play(self._talk.register_agent(registration))
+
+    def remove_agent(self, name: str) -> None:
+        """Remove an external agent; for administrators.
+
+        Raises:
+            NotFound: There is none of that name.
+        """
+        self._play(self._talk.remove_agent(name))
+
+    def command(self, command: str, target: str, /, **arguments: Any) -> dict[str, Any]:
+        """Have the tree carry out a command; for administrators.
+
+        Args:
+            command: `SHUTDOWN`, `RESTART`, `SCALE_UP`, `SCALE_DOWN`, `HEALTH_CHECK`,
+                `CONFIG_UPDATE` or `EMERGENCY_STOP`.
+            target: `tree`, a team, a shard (`intelligence/0`), `agent:NAME`, or a host.
+            arguments: Under their names on the wire, such as `by=2` or `messageQueueSize=500`.
+
+        Returns:
+            `results` tells of each part its `id` and whether it is `ok`.
+
+        Raises:
+            AuthorizationFailed: The account is no administrator's.
+            NotFound: There is no such target.
+            InvalidParameters: The command does not take these arguments.
+        """
+        return self._play(self._talk.command(command, target, arguments))
+
+    def audit(self, limit: int = PAGE, before: int | None = None) -> list[dict[str, Any]]:
+        """Return what was commanded, newest first, older than the entry `before`."""
+        return self._play(self._talk.audit(limit, before))
+
+
+class AsyncDesk(ABC):
+    """The same for an event loop."""
+
+    _talk: Conversation
+
+    @abstractmethod
+    async def _play(self, flow: Flow[T]) -> T:
+        """Carry a flow out."""
+
+    async def quarantined(
+        self, limit: int = PAGE, before: str | UUID | None = None
+    ) -> list[dict[str, Any]]:
+        """Return quarantined tasks, newest first, older than `before`."""
+        return await self._play(self._talk.quarantined(limit, before))
+
+    async def inspect(self, task_id: str | UUID) -> dict[str, Any]:
+        """Return all that is known of a quarantined task; raises as `Client.inspect` does."""
+        return await self._play(self._talk.inspect(task_id))
+
+    async def discard(self, task_id: str | UUID) -> bool:
+        """Give a quarantined task up for good; False when that was decided already."""
+        return await self._play(self._talk.discard(task_id))
+
+    async def effects(
+        self, state: EffectState = "unknown", limit: int = PAGE, before: str | UUID | None = None
+    ) -> list[dict[str, Any]]:
+        """Return what tasks did to the outside world; as `Client.effects` does."""
+        return await self._play(self._talk.effects(state, limit, before))
+
+    async def resolve(
+        self, effect_id: str | UUID, outcome: EffectOutcome, result: Any = None
+    ) -> dict[str, Any]:
+        """Say what became of an effect that nobody knows of; raises as `Client.resolve` does."""
+        return await self._play(self._talk.resolve(effect_id, outcome, result))
+
+    async def create_key(
+        self, name: str, scopes: Sequence[str] | None = None, days: int | None = None
+    ) -> dict[str, Any]:
+        """Make an API key and return it; as `Client.create_key` does."""
+        return await self._play(self._talk.create_key(name, scopes, days))
+
+    async def keys(
+        self, limit: int = PAGE, before: str | UUID | None = None
+    ) -> list[dict[str, Any]]:
+        """Return API keys, newest first, older than `before`; everybody's for administrators."""
+        return await self._play(self._talk.keys(limit, before))
+
+    async def revoke_key(self, key_id: str | UUID) -> None:
+        """Take an API key back, for good; raises as `Client.revoke_key` does."""
+        await self._play(self._talk.revoke_key(key_id))
+
+    async def agents(self) -> list[dict[str, Any]]:
+        """Return every agent and how it is."""
+        return await self._play(self._talk.agents())
+
+    async def register_agent(self, registration: Mapping[str, Any]) -> dict[str, Any]:
+        """Have tasks carried to an agent that runs elsewhere; as `Client.register_agent` does."""
+        return await self._play(self._talk.register_agent(registration))
+
+    async def remove_agent(self, name: str) -> None:
+        """Remove an external agent; raises as `Client.remove_agent` does."""
+        await self._play(self._talk.remove_agent(name))
+
+    async def command(self, command: str, target: str, /, **arguments: Any) -> dict[str, Any]:
+        """Have the tree carry out a command; as `Client.command` does."""
+        return await self._play(self._talk.command(command, target, arguments))
+
+    async def audit(self, limit: int = PAGE, before: int | None = None) -> list[dict[str, Any]]:
+        """Return what was commanded, newest first, older than the entry `before`."""
+        return await self._play(self._talk.audit(limit, before))

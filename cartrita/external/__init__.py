@@ -1,0 +1,1 @@
+"""Agents that run elsewhere and are called over HTTP: what is known of them."""

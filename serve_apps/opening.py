@@ -1,0 +1,149 @@
+"""Opens what a gateway needs of the tree it belongs to."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any
+
+import asyncpg
+
+from actors.directory import RayDirectory, open_door
+from actors.effectdesk import EffectDesk
+from actors.externaldesk import ExternalDesk
+from actors.quarantine import QuarantineDesk
+from actors.replay import Storyteller
+from actors.setup import Network, TreeConfig, catalog, postgres_url
+from cartrita import __version__
+from cartrita.accounts import identity, key_desk
+from cartrita.auth.apikeys import KeyDesk
+from cartrita.auth.identity import Identity
+from cartrita.clock import Clock, SystemClock, iso, new_id
+from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
+from cartrita.providers.probes import ProbeSet
+from cartrita.roster import Roster
+from cartrita.services import blob_store, database_probes, rate_limiter, sign_in_limiters
+from cartrita.spill import UNCLAIMED
+from cartrita.storage.blobs import Blobs, Due, Living
+from cartrita.storage.ports import Users
+from cartrita.storage.postgres.effects import PostgresEffectBook
+from cartrita.storage.postgres.external import PostgresRegistry
+from cartrita.storage.postgres.listing import PostgresTasks
+from cartrita.storage.postgres.runtime import PostgresAudit, PostgresQuarantine
+from cartrita.storage.postgres.stories import PostgresStories
+from cartrita.storage.postgres.users import PostgresUsers
+from cartrita.telemetry.log import get_logger
+from serve_apps.gateway.gate import Audit, Gate
+from serve_apps.gateway.quotas import Visitors
+
+log = get_logger(__name__)
+
+SWEEP_EVERY = 3600.0
+
+Jwks = Callable[[], dict[str, Any]]
+People = Callable[[Users], Identity]
+"""Says who may come in, of all who have an account."""
+
+
+@asynccontextmanager
+async def open_gate(
+    config: TreeConfig,
+    name: str = "gateway",
+    people: People | None = None,
+    *,
+    tidy: bool = False,
+) -> AsyncIterator[Gate]:
+    """Open a gate to the tree on the Ray that this process has joined.
+
+    Args:
+        config: What the tree was told.
+        name: What kind of visitor this is on the channels.
+        people: Who may come in; by default, who signs in.
+        tidy: Whether to drop old blobs now and then.
+    """
+    settings, clock = config.settings, SystemClock()
+    directory = RayDirectory(config.namespace)
+    async with asyncpg.create_pool(
+        postgres_url(settings),
+        min_size=1,
+        max_size=settings.postgres.pool_size,
+        statement_cache_size=settings.postgres.statement_cache_size,
+    ) as pool:
+        stories, network = PostgresStories(pool), Network(config)
+        limiter = rate_limiter(settings, clock)
+        declared, registry = catalog(settings), PostgresRegistry(pool)
+        roster = Roster(declared, registry, clock)
+        us = f"{name} {new_id()}"
+        door = open_door(config, directory, stories, us, network, limiter, roster)
+        desk = key_desk(settings, pool, clock)
+        if people:
+            who, jwks = people(PostgresUsers(pool)), _no_keys
+        else:
+            who, jwks = _accounts(config, pool, desk)
+        visitors = Visitors(*sign_in_limiters(settings, clock), behind_edge=settings.embedded)
+        blobs = blob_store(settings, clock)
+        working = [asyncio.create_task(door.follow())]
+        if tidy:
+            sweeping = _sweep(blobs, stories.remembered, clock, settings.blobs.ttl_s)
+            working.append(asyncio.create_task(sweeping))
+        try:
+            yield Gate(
+                tasks=door,
+                identity=who,
+                keys=desk,
+                visitors=visitors,
+                limiter=limiter,
+                jwks=jwks,
+                external=ExternalDesk(declared, registry, roster, PostgresAudit(pool), clock),
+                clock=clock,
+                started_at=clock.now(),
+                version=__version__,
+                above=directory.snapshot,
+                listing=PostgresTasks(pool),
+                blobs=blobs,
+                blob_kinds=settings.blobs.types,
+                quarantine=QuarantineDesk(stories, PostgresQuarantine(pool), door.resubmit, clock),
+                storyteller=Storyteller(stories, PostgresEffectBook(pool)),
+                effects=EffectDesk(PostgresEffectBook(pool), PostgresAudit(pool), clock),
+                command=directory.command,
+                audit=_audit(PostgresAudit(pool)),
+                probes=ProbeSet(database_probes(settings)),
+                services_file=config.runtime_dir / "services.json",
+                metrics_dir=config.metrics_dir,
+                docs=settings.server.docs,
+            )
+        finally:
+            for task in working:
+                task.cancel()
+            door.close()
+            await limiter.close()
+            await visitors.close()
+            await blobs.close()
+
+
+def _no_keys() -> dict[str, Any]:
+    return {"keys": []}
+
+
+def _accounts(config: TreeConfig, pool: asyncpg.Pool, desk: KeyDesk) -> tuple[Identity, Jwks]:
+    who, keys = identity(config.settings, pool, SystemClock(), desk)
+    return who, keys.jwks
+
+
+def _audit(log_of: PostgresAudit) -> Audit:
+    async def rows(limit: int, before: int | None) -> list[dict[str, Any]]:
+        entries = await log_of.entries(limit, before)
+        return [{**asdict(entry), "at": iso(entry.at)} for entry in entries]
+
+    return rows
+
+
+async def _sweep(blobs: Blobs, living: Living, clock: Clock, ttl: float) -> None:
+    """Drop old blobs every now and then, for as long as the gateway runs."""
+    while True:
+        now = clock.now()
+        try:
+            await blobs.sweep(Due(now - ttl, now - UNCLAIMED, living))
+        except (ServiceUnavailable, ConfigurationInvalid) as error:
+            log.warning("sweep_failed", error=error.message)
+        await asyncio.sleep(SWEEP_EVERY)
