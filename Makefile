@@ -7,7 +7,7 @@ SAMPLE := docs/sample.txt
 ALONE := tests/unit tests/contract tests/simulation tests/test_architecture.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev model run stop test unit lint format types imports check bench simulate races chaos reconnect fuzz-sockets lock clean
+.PHONY: help setup dev model run stop test unit lint format types imports check bench simulate races chaos reconnect fuzz fuzz-sockets lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
@@ -75,6 +75,8 @@ bench: $(VENV)/.dev ## Measure the HTTP path against bare servers, and the memor
 	$(BIN)/python -m benchmarks.http_path
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.tree
+	$(BIN)/python -m benchmarks.streams
+	$(BIN)/python -m benchmarks.first_token
 
 simulate: $(VENV)/.dev ## Simulate the whole tree: make simulate SEEDS=100000 FIRST=1
 	$(BIN)/python -m tests.simulator --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),1)
@@ -89,6 +91,9 @@ chaos: $(VENV)/.dev ## Break each part of an instance under load and count: make
 
 reconnect: $(VENV)/.dev ## Hop between transports and gateways at random: make reconnect SEEDS=50
 	$(BIN)/python -m tests.support.hopping --seeds $(or $(SEEDS),50) --first $(or $(FIRST),1)
+
+fuzz: $(VENV)/.dev ## Hold the gateway to its OpenAPI document: make fuzz CASES=10000
+	$(BIN)/python -m tests.support.http_fuzz --cases $(or $(CASES),10000) --seed $(or $(FIRST),1)
 
 fuzz-sockets: $(VENV)/.dev ## Throw mutated messages at every socket: make fuzz-sockets MESSAGES=100000
 	$(BIN)/python -m tests.support.socket_fuzz --messages $(or $(MESSAGES),100000) --seed $(or $(FIRST),1)

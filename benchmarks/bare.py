@@ -4,11 +4,13 @@ python benchmarks/bare.py uvicorn PORT
 python benchmarks/bare.py serve RAY_ADDRESS NAMESPACE      (joins a Ray whose Serve runs)
 """
 
+import asyncio
 import sys
+from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 
@@ -20,9 +22,26 @@ async def answer(request: Request) -> Response:
     )
 
 
+async def stream(_request: Request) -> Response:
+    """Say something, and then nothing but that the stream is alive."""
+    return StreamingResponse(_silence(), media_type="text/event-stream")
+
+
+async def _silence() -> AsyncIterator[bytes]:
+    yield b"retry: 1000\n\n"
+    while True:
+        await asyncio.sleep(15)
+        yield b":\n\n"
+
+
 def application() -> Starlette:
     """Return the bare application."""
-    return Starlette(routes=[Route("/{rest:path}", answer, methods=["GET", "POST"])])
+    return Starlette(
+        routes=[
+            Route("/stream", stream, methods=["GET"]),
+            Route("/{rest:path}", answer, methods=["GET", "POST"]),
+        ]
+    )
 
 
 def run_uvicorn(port: int) -> None:

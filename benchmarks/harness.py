@@ -68,8 +68,13 @@ class Instance:
 
 
 @contextmanager
-def instance(**settings: str) -> Iterator[Instance]:
-    """Run an instance for as long as the context is open."""
+def instance(agents: str = "", **settings: str) -> Iterator[Instance]:
+    """Run an instance for as long as the context is open.
+
+    Args:
+        agents: A module whose agents it has, too.
+        settings: Its settings, by their names in the environment.
+    """
     home = Path(tempfile.mkdtemp(prefix="cartrita-bench-"))
     names = ("SERVER__PORT", "SERVER__V2_PORT", "SERVER__GRPC_PORT", "RAY__DASHBOARD_PORT",
              "POSTGRES__PORT", "REDIS__PORT")  # fmt: skip
@@ -79,6 +84,8 @@ def instance(**settings: str) -> Iterator[Instance]:
     limits = {"LIMITS__RATE_MAX": "1000000000", "LIMITS__RATE_SHARED_MAX": "1000000000"}
     chosen = {f"CARTRITA_{k}": value for k, value in {**ports, **limits, **settings}.items()}
     environment = {**kept, **chosen, "CARTRITA_HOME": str(home)}
+    if agents:
+        environment["PYTHONPATH"] = f"{HERE.parent}{os.pathsep}{_package(home / 'site', agents)}"
     cartrita = [sys.executable, "-m", "cartrita"]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it ends with us
     try:
@@ -90,6 +97,15 @@ def instance(**settings: str) -> Iterator[Instance]:
     finally:
         subprocess.run([*cartrita, "down"], env=environment, check=False, capture_output=True)
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _package(site: Path, module: str) -> Path:
+    """Make a package that brings a module's agents, as a third party's would."""
+    info = site / "bench-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bench\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[cartrita.agents]\nbench = {module}\n")
+    return site
 
 
 def cpu_seconds(processes: list[psutil.Process]) -> dict[int, float]:

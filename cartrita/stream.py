@@ -131,11 +131,13 @@ class _Waiting:
 class Coalescer:
     """Keeps what was said in order until it is time to send it, and joins tokens.
 
-    Knows no clock: `now` is in seconds of any clock that only grows.
+    A token behind a silence is due at once, and those that follow it closely wait for each
+    other. Knows no clock: `now` is in seconds of any clock that only grows.
     """
 
     def __init__(self) -> None:
         self._waiting: deque[_Waiting] = deque()
+        self._next_run = -math.inf
 
     def __len__(self) -> int:
         """Return how many pieces it would take to send everything now."""
@@ -162,7 +164,8 @@ class Coalescer:
         last = self._waiting[-1] if self._waiting else None
         if last is None or last.item is not None or last.size + size > LARGEST_RUN:
             self._close(now)
-            last = _Waiting(now + LONGEST_WAIT)
+            last = _Waiting(min(max(now, self._next_run), now + LONGEST_WAIT))
+            self._next_run = last.due + LONGEST_WAIT
             self._waiting.append(last)
         last.texts.append(item.text)
         last.size += size

@@ -7,11 +7,30 @@ from pydantic.json_schema import models_json_schema
 from cartrita.catalog import Catalog
 from cartrita.declare import TaskSpec
 from cartrita.external.registration import Registration
-from cartrita.protocol.command import ARGUMENTS, SUMMARY, CommandRequest
+from cartrita.protocol.command import (
+    ARGUMENTS,
+    SUMMARY,
+    CommandName,
+    CommandRequest,
+    ConfigArguments,
+)
 from cartrita.protocol.task import TaskRequest, TaskResponse, TaskStatus
-from cartrita.schema.routes import ROUTES, operation
+from cartrita.schema.compact import bridged
+from cartrita.schema.links import next_page, to_task
+from cartrita.schema.refusals import (
+    PRIVATE,
+    READING,
+    SUBMITTING,
+    header_parts,
+    headers,
+    refused,
+    response_parts,
+)
+from cartrita.schema.routes import ROUTES, header, operation
 from cartrita.schema.shapes import (
+    CURSOR,
     JSON,
+    LABEL,
     LIMIT,
     MSGPACK,
     REF,
@@ -19,7 +38,6 @@ from cartrita.schema.shapes import (
     TASK_ID,
     TEXT,
     TIME,
-    answers,
     content,
     plain_schemas,
     ref,
@@ -28,6 +46,10 @@ from cartrita.schema.shapes import (
 from cartrita.schema.stories import story_schemas
 
 INNER = "#/$defs/"
+_PLACE = (
+    r"^[0-9]{1,11}\.[0-9]{1,6}_"
+    "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+)
 
 
 def example_request(spec: TaskSpec) -> dict[str, Any]:
@@ -77,6 +99,8 @@ def openapi(catalog: Catalog, version: str) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": _schemas(catalog),
+            "responses": response_parts(),
+            "headers": header_parts(),
             "securitySchemes": {
                 "bearer": {
                     "type": "http",
@@ -103,12 +127,16 @@ def _schemas(catalog: Catalog) -> dict[str, Any]:
     refs, definitions = models_json_schema(models, by_alias=True, ref_template=REF)
     schemas: dict[str, Any] = definitions["$defs"]
     request = schemas["TaskRequest"]
+    metadata = request["properties"]["metadata"]
+    request["properties"]["metadata"] = {**metadata, "propertyNames": LABEL}
+    taken: dict[str, Any] = {}
     for spec in catalog.tasks.values():
         if spec.carrier is None:
             parameters = refs[spec.params, "validation"]
         else:
             parameters, more = _embedded(spec)
             schemas |= more
+        taken[spec.name] = parameters
         schemas[_name(spec)] = {
             **request,
             "title": spec.name,
@@ -121,7 +149,8 @@ def _schemas(catalog: Catalog) -> dict[str, Any]:
             "examples": [example_request(spec)],
         }
     commands = _command_schemas(schemas.pop("CommandRequest"), refs)
-    return {**schemas, **commands, **plain_schemas(), **story_schemas()}
+    old = {"Bridged": bridged(catalog, taken)}
+    return {**schemas, **commands, **old, **plain_schemas(), **story_schemas()}
 
 
 def _embedded(spec: TaskSpec) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -153,13 +182,16 @@ def _command_schemas(request: dict[str, Any], refs: Any) -> dict[str, Any]:
     """Return the schema of a command: one of several, each with arguments of its own."""
     found = {}
     for command, model in ARGUMENTS.items():
-        own = {"command": {"const": command.value}, "arguments": refs[model, "validation"]}
+        arguments = {**refs[model, "validation"], **_BOUNDS.get(command, {})}
+        own = {"command": {"const": command.value}, "arguments": arguments}
         found[f"Command.{command}"] = {
             **request,
             "title": command.value,
             "description": SUMMARY[command],
             "properties": {**request["properties"], **own},
         }
+        if command is CommandName.CONFIG_UPDATE:
+            found[f"Command.{command}"]["required"] = [*request["required"], "arguments"]
     mapping = {name.partition(".")[2]: REF.format(model=name) for name in found}
     found["Command"] = {
         "oneOf": [{"$ref": target} for target in mapping.values()],
@@ -168,72 +200,89 @@ def _command_schemas(request: dict[str, Any], refs: Any) -> dict[str, Any]:
     return found
 
 
+_NULL = {"type": "null"}
+_SETTINGS = list(ConfigArguments.model_json_schema()["properties"])
+_EITHER = {"anyOf": [{"properties": {name: _NULL}} for name in ("by", "to")]}
+_BOUNDS: dict[CommandName, dict[str, Any]] = {
+    CommandName.SCALE_UP: _EITHER,
+    CommandName.SCALE_DOWN: _EITHER,
+    CommandName.CONFIG_UPDATE: {
+        "anyOf": [{"required": [name], "properties": {name: {"not": _NULL}}} for name in _SETTINGS]
+    },
+}
+"""What goes with what in a command's arguments."""
+
+
 def _create(catalog: Catalog) -> dict[str, Any]:
     names = {spec.name: REF.format(model=_name(spec)) for spec in catalog.tasks.values()}
-    done = {"description": "Accepted and ended; see `status`.", **content(ref("TaskResponse"))}
+    schema = {
+        "oneOf": [{"$ref": ref} for ref in names.values()],
+        "discriminator": {"propertyName": "taskType", "mapping": names},
+    }
+    examples = {
+        spec.name: {"summary": spec.summary, "value": example_request(spec)}
+        for spec in catalog.tasks.values()
+    }
+    kinds = {MSGPACK: {"schema": schema}, JSON: {"schema": schema, "examples": examples}}
+    done, later = "Accepted and ended; see `status`.", "Accepted, and not waited for any longer."
+    answer = {**content(ref("TaskResponse")), "links": to_task("/taskId")}
+    asked = [
+        header("Idempotency-Key", "Repeats are the same task. Up to 250 ASCII characters."),
+        header(
+            "Prefer",
+            "`respond-async` answers 202 once the task is accepted, `wait=10` if it has not "
+            "ended after so many seconds.",
+        ),
+        header("traceparent", "W3C trace context."),
+        _wait(),
+    ]
     return {
-        "operationId": "createTask",
-        "summary": "Run a task",
-        "tags": ["tasks"],
-        "security": SECURITY,
-        "parameters": [
-            _header("Idempotency-Key", "Repeats are the same task. Up to 255 ASCII characters."),
-            _header(
-                "Prefer",
-                "`respond-async` answers 202 once the task is accepted, `wait=10` if it has not "
-                "ended after so many seconds.",
-            ),
-            _header("traceparent", "W3C trace context."),
-            _wait(),
-        ],
+        **_told("createTask", "Run a task"),
+        "parameters": asked,
         "requestBody": {
             "required": True,
             "description": "JSON on which all readers agree (RFC 7493): no name twice in one "
-            "object, whole numbers within 64 bits, at most 200 levels. snake_case is taken, too. "
-            'In place of parameters, `{"$blob": id}` names a blob of yours that holds them.',
-            "content": {
-                MSGPACK: {"schema": ref("TaskRequest")},
-                JSON: {
-                    "schema": {
-                        "oneOf": [{"$ref": ref} for ref in names.values()],
-                        "discriminator": {"propertyName": "taskType", "mapping": names},
-                    },
-                    "examples": {
-                        spec.name: {"summary": spec.summary, "value": example_request(spec)}
-                        for spec in catalog.tasks.values()
-                    },
-                },
-            },
+            "object, whole numbers within 64 bits and without a point, at most 200 levels. "
+            'snake_case is taken, too. In place of parameters, `{"$blob": id}` names a blob of '
+            "yours that holds them.",
+            "content": kinds,
         },
-        "responses": answers(
-            {"200": done, "202": {"description": "Accepted.", **content(ref("TaskResponse"))}}
-        ),
+        "responses": {
+            "200": {"description": done, "headers": _limits(), **answer},
+            "202": {"description": later, "headers": _limits("Location"), **answer},
+            **refused(*PRIVATE, *READING, *SUBMITTING, 404),
+        },
     }
+
+
+def _told(operation: str, summary: str) -> dict[str, Any]:
+    told = {"operationId": operation, "summary": summary, "tags": ["tasks"]}
+    return {**told, "security": SECURITY}
+
+
+def _limits(*more: str) -> dict[str, Any]:
+    return headers("RateLimit", "RateLimit-Policy", *more)
 
 
 def _list() -> dict[str, Any]:
-    statuses = {"type": "array", "items": {"type": "string", "enum": list(TaskStatus)}}
-    label = {"type": "string", "minLength": 1, "maxLength": 255}
-    asked = {"status": statuses, "taskType": label, "sessionId": label, "since": TIME}
-    whose = "Whose; for administrators, others see their own."
-    names = {
-        **asked,
+    one = {"type": "string", "enum": list(TaskStatus)}
+    statuses = {"type": "array", "minItems": 1, "items": one}
+    asked = {"status": statuses, "taskType": LABEL, "sessionId": LABEL, "since": TIME}
+    place = {**TEXT, "pattern": _PLACE, "description": "The page before's `next`."}
+    more = {
         "until": {**TIME, "description": "Accepted before then."},
-        "user": {**label, "description": whose},
-        "limit": LIMIT,
-        "cursor": {**TEXT, "description": "The page before's `next`."},
+        "user": {**LABEL, "description": "Whose; for administrators, others see their own."},
     }
+    names = {**asked, **more, "limit": LIMIT, "cursor": place}
     queries = [{"name": name, "in": "query", "schema": told} for name, told in names.items()]
     queries[0] |= {"style": "form", "explode": False}
     page = {"description": "One's own tasks; everybody's for administrators. It may lag for a "
-            "moment.", **content(ref("TaskList"))}  # fmt: skip
+            "moment.", "headers": _limits(), **content(ref("TaskList"))}  # fmt: skip
+    page["links"] = {**to_task("/tasks/0/taskId"), **next_page("listTasks", "cursor")}
     return {
-        "operationId": "listTasks",
-        "summary": "List tasks, the newest first",
-        "tags": ["tasks"],
-        "security": SECURITY,
+        **_told("listTasks", "List tasks, the newest first"),
         "parameters": queries,
-        "responses": answers({"200": page}),
+        "responses": {"200": page, **refused(*PRIVATE, 422)},
     }
 
 
@@ -245,6 +294,7 @@ def _wait() -> dict[str, Any]:
 
 def _show() -> dict[str, Any]:
     done = {"description": "Where it stands.", **content(ref("TaskResponse"))}
+    done["links"] = to_task("/taskId")
     return _about_task("getTask", "Look at a task", [_wait()], {"200": done})
 
 
@@ -254,23 +304,27 @@ def _cancel() -> dict[str, Any]:
         "200": {"description": "It had ended already.", **body},
         "202": {"description": "It is being cancelled.", **body},
     }
+    for answer in answers.values():
+        answer["links"] = to_task("/taskId")
     return _about_task("cancelTask", "Cancel a task", [], answers)
 
 
 def _events() -> dict[str, Any]:
+    event = {**TEXT, "contentMediaType": JSON, "contentSchema": ref("TaskEvent")}
     stream = {
         "description": "Server-sent events: `id` is the cursor, `event` the type, `data` the "
         "whole event. Silence is broken by comments.",
-        **content({"type": "string", "contentSchema": ref("TaskEvent")}, "text/event-stream"),
+        **content(shape({"id": CURSOR, "event": TEXT, "data": event}), "text/event-stream"),
     }
-    after = {"name": "after", "in": "query", "description": "A cursor.", "schema": TEXT}
-    asked = [_header("Last-Event-ID", "Go on behind this cursor; goes before `after`."), after]
+    after = {"name": "after", "in": "query", "description": "A cursor.", "schema": CURSOR}
+    last = header("Last-Event-ID", "Go on behind this cursor; goes before `after`.")
+    asked = [{**last, "schema": CURSOR}, after]
     answers = {"200": stream, "204": {"description": "There is nothing more behind that cursor."}}
     return _about_task("readTaskEvents", "Follow a task's events to its end", asked, answers)
 
 
 def _story() -> dict[str, Any]:
-    until = {"name": "until", "in": "query", "description": "A cursor.", "schema": TEXT}
+    until = {"name": "until", "in": "query", "description": "A cursor.", "schema": CURSOR}
     told = {
         "description": "All that the journal knows; with `until`, how it stood by then.",
         **content(ref("TaskStory")),
@@ -281,15 +335,9 @@ def _story() -> dict[str, Any]:
 def _about_task(
     operation: str, summary: str, parameters: list[Any], successes: dict[str, Any]
 ) -> dict[str, Any]:
+    told = {status: {"headers": _limits(), **answer} for status, answer in successes.items()}
     return {
-        "operationId": operation,
-        "summary": summary,
-        "tags": ["tasks"],
-        "security": SECURITY,
+        **_told(operation, summary),
         "parameters": [TASK_ID, *parameters],
-        "responses": answers(successes),
+        "responses": {**told, **refused(*PRIVATE, 404, 422)},
     }
-
-
-def _header(name: str, text: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}

@@ -17,6 +17,8 @@ EVENT_TYPES = (
 )  # fmt: skip
 
 TEXT = {"type": "string"}
+LABEL = {**TEXT, "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00-\x1f\x7f]+$"}
+CURSOR = {**TEXT, "pattern": "^([0-3][0-9a-f]{15}|40{15})$"}
 TIME = {"type": "string", "format": "date-time"}
 UUID = {"type": "string", "format": "uuid"}
 OBJECT: dict[str, Any] = {"type": "object"}
@@ -24,6 +26,7 @@ LIMIT = {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
 AGENT_STATES = ("up", "starting", "draining", "idle", "quarantined", "down")
 _WHOLE = {"type": "integer"}
 _YES = {"type": "boolean"}
+_NULL = {"type": "null"}
 TASK_ID = {"name": "taskId", "in": "path", "required": True, "schema": UUID}
 EFFECT_ID = {**TASK_ID, "name": "effectId"}
 KEY_ID = {**TASK_ID, "name": "keyId"}
@@ -36,6 +39,9 @@ SECURITY: list[dict[str, Any]] = [{"bearer": []}, {"apiKey": []}]
 def ref(name: str) -> dict[str, Any]:
     """Return a reference to one of the document's schemas."""
     return {"$ref": REF.format(model=name)}
+
+
+_ANY_TASK = {"anyOf": [ref("TaskRequest"), {"description": "What is none is refused for itself."}]}
 
 
 def shape(fields: dict[str, Any]) -> dict[str, Any]:
@@ -52,18 +58,19 @@ def rows(schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": schema}
 
 
-def content(schema: dict[str, Any], kind: str = JSON) -> dict[str, Any]:
+def maybe(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema that takes null, too."""
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def content(schema: dict[str, Any], kind: str = JSON, example: Any = None) -> dict[str, Any]:
     """Return what tells of a body; what is in JSON can be had in MessagePack, too."""
-    kinds = {kind: {"schema": schema}}
+    kinds: dict[str, Any] = {kind: {"schema": schema}}
+    if example is not None:
+        kinds[kind]["example"] = example
     if kind in (JSON, PROBLEM):
         kinds.setdefault(MSGPACK, {"schema": schema})
     return {"content": kinds}
-
-
-def answers(success: dict[str, Any]) -> dict[str, Any]:
-    """Return an operation's answers: its own, and the refusals of all."""
-    refused = {"description": "Refused; `code` says why.", **content(ref("Problem"), PROBLEM)}
-    return {**success, "4XX": refused, "5XX": refused}
 
 
 def plain_schemas() -> dict[str, Any]:
@@ -82,6 +89,8 @@ def plain_schemas() -> dict[str, Any]:
             "traceId": TEXT,
             "instance?": TEXT,
             "reason?": TEXT,
+            "retryAfter?": real,
+            "violated-policies?": rows(TEXT),
             "errors?": {"type": "array", "items": shape({"field": TEXT, "message": TEXT})},
         }
     )
@@ -107,10 +116,6 @@ def plain_schemas() -> dict[str, Any]:
     }
 
 
-def _maybe(schema: dict[str, Any]) -> dict[str, Any]:
-    return {**schema, "type": [schema["type"], "null"]}
-
-
 def _key_schemas() -> dict[str, Any]:
     key = {
         "keyId": UUID,
@@ -119,13 +124,13 @@ def _key_schemas() -> dict[str, Any]:
         "scopes": rows(TEXT),
         "createdAt": TIME,
         "expiresAt": TIME,
-        "lastUsedAt": _maybe(TIME),
+        "lastUsedAt": maybe(TIME),
     }
     secret = {**TEXT, "description": "The key itself, told only here."}
     return {
         "ApiKey": shape(key),
         "NewApiKey": shape({**key, "key": secret}),
-        "ApiKeyList": shape({"keys": rows(ref("ApiKey")), "next": _maybe(TEXT)}),
+        "ApiKeyList": shape({"keys": rows(ref("ApiKey")), "next": maybe(TEXT)}),
     }
 
 
@@ -137,15 +142,15 @@ def _task_schemas() -> dict[str, Any]:
         "priority": _WHOLE,
         "user": TEXT,
         "tenant": TEXT,
-        "sessionId": _maybe(TEXT),
+        "sessionId": maybe(TEXT),
         "acceptedAt": TIME,
-        "finishedAt": _maybe(TIME),
-        "errorCode": _maybe(TEXT),
-        "reason": _maybe(TEXT),
+        "finishedAt": maybe(TIME),
+        "errorCode": maybe(TEXT),
+        "reason": maybe(TEXT),
         "costUsd": {"type": "number"},
         "tokensUsed": _WHOLE,
-        "parent": _maybe(UUID),
-        "retryOf": _maybe(UUID),
+        "parent": maybe(UUID),
+        "retryOf": maybe(UUID),
     }
     host = {"shard": TEXT, "id": TEXT, "state": TEXT, "restarts": _WHOLE, "inFlight": _WHOLE}
     agent = {
@@ -169,9 +174,9 @@ def _task_schemas() -> dict[str, Any]:
     counts = {"accepted": _WHOLE, "refused": _WHOLE}
     return {
         "ListedTask": shape(listed),
-        "TaskList": shape({"tasks": rows(ref("ListedTask")), "next": _maybe(TEXT)}),
+        "TaskList": shape({"tasks": rows(ref("ListedTask")), "next": maybe(TEXT)}),
         "Batch": {
-            **shape({"tasks": {**rows(ref("TaskRequest")), "minItems": 1, "maxItems": 1000}}),
+            **shape({"tasks": {**rows(_ANY_TASK), "minItems": 1, "maxItems": 1000}}),
             "additionalProperties": False,
         },
         "Agent": shape(agent),
@@ -184,11 +189,16 @@ def _task_schemas() -> dict[str, Any]:
                 "size": _WHOLE,
                 "sha256": TEXT,
                 "createdAt": TIME,
-                "taskId": _maybe(UUID),
+                "taskId": maybe(UUID),
             }
         ),
         "BatchVerdicts": shape({**counts, "results": verdicts, "traceId": TEXT}),
     }
+
+
+def _resolution(outcome: State, result: dict[str, Any]) -> dict[str, Any]:
+    found = shape({"outcome": {"const": outcome.value}, "result?": result})
+    return {**found, "additionalProperties": False}
 
 
 def _runtime_schemas() -> dict[str, Any]:
@@ -258,6 +268,7 @@ def _runtime_schemas() -> dict[str, Any]:
         "QuarantineRetry": shape({"taskId": UUID, "status": TEXT, "retryOf": UUID}),
         "QuarantineDiscard": shape({"taskId": UUID, "discarded": _YES}),
         "Effect": shape(effect),
+        "Resolution": {"oneOf": [_resolution(State.DONE, {}), _resolution(State.NOT_DONE, _NULL)]},
         "EffectList": shape({"effects": rows(ref("Effect")), "next": some_id}),
         "CommandResponse": shape({"command": TEXT, "target": TEXT, "results": rows(result)}),
         "AuditEntry": entry,

@@ -16,6 +16,7 @@ from cartrita.external.registry import Registered
 from cartrita.protocol.principal import Principal
 from cartrita.schema import catalog_entry
 from serve_apps.asgi.messages import read_json, reply
+from serve_apps.asgi.reserved import Reserved
 from serve_apps.asgi.strict import parse
 from serve_apps.gateway.gate import admin_of, gate_of, granted
 from serve_apps.gateway.system import shards_of
@@ -134,7 +135,7 @@ def _state(states: Iterable[str]) -> str:
 
 ROUTES = [
     Route("/v3/agents", listing, methods=["GET"]),
-    Route("/v3/agents/register", register, methods=["POST"]),
+    Reserved("/v3/agents/register", register, methods=["POST"]),
     Route("/v3/agents/{name}", one, methods=["GET", "DELETE"]),
     Route("/v3/agents/{name}/status", one, methods=["GET"]),  # where the old system had it
 ]

@@ -6,7 +6,6 @@ from typing import Any
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from cartrita.errors import CartritaError, InternalFailure
 from cartrita.protocol.principal import Principal
@@ -16,6 +15,7 @@ from cartrita.telemetry.log import get_logger
 from cartrita.telemetry.trace import trace_id
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import header_text, read_json, reply
+from serve_apps.asgi.reserved import Reserved
 from serve_apps.asgi.strict import parse, read
 from serve_apps.gateway.gate import Tasks, gate_of, submitter_of
 from serve_apps.gateway.tasks import LONGEST_KEY, is_key
@@ -90,4 +90,4 @@ class _Desk:
         return {"accepted": False, "problem": told}
 
 
-ROUTES = [Route("/v3/tasks/batch", create_many, methods=["POST"])]
+ROUTES = [Reserved("/v3/tasks/batch", create_many, methods=["POST"])]

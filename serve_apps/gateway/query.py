@@ -20,10 +20,10 @@ USUAL_PAGE, LONGEST_PAGE = 50, 200
 """Rows of one page of a list."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,9})?")
+_SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
 _ROWS = re.compile(r"[0-9]{1,3}")
 _NUMBER = re.compile(r"[0-9]{1,18}")
-_PLACE = re.compile(r"([0-9]{1,15})\.([0-9]{1,6})_([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+_PLACE = re.compile(r"([0-9]{1,11})\.([0-9]{1,6})_([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 _PREFERRED_WAIT = re.compile(r"(?:^|[,;\s])wait=([0-9]{1,9})(?:$|[,;\s])")
 _LABEL = re.compile(r"[^\x00-\x1f\x7f]{1,255}")
 _CURSOR = re.compile(r"[A-Za-z0-9._:-]{1,64}")

@@ -204,3 +204,18 @@ async def test_the_collection_says_what_it_offers(api, alice):
 
     assert answer.status_code == 405
     assert {"GET", "POST"} <= set(answer.headers["allow"].split(", "))
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
+async def test_the_batch_is_no_task_whose_id_is_batch(api, alice, method):
+    answer = await api.http.request(method, "/v3/tasks/batch", headers=alice)
+
+    assert_problem(answer, 405, "INVALID_MESSAGE_FORMAT")
+    assert answer.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("told", ["1e-05", "1E0", "0.1e1"])
+async def test_a_wait_is_any_number_as_json_has_it(api, alice, told):
+    answer = await api.http.post("/v3/tasks", params={"wait": told}, json=ECHO, headers=alice)
+
+    assert answer.status_code in {200, 202}

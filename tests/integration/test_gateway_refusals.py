@@ -295,9 +295,7 @@ async def test_refuses_a_task_id_that_is_none(api, alice, task_id):
         assert_problem(answer, 422, "INVALID_PARAMETERS", "taskId")
 
 
-@pytest.mark.parametrize(
-    "wait", ["-1", "61", "nan", "inf", "1e1", "", "x", "1_0", "\u0663", "1" * 400]
-)
+@pytest.mark.parametrize("wait", ["-1", "61", "nan", "inf", "", "x", "1_0", "\u0663", "1" * 400])
 async def test_refuses_a_wait_out_of_range(api, alice, wait):
     answer = await api.http.get(f"/v3/tasks/{ID}", params={"wait": wait}, headers=alice)
 

@@ -102,10 +102,33 @@ def test_each_operation_has_a_name_of_its_own(document):
 def test_every_refusal_is_documented_as_a_problem(document):
     for path in document["paths"].values():
         for operation in path.values():
-            for status in ("4XX", "5XX"):
-                content = operation["responses"][status]["content"]
+            refused = {s: r["$ref"] for s, r in operation["responses"].items() if "$ref" in r}
+            assert {"400", "413", "500"} <= set(refused)
+            for status, reference in refused.items():
+                target = reference.rpartition("/")[2]
+                content = document["components"]["responses"][target]["content"]
+                assert target == f"Refused{status}"
                 schema = content["application/problem+json"]["schema"]
                 assert schema == {"$ref": "#/components/schemas/Problem"}
+
+
+def test_links_lead_to_operations_that_take_what_they_hand_on(document):
+    operations = {o["operationId"]: o for path in document["paths"].values() for o in path.values()}
+    linked = [
+        link
+        for operation in operations.values()
+        for answer in operation["responses"].values()
+        for link in answer.get("links", {}).values()
+    ]
+
+    assert {"getTask", "cancelTask", "readTaskEvents", "getV3BlobsBlobid"} <= {
+        link["operationId"] for link in linked
+    }
+    for link in linked:
+        target = operations[link["operationId"]]
+        taken = {parameter["name"] for parameter in target.get("parameters", ())}
+        assert set(link.get("parameters", ())) <= taken
+        assert "requestBody" not in link or "requestBody" in target
 
 
 def test_our_schemas_win_over_an_agents_of_the_same_name(document):

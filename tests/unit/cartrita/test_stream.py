@@ -82,23 +82,44 @@ def test_tokens_of_one_moment_are_one_piece():
     coalescer = Coalescer()
     for text in ("a", "b", "c"):
         coalescer.add(Token(text), 1.0)
-    assert (len(coalescer), coalescer.due) == (1, 1.0 + LONGEST_WAIT)
+    assert (len(coalescer), coalescer.due) == (1, 1.0)
     assert coalescer.take() == Token("abc")
     assert coalescer.due == math.inf
 
 
+def test_the_first_token_waits_for_no_other_and_those_behind_it_do():
+    coalescer = Coalescer()
+    coalescer.add(Token("a"), 1.0)
+    assert (coalescer.due, coalescer.take()) == (1.0, Token("a"))
+    coalescer.add(Token("b"), 1.001)
+    coalescer.add(Token("c"), 1.002)
+    assert (coalescer.due, coalescer.take()) == (1.0 + LONGEST_WAIT, Token("bc"))
+
+
+def test_a_token_behind_a_silence_waits_for_no_other():
+    coalescer = Coalescer()
+    for now in (1.0, 1.0 + 2 * LONGEST_WAIT, 9.0):
+        coalescer.add(Token("a"), now)
+        assert coalescer.due == now
+        coalescer.take()
+
+
 def test_a_full_run_is_due_at_once():
     coalescer = Coalescer()
-    coalescer.add(Token("x" * 4000), 1.0)
-    coalescer.add(Token("x" * 96), 1.001)
-    assert coalescer.due == 1.001
+    coalescer.add(Token("first"), 1.0)
+    coalescer.take()
+    coalescer.add(Token("x" * 4000), 1.001)
+    coalescer.add(Token("x" * 96), 1.002)
+    assert coalescer.due == 1.002
 
 
 def test_what_follows_tokens_sends_them_on_their_way():
     coalescer = Coalescer()
-    coalescer.add(Token("a"), 1.0)
-    coalescer.add(Progress(1.0), 1.001)
-    assert coalescer.due == 1.001
+    coalescer.add(Token("first"), 1.0)
+    coalescer.take()
+    coalescer.add(Token("a"), 1.001)
+    coalescer.add(Progress(1.0), 1.002)
+    assert coalescer.due == 1.002
     assert [coalescer.take(), coalescer.take()] == [Token("a"), Progress(1.0)]
 
 
