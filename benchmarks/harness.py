@@ -91,8 +91,10 @@ def instance(agents: str = "", **settings: str) -> Iterator[Instance]:
     try:
         up = subprocess.run(
             [*cartrita, "up", "--detach", "--json"],
-            env=environment, check=True, capture_output=True, text=True,
+            env=environment, check=False, capture_output=True, text=True,
         )  # fmt: skip
+        if up.returncode:
+            raise SystemExit(up.stderr)
         yield Instance(home, environment, json.loads(up.stdout.splitlines()[-1])["urls"])
     finally:
         subprocess.run([*cartrita, "down"], env=environment, check=False, capture_output=True)
