@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SAMPLE := docs/sample.txt
 # Tests that start nothing which would mind other tests beside them.
-ALONE := tests/unit tests/contract tests/simulation tests/test_architecture.py
+ALONE := tests/unit tests/contract tests/test_architecture.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev model run stop test unit lint format types imports check bench simulate races chaos reconnect fuzz fuzz-sockets lock clean
@@ -47,8 +47,9 @@ stop: ## Stop the system that `make run` started
 	@$(BIN)/cartrita down
 
 test: $(VENV)/.dev ## Run all tests
-	$(BIN)/pytest -n auto $(ALONE) --cov --cov-report= --cov-fail-under=0 $(ARGS)
-	$(BIN)/pytest $(ALONE:%=--ignore=%) --cov --cov-append --cov-report=term $(ARGS)
+	$(BIN)/pytest -n auto --dist worksteal tests/simulation --no-cov $(ARGS)
+	$(BIN)/pytest -n auto --dist worksteal $(ALONE) --cov --cov-report= --cov-fail-under=0 $(ARGS)
+	$(BIN)/pytest $(ALONE:%=--ignore=%) --ignore=tests/simulation --cov --cov-append --cov-report=term $(ARGS)
 
 unit: $(VENV)/.dev ## Run the unit tests only: no network, no Ray, seconds
 	$(BIN)/pytest -n auto tests/unit tests/test_architecture.py $(ARGS)

@@ -7,7 +7,7 @@ from tests.simulator.simulation import simulate
 pytestmark = pytest.mark.no_cover  # measuring lines doubles the time, and other tests measure
 
 SEEDS = 2000
-AT_ONCE = 500
+AT_ONCE = 100
 SHOWN = 5
 
 
