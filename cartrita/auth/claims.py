@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cartrita.auth.compact import Refused
-from cartrita.protocol.principal import Principal, Role
+from cartrita.protocol.principal import USER_SCOPES, Principal, Role
 
 LEEWAY = 60
 """Seconds by which clocks may differ: a token is good from `nbf - 60` until `exp + 60`."""
@@ -14,7 +14,6 @@ LONGEST_LIFETIME = 86_400
 YEAR_10000 = 253_402_300_800
 LONGEST_TEXT = 1024
 
-USER_SCOPES = ("tasks:*", "agents:read", "budgets:read", "keys:*")
 ROLE_SCOPES: Mapping[Role, tuple[str, ...]] = {
     Role.USER: USER_SCOPES,
     Role.ADMIN: ("*",),

@@ -9,11 +9,11 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid5
 
-from cartrita.auth.claims import USER_SCOPES, Claims, check_names, check_times
+from cartrita.auth.claims import Claims, check_names, check_times
 from cartrita.auth.compact import Refused
 from cartrita.auth.tokens import VerifyingKey, opened, or_refuse, shared_key
 from cartrita.clock import Clock, SystemClock
-from cartrita.protocol.principal import Role
+from cartrita.protocol.principal import USER_SCOPES, Role
 
 ISSUER, AUDIENCE = "cartrita-auth", "cartrita-clients"
 NAMESPACE = UUID("6f1d7c4e-2b0a-5c53-9b8e-0d9f6f0c2a11")

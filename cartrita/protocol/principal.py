@@ -21,6 +21,10 @@ class Role(StrEnum):
     SYSTEM = "system"
 
 
+USER_SCOPES = ("tasks:*", "agents:read", "budgets:read", "keys:*")
+"""What somebody who signed in may do without being an administrator."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """A user, or an API key of one, in a tenant.
@@ -35,7 +39,7 @@ class Principal:
     user: str
     tenant: str
     role: Role = Role.USER
-    scopes: tuple[str, ...] = ("tasks:*",)
+    scopes: tuple[str, ...] = USER_SCOPES
 
     @property
     def admin(self) -> bool:

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cartrita.auth.claims import USER_SCOPES
 from cartrita.auth.scopes import checked, covers, meet, rights, within
 from cartrita.errors import AuthorizationFailed, InvalidParameters
-from cartrita.protocol.principal import Role
+from cartrita.protocol.principal import USER_SCOPES, Role
 
 PATTERNS = st.lists(st.text("ab*", min_size=1, max_size=5).map("tasks:{}".format), max_size=4)
 WORDS = st.text("ab", max_size=6).map("tasks:{}".format)

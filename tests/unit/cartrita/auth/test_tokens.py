@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jose import jwt
 
-from cartrita.auth.claims import LEEWAY, USER_SCOPES
+from cartrita.auth.claims import LEEWAY
 from cartrita.auth.keys import RECHECK, KeyRing, open_keys, rotate
 from cartrita.auth.tokens import REFUSED, Tokens
 from cartrita.clock import ManualClock
 from cartrita.errors import AuthenticationFailed
-from cartrita.protocol.principal import Principal, Role
+from cartrita.protocol.principal import USER_SCOPES, Principal, Role
 
 NOW = 1_700_000_000
 USER = "018bcfe5-6800-7000-8000-000000000001"
