@@ -115,7 +115,8 @@ class Callers:
         self.crowd.latest = max(self.crowd.latest, again)
         await asyncio.sleep(again)
         self.crowd.returned += 1
-        self.crowd.let_in += await self._try(request) is None
+        entered = await self._try(request) is None
+        self.crowd.let_in += entered  # in a line of its own: others count meanwhile
 
     async def _try(self, request: TaskRequest) -> float | None:
         """Return the seconds to wait before another try; None when it was accepted."""

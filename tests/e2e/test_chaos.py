@@ -46,10 +46,10 @@ def broken(instance, options, tasks):
 @pytest.mark.parametrize(
     ("options", "tasks"),
     [
-        ("--kill worker --every 1 --rate 60", 200),
-        ("--kill supervisor,orchestrator --every 2 --rate 60", 200),
+        ("--kill worker --every 1 --rate 60", 120),
+        ("--kill supervisor,orchestrator --every 2 --rate 60", 120),
         ("--kill gateway,haproxy,edge --every 4 --rate 30 --streams 30 --stream-work 2", 200),
-        ("--kill postgres --pause postgres --hold 4 --every 4 --rate 40", 240),
+        ("--kill postgres --pause postgres --hold 4 --every 4 --rate 40", 160),
         ("--kill valkey --every 2 --rate 60", 120),
         ("--pause worker --hold 15 --every 3 --rate 30", 120),
         ("--kill gcs --every 100 --rate 20", 120),
