@@ -2,27 +2,14 @@
 
 import asyncio
 from os import PathLike
-from typing import IO, Protocol, overload
+from typing import IO, overload
 from uuid import UUID
 
 from cartrita.client.exchange import Exchange
 from cartrita.client.loads import AsyncSource, Fetch, Flows, Load, Place, Source
 from cartrita.client.models import BlobInfo
-from cartrita.client.steps import Broken, Flow, Lost, T
-
-
-class Player(Protocol):
-    """Carries a flow out."""
-
-    def __call__(self, flow: Flow[T]) -> T:
-        """Return what it returns."""
-
-
-class AsyncPlayer(Protocol):
-    """The same for an event loop."""
-
-    async def __call__(self, flow: Flow[T]) -> T:
-        """Return what it returns."""
+from cartrita.client.players import AsyncPlayer, Player
+from cartrita.client.steps import Broken, Lost
 
 
 class Blobs:

@@ -2,11 +2,10 @@
 
 import asyncio
 import math
-from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from contextlib import aclosing
 from itertools import count
-from typing import Protocol, Unpack
+from typing import Unpack
 
 from cartrita.client import bulk
 from cartrita.client.bulk import (
@@ -20,30 +19,16 @@ from cartrita.client.bulk import (
     Offers,
     TaskPage,
 )
-from cartrita.client.conversation import Conversation
 from cartrita.client.exchange import Exchange
-from cartrita.client.steps import Flow, T
+from cartrita.client.players import AsyncPart, AsyncPlayer
 from cartrita.errors import NotFound
 
 LOOKS = 32
 """Looks at tasks under way at a time, where results come in order."""
 
 
-class Play(Protocol):
-    """Runs a flow to its end."""
-
-    async def __call__(self, flow: Flow[T]) -> T:
-        """Return what it returns."""
-
-
-class AsyncBulk(ABC):
+class AsyncBulk(AsyncPart):
     """Part of `AsyncClient`."""
-
-    _talk: Conversation
-
-    @abstractmethod
-    async def _play(self, flow: Flow[T]) -> T:
-        """Run a flow to its end."""
 
     async def batch(
         self,
@@ -102,7 +87,7 @@ class _Batch:
     """
 
     def __init__(
-        self, play: Play, exchange: Exchange, *, ordered: bool, at_once: int, looks: int
+        self, play: AsyncPlayer, exchange: Exchange, *, ordered: bool, at_once: int, looks: int
     ) -> None:
         self._play, self._exchange = play, exchange
         self._ordered, self._looks = ordered, looks

@@ -2,10 +2,9 @@
 
 import math
 import time
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Protocol, Unpack
+from typing import Unpack
 
 from cartrita.client import bulk
 from cartrita.client.bulk import (
@@ -19,27 +18,13 @@ from cartrita.client.bulk import (
     Offers,
     TaskPage,
 )
-from cartrita.client.conversation import Conversation
 from cartrita.client.exchange import Exchange
-from cartrita.client.steps import Flow, T
+from cartrita.client.players import Part, Player
 from cartrita.errors import NotFound
 
 
-class Play(Protocol):
-    """Runs a flow to its end."""
-
-    def __call__(self, flow: Flow[T]) -> T:
-        """Return what it returns."""
-
-
-class Bulk(ABC):
+class Bulk(Part):
     """Part of `Client`."""
-
-    _talk: Conversation
-
-    @abstractmethod
-    def _play(self, flow: Flow[T]) -> T:
-        """Run a flow to its end."""
 
     def batch(self, tasks: Iterable[Asked], *, at_once: int = AT_ONCE) -> Iterator[BatchResult]:
         """Run many tasks; yield what became of each, in their order.
@@ -86,7 +71,7 @@ class Bulk(ABC):
 class _Batch:
     """One batch under way: the first task that has not ended is waited for."""
 
-    def __init__(self, play: Play, exchange: Exchange, at_once: int) -> None:
+    def __init__(self, play: Player, exchange: Exchange, at_once: int) -> None:
         self._play, self._exchange, self._at_once = play, exchange, at_once
         self._offers = Offers(self._exchange.patience(math.inf))
         self._line = deque[Entry | BatchResult]()

@@ -1,25 +1,17 @@
 """What operators ask of the tree: a part of both clients."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from cartrita.client.calls import EffectOutcome, EffectState
-from cartrita.client.conversation import Conversation
-from cartrita.client.steps import Flow, T
+from cartrita.client.players import AsyncPart, Part
 
 PAGE = 50
 
 
-class Desk(ABC):
+class Desk(Part):
     """Quarantine, effects, keys, commands and their record."""
-
-    _talk: Conversation
-
-    @abstractmethod
-    def _play(self, flow: Flow[T]) -> T:
-        """Carry a flow out."""
 
     def quarantined(
         self, limit: int = PAGE, before: str | UUID | None = None
@@ -147,14 +139,8 @@ class Desk(ABC):
         return self._play(self._talk.audit(limit, before))
 
 
-class AsyncDesk(ABC):
+class AsyncDesk(AsyncPart):
     """The same for an event loop."""
-
-    _talk: Conversation
-
-    @abstractmethod
-    async def _play(self, flow: Flow[T]) -> T:
-        """Carry a flow out."""
 
     async def quarantined(
         self, limit: int = PAGE, before: str | UUID | None = None

@@ -2,13 +2,12 @@
 
 import json
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
-from tests.support.instance import run_task
+from tests.support.instance import run_task, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.timeout(400)]
 
@@ -18,7 +17,7 @@ class Followers:
 
     def __init__(self, client, over):
         self._client, self._over = client, over
-        self.broken_off, self.logs = 0, []
+        self.broken_off, self.begun, self.logs = 0, [], []
 
     def follow(self):
         while not self._over.is_set():
@@ -32,6 +31,7 @@ class Followers:
         while not events or events[-1]["type"] != "completed":
             with self._client.stream("GET", path, headers=last) as stream:
                 assert stream.status_code == 200
+                self.begun.append(path)
                 lines = [one[5:] for one in stream.iter_lines() if one.startswith("data:")]
             events += map(json.loads, lines)
             last = {"Last-Event-ID": events[-1]["cursor"]} if events else {}
@@ -58,11 +58,11 @@ def test_a_redeploy_under_load_fails_no_request(instance):
     with ThreadPoolExecutor(8) as pool:
         loads = [pool.submit(submit, client, over, delay) for delay in (0, 0, 0, 1500)]
         reads = [pool.submit(followers.follow) for _ in range(3)]
-        time.sleep(0.5)  # so that the streams do not end all at once
-
-        done = instance.cli("redeploy", timeout=120)
-
-        over.set()
+        try:
+            wait_until("streams are read", lambda: len(set(followers.begun)) >= len(reads))
+            done = instance.cli("redeploy", timeout=120)
+        finally:
+            over.set()
         counts = [load.result() for load in loads]
         for read in reads:
             read.result()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -36,7 +35,6 @@ def complete(running, home, tmp_path):
     return press
 
 
-@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
 def test_bash_completes_commands_and_task_types(complete, running, home, api):
     email, password = ADMIN
     (home / "admin.json").write_text(json.dumps({"email": email, "password": password}))
@@ -47,7 +45,6 @@ def test_bash_completes_commands_and_task_types(complete, running, home, api):
     assert complete("tasks", "list", "--status", "CO") == ["COMPLETED"]
 
 
-@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
 def test_where_nobody_answers_there_is_nothing_to_offer(complete, running):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         free = taken.getsockname()[1]
