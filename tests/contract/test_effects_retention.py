@@ -4,44 +4,18 @@ import asyncio
 
 import pytest
 
-from cartrita.clock import ManualClock, SystemClock
 from cartrita.effects import Finding
 from cartrita.protocol.task import TaskStatus
 from cartrita.storage.memory_runtime import InMemoryQuarantine, InMemoryRetention
 from cartrita.storage.postgres.retention import PostgresRetention
-from cartrita.storage.runtime import Keep
 from tests.support.effects import BEGUN, DONE, SENT, UNKNOWN, InMemory, InPostgres, Shard, intent
 from tests.support.journals import admitted
 from tests.support.records import end, record
-
-HOUR = 3600.0
-_BEHIND = """
-SELECT count(*) FROM task_events e LEFT JOIN tasks t ON t.id = e.task_id
-WHERE (e.step = 0 AND t.id IS NULL) OR (e.kind >= 16 AND t.finished_at IS NULL)
-"""
-KEEP = Keep(streams=24 * HOUR, events=48 * HOUR, tasks=96 * HOUR)
+from tests.support.retention import FoldedInPostgres, Forgetting
 
 
-class RetentionContract(Shard):
+class RetentionContract(Forgetting, Shard):
     """Subclass it with fixtures `taken`, `book`, `retention` and `folded`."""
-
-    @pytest.fixture
-    def clock(self):
-        return ManualClock(SystemClock().now())
-
-    @pytest.fixture
-    def forget(self, retention, clock, folded):
-        """Give a function that forgets all that is due after so many hours."""
-
-        async def after(hours):
-            await folded()
-            clock.advance(hours * HOUR)
-            count = 0
-            while some := await retention.forget(KEEP):
-                count += some
-            return count
-
-        return after
 
     @pytest.fixture
     def acted(self, shard):
@@ -130,22 +104,10 @@ class TestInMemory(InMemory, RetentionContract):
 
 
 @pytest.mark.database
-class TestPostgres(InPostgres, RetentionContract):
+class TestPostgres(FoldedInPostgres, InPostgres, RetentionContract):
     @pytest.fixture
     def retention(self, pool, clock):
         return PostgresRetention(pool, clock)
-
-    @pytest.fixture
-    def folded(self, sql):
-        async def wait():
-            """Look until the table of tasks has every end that there is."""
-            async with asyncio.timeout(5):
-                while True:
-                    if not await sql.fetchval(_BEHIND):
-                        return
-                    await asyncio.sleep(0.02)
-
-        return wait
 
     async def test_many_go_a_few_at_a_time(self, ledger, sql):
         intents = [intent(key=str(number)) for number in range(30)]

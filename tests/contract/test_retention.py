@@ -6,7 +6,7 @@ from itertools import pairwise
 import asyncpg
 import pytest
 
-from cartrita.clock import ManualClock, SystemClock, new_id
+from cartrita.clock import new_id
 from cartrita.errors import ServiceUnavailable
 from cartrita.journal import Event, EventKind, Remnant, Settlement, Verdict
 from cartrita.protocol.task import TaskStatus
@@ -15,16 +15,9 @@ from cartrita.storage.memory_runtime import InMemoryQuarantine, InMemoryRetentio
 from cartrita.storage.postgres import retention as module
 from cartrita.storage.postgres.retention import PostgresRetention
 from cartrita.storage.postgres.runtime import PostgresQuarantine
-from cartrita.storage.runtime import Keep
 from tests.support.journals import Durable, admitted, left
 from tests.support.records import ADA, EVE, end, record, retried, started
-
-HOUR = 3600.0
-_BEHIND = """
-SELECT count(*) FROM task_events e LEFT JOIN tasks t ON t.id = e.task_id
-WHERE (e.step = 0 AND t.id IS NULL) OR (e.kind >= 16 AND t.finished_at IS NULL)
-"""
-KEEP = Keep(streams=24 * HOUR, events=48 * HOUR, tasks=96 * HOUR)
+from tests.support.retention import HOUR, KEEP, FoldedInPostgres, Forgetting
 
 
 def said(task):
@@ -32,7 +25,7 @@ def said(task):
     return Event(task.task_id, step, EventKind.STREAM, [[step, "token", 0.0, "hi"]])
 
 
-class RetentionContract:
+class RetentionContract(Forgetting):
     """Subclass it with fixtures `opened`, `stories`, `quarantine`, `retention` and `folded`.
 
     The retention's clock is `clock`, which stands where the test puts it; awaiting `folded()`
@@ -42,24 +35,6 @@ class RetentionContract:
     @pytest.fixture
     async def journal(self, opened):
         return await opened()
-
-    @pytest.fixture
-    def clock(self):
-        return ManualClock(SystemClock().now())
-
-    @pytest.fixture
-    def forget(self, retention, clock, folded):
-        """Give a function that forgets all that is due after so many hours."""
-
-        async def after(hours):
-            await folded()
-            clock.advance(hours * HOUR)
-            count = 0
-            while some := await retention.forget(KEEP):
-                count += some
-            return count
-
-        return after
 
     async def ended(self, journal, status=TaskStatus.COMPLETED, settlement=None, **changes):
         """Let a task live to its end and return it."""
@@ -203,7 +178,7 @@ class TestInMemory(RetentionContract):
 
 
 @pytest.mark.database
-class TestPostgres(Durable, RetentionContract):
+class TestPostgres(FoldedInPostgres, Durable, RetentionContract):
     @pytest.fixture
     async def pool(self, database_url):
         async with asyncpg.create_pool(database_url, min_size=0, max_size=3) as pool:
@@ -216,17 +191,6 @@ class TestPostgres(Durable, RetentionContract):
     @pytest.fixture
     def retention(self, pool, clock):
         return PostgresRetention(pool, clock)
-
-    @pytest.fixture
-    def folded(self, sql):
-        async def wait():
-            async with asyncio.timeout(5):
-                while True:
-                    if not await sql.fetchval(_BEHIND):
-                        return
-                    await asyncio.sleep(0.02)
-
-        return wait
 
     @pytest.fixture
     def aged(self, journal, clock):
