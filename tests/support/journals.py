@@ -28,8 +28,7 @@ async def crash(journal):
     for one in work:
         one.cancel()
     await asyncio.wait(work)
-    for lane in journal._lanes:
-        lane._disconnect()
+    journal._lane._disconnect()
 
 
 class Durable:

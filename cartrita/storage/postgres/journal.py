@@ -1,4 +1,4 @@
-"""The journal's writer: what its lanes write, its folder tells the table of tasks."""
+"""The journal's writer: what its lane writes, its folder tells the table of tasks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -38,9 +38,8 @@ _LAST = "SELECT coalesce(max(position), 0) FROM task_events WHERE shard = $1"
 class PostgresJournal:
     """The one writer of a shard. Lives in the shard's supervisor.
 
-    It has two lanes, so that while the server writes one batch the next is made ready: tasks
-    are admitted on the one, and what happens to them is told on the other. No task is on both
-    at once, because nothing happens to it before it is accepted.
+    Everything goes one way, batch after batch. More ways at once were measured and bring
+    nothing (benchmarks/README.md): a batch has a fixed cost, and theirs are smaller.
     """
 
     def __init__(
@@ -58,8 +57,7 @@ class PostgresJournal:
         self._connect_options = connect
         self._restarts = 0
         self._seat = Seat(shard, self._clock, self._connect, Folder(shard, self._clock))
-        self._admissions = self._events = Lane(self._seat)
-        self._lanes = (self._admissions,)
+        self._lane = Lane(self._seat)
         self._working: list[asyncio.Task[None]] = []
         self._folding: list[asyncio.Task[None]] = []
         self._closing = False
@@ -85,8 +83,7 @@ class PostgresJournal:
             await seat.folder.catch_up(connection, seat.epoch)
         finally:
             await hang_up(connection)
-        for lane in self._lanes:
-            self._working.append(asyncio.create_task(lane.run(), name=f"journal {self._shard}"))
+        self._working.append(asyncio.create_task(self._lane.run(), name=f"journal {self._shard}"))
         folding = seat.folder.run(self._connect, seat.epoch)
         self._folding.append(asyncio.create_task(folding, name=f"fold {self._shard}"))
         return seat.epoch
@@ -101,12 +98,12 @@ class PostgresJournal:
         since, now = self._clock.monotonic(), self._clock.now()
         entry = Entry(future, since, record.task_id, 0, 0, now, packed, record)
         entry.careful = needs_care(record, now)
-        lane = self._admissions
+        lane = self._lane
         if len(lane) >= MAX_QUEUE or lane.size >= MAX_QUEUE_BYTES:
             return _failed(
                 future, ServiceUnavailable("The journal is behind; try again.", retry_after=1)
             )
-        return self._put(lane, entry)
+        return self._put(entry)
 
     def append(self, event: Event, settlement: Settlement | None = None) -> asyncio.Future[bool]:
         """Queue an event."""
@@ -119,16 +116,16 @@ class PostgresJournal:
         at = event.at or self._clock.now()
         entry = Entry(future, 0.0, event.task_id, event.step, int(event.kind), at, data)
         entry.event, entry.settlement = told, settlement
-        return self._put(self._events, entry)
+        return self._put(entry)
 
     def _future(self) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().create_future()
 
-    def _put(self, lane: Lane, entry: Entry) -> asyncio.Future[Any]:
+    def _put(self, entry: Entry) -> asyncio.Future[Any]:
         if self._seat.stale or self._closing:
             entry.resolve(error=self._seat.stale or ServiceUnavailable("The journal is closed."))
         else:
-            lane.put(entry)
+            self._lane.put(entry)
         return entry.future
 
     async def _connect(self) -> asyncpg.Connection:
@@ -175,12 +172,11 @@ class PostgresJournal:
     async def close(self) -> None:
         """Write what is queued and let go of the connections."""
         self._closing = True
-        for lane in self._lanes:
-            lane.finish()
+        lane = self._lane
+        lane.finish()
         await _end(self._working)
-        for lane in self._lanes:
-            lane.fail(ServiceUnavailable("The journal was closed while its database was away."))
-            await lane.close()
+        lane.fail(ServiceUnavailable("The journal was closed while its database was away."))
+        await lane.close()
         self._seat.folder.finish()
         await _end(self._folding)
 

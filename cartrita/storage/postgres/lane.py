@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import asyncpg
 
@@ -33,7 +33,7 @@ WHERE e.shard = $3 AND e.epoch = $4 AND e.position > $5 AND e.position <= $5 + $
 
 @dataclass(slots=True)
 class Seat:
-    """What the lanes of one shard's owner share.
+    """What a shard's owner holds.
 
     Attributes:
         position: The last that was given out.
@@ -47,19 +47,16 @@ class Seat:
     epoch: int = 0
     position: int = 0
     stale: StaleEpoch | None = None
-    _open: set[int] = field(default_factory=set)
 
     def take(self, count: int) -> int:
         """Give out positions to a batch; they follow the one that is returned."""
         before = self.position
         self.position += count
-        self._open.add(before)
         return before
 
-    def done(self, batch: Batch) -> None:
-        """Note that a batch is settled: the table of tasks may reach as far as all are."""
-        self._open.discard(batch.position)
-        self.folder.reached(min(self._open, default=self.position))
+    def done(self) -> None:
+        """Note that all that positions were given to is settled: the table may reach as far."""
+        self.folder.reached(self.position)
 
     def fence(self) -> StaleEpoch:
         """Note that somebody else owns the shard, and return what to say about it."""
@@ -106,7 +103,7 @@ class Lane:
                 if self._queue:
                     self._batch = self._take()
                     await self._write(self._batch)
-                    self._seat.done(self._batch)
+                    self._seat.done()
                 else:
                     self._wake.clear()
                     await self._wake.wait()

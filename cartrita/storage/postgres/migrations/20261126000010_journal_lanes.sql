@@ -4,7 +4,7 @@ DROP FUNCTION journal_write, admit_one;
 
 -- Takes a shard: waits for what its last owner's server processes are writing just now, and
 -- from then on refuses whatever that owner still sends. A lock of the transaction, not of the
--- shard's row, which two lanes of one writer would have to rewrite for each batch.
+-- shard's row, which its writer would have to rewrite for each batch.
 CREATE FUNCTION shard_lock(p_shard text) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
     SELECT hashtextextended('cartrita shard ' || p_shard, 0)
 $$;
@@ -80,7 +80,7 @@ BEGIN
     INSERT INTO reservations SELECT p_id, b.id, p_nano, p_tokens FROM budgets b WHERE b.id = ANY (p_budgets);
 END $$;
 
--- One batch of one of a shard's lanes, in one transaction and one round trip.
+-- One batch of a shard, in one transaction and one round trip.
 -- Returns a row for each entry that did not simply go in.
 CREATE FUNCTION journal_write(
     p_shard text, p_epoch bigint, p_position bigint,
