@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SAMPLE := docs/sample.txt
-# Tests that start nothing which would mind other tests beside them.
-ALONE := tests/unit tests/contract tests/test_architecture.py
+# Tests that do not mind others beside them.
+SIDE_BY_SIDE := tests/unit tests/contract tests/test_architecture.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev model run stop test unit lint format types imports check bench simulate races chaos reconnect fuzz fuzz-sockets lock clean
@@ -46,10 +46,14 @@ run: $(VENV)/.base ## Start the system, run a task through it, and leave it runn
 stop: ## Stop the system that `make run` started
 	@$(BIN)/cartrita down
 
-test: $(VENV)/.dev ## Run all tests
-	$(BIN)/pytest -n auto --dist worksteal tests/simulation --no-cov $(ARGS)
-	$(BIN)/pytest -n auto --dist worksteal $(ALONE) --cov --cov-report= --cov-fail-under=0 $(ARGS)
-	$(BIN)/pytest $(ALONE:%=--ignore=%) --ignore=tests/simulation --cov --cov-append --cov-report=term $(ARGS)
+test: $(VENV)/.dev ## Run all tests; or some: make test ARGS="tests/unit -k journal"
+ifdef ARGS
+	$(BIN)/pytest $(ARGS)
+else
+	$(BIN)/pytest -n auto --dist worksteal tests/simulation --no-cov
+	$(BIN)/pytest -n auto --dist worksteal $(SIDE_BY_SIDE) --cov --cov-report= --cov-fail-under=0
+	$(BIN)/pytest $(SIDE_BY_SIDE:%=--ignore=%) --ignore=tests/simulation --cov --cov-append --cov-report=term
+endif
 
 unit: $(VENV)/.dev ## Run the unit tests only: no network, no Ray, seconds
 	$(BIN)/pytest -n auto tests/unit tests/test_architecture.py $(ARGS)
