@@ -123,6 +123,7 @@ class Context:
         attempt: 1 for the first.
         root: The first of the tasks that try this one again; None for itself.
         trace: The W3C `traceparent` this attempt belongs to.
+        pressure: How full the fullest budget above the task was when it was accepted, 0 to 1.
         reach: None in a context that was made by hand: nobody hears what it says.
     """
 
@@ -136,6 +137,7 @@ class Context:
     root: str | None = None
     trace: str | None = None
     budget: Budget | None = None
+    pressure: float = 0.0
     preferences: Preferences = field(default_factory=Preferences)
     metadata: dict[str, str] = field(default_factory=dict)
     clock: Clock = field(default_factory=SystemClock)
