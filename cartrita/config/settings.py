@@ -19,6 +19,7 @@ from cartrita.config.sections import (
     Supervision,
     Telemetry,
 )
+from cartrita.config.web import Egress, Web
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -51,6 +52,8 @@ class Settings(Section):
     retention: Retention = Retention()
     supervision: Supervision = Supervision()
     models: Models = Models()
+    egress: Egress = Egress()
+    web: Web = Web()
     telemetry: Telemetry = Telemetry()
     chaos: Chaos = Chaos()
 

@@ -50,6 +50,7 @@ def test_exactly_the_secrets_are_secret():
         *("postgres.url", "postgres.password", "redis.url", "redis.password"),
         *("admin.password", "auth.jwt_secret", "blobs.s3_secret", "models.openai_api_key"),
         *("models.huggingface_api_key", "models.deepgram_api_key", "models.tavily_api_key"),
+        *("web.serpapi_api_key", "web.brave_api_key", "web.github_token"),
     }
 
 
