@@ -116,7 +116,7 @@ class Egress:
 
         Args:
             url: Where to ask.
-            kinds: Media types that are wanted; `text/*` and `*+json` stand for many.
+            kinds: Media types that are wanted; `text/*`, `*+json` and `*/*` stand for many.
             before: Asked about each address on the way.
             method: GET, or what an operator's service wants.
             request: As httpx's `build_request` has it: `params`, `json`, `headers`.
@@ -205,6 +205,8 @@ def _unpacked(unpack: Any, chunk: bytes, most: int, response: httpx.Response) ->
 
 
 def _matches(kind: str, pattern: str) -> bool:
+    if pattern == "*/*":
+        return True
     if pattern.startswith("*"):
         return kind.endswith(pattern[1:])
     if pattern.endswith("*"):

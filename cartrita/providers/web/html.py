@@ -11,6 +11,9 @@ from cartrita.providers.ports_web import Link, Page
 LONGEST_CONTENT = 200_000
 """Characters."""
 
+LONGEST_SNIPPET = 4_000
+"""Characters; what is longer may be hostile, and is read in a process of its own (`markup.py`)."""
+
 MOST_LINKS = 500
 LONGEST_META = 1_000
 LONGEST_LINK = 2_048
@@ -53,8 +56,8 @@ def read_html(url: str, text: str, kind: str = "text/html") -> Page:
 
 
 def plain(markup: str) -> str:
-    """Return a snippet of HTML as one line of text."""
-    return _line(LexborHTMLParser(markup).text(separator="", strip=False))
+    """Return a snippet of HTML, or the beginning of a long one, as one line of text."""
+    return _line(LexborHTMLParser(markup[:LONGEST_SNIPPET]).text(separator="", strip=False))
 
 
 def _line(text: str) -> str:

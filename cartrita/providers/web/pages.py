@@ -9,10 +9,13 @@ from cartrita.clock import Clock
 from cartrita.egress.client import Answer, Egress
 from cartrita.errors import AgentFailed, NetworkFailed
 from cartrita.providers.ports_web import Page
-from cartrita.providers.web.html import LONGEST_CONTENT, read_html
+from cartrita.providers.web.markup import Markup
 from cartrita.providers.web.robots import Robots
 
 HTML = ("text/html", "application/xhtml+xml")
+LONGEST_CONTENT = 200_000
+"""Characters of what is no HTML."""
+
 KINDS = (*HTML, "text/*", "application/json", "*+json")
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which another try makes sense."""
@@ -30,16 +33,21 @@ class Pages:
 
     Args:
         egress: What asks for them.
+        clock: For how long rules hold.
         robots: The product name that sites' rules are for.
+        markup: What reads HTML.
     """
 
-    def __init__(self, egress: Egress, clock: Clock, robots: str = "Cartrita") -> None:
-        self._egress = egress
+    def __init__(
+        self, egress: Egress, clock: Clock, robots: str = "Cartrita", markup: Markup | None = None
+    ) -> None:
+        self._egress, self._markup = egress, markup or Markup()
         self._robots = Robots(egress, clock, robots)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and end what reads HTML."""
         await self._egress.close()
+        self._markup.close()
 
     async def fetch(self, url: str) -> Page:
         """Return a page."""
@@ -47,14 +55,14 @@ class Pages:
         if not answer.ok:
             kind = NetworkFailed if answer.status in PASSING else AgentFailed
             raise kind(f"{answer.url!r} answered {answer.status}.")
-        return await asyncio.to_thread(page_of, answer)
+        if answer.kind in HTML:
+            return await self._markup.read(answer.url, decoded(answer), answer.kind)
+        return await asyncio.to_thread(written, answer)
 
 
-def page_of(answer: Answer) -> Page:
-    """Return what an answer says, as text."""
+def written(answer: Answer) -> Page:
+    """Return what an answer that is no HTML says."""
     text = decoded(answer)
-    if answer.kind in HTML:
-        return read_html(answer.url, text, answer.kind)
     if answer.kind.endswith("json"):
         text = _indented(text)
     return Page(answer.url, None, text[:LONGEST_CONTENT].strip(), kind=answer.kind)

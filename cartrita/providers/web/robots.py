@@ -70,7 +70,7 @@ class Robots:
 
     async def _read(self, address: str) -> tuple[Protego, float]:
         try:
-            answer = await self._egress.ask(address, kinds=("text/*",))
+            answer = await self._egress.ask(address, kinds=("*/*",))
         except NetworkFailed:
             return _EVERYTHING, KEPT_FAILURE
         except AgentFailed:  # something is there, but no rules

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cartrita.egress.client import Answer
 from cartrita.providers.web.html import LONGEST_CONTENT, MOST_LINKS, plain, read_html
-from cartrita.providers.web.pages import page_of
+from cartrita.providers.web.pages import decoded, written
 
 URL = "https://docs.example.com/guide/index.html"
 
@@ -84,19 +84,6 @@ def test_what_is_too_much_is_cut():
     assert len(page.content) == LONGEST_CONTENT
 
 
-@pytest.mark.parametrize(
-    ("hostile", "text"),
-    [
-        ("<div>" * 200_000 + "deep", "deep"),
-        ("<b><p>" * 2_000 + "deep", "deep"),
-        ("<p>before<a href='" + "x" * 1_000_000, "before"),
-        ("<" * 500_000, "<" * LONGEST_CONTENT),
-    ],
-)
-def test_hostile_markup_is_read_like_any_other(hostile, text):
-    assert read_html(URL, hostile).content == text
-
-
 @given(st.text())
 def test_any_text_can_be_read(text):
     page = read_html(URL, text)
@@ -128,17 +115,18 @@ def answer(body, kind="text/html", charset=None):
     ],
 )
 def test_a_page_is_read_in_its_own_charset(body, charset):
-    assert page_of(answer(body, charset=charset)).content == "é"
+    page = read_html(URL, decoded(answer(body, charset=charset)))
+    assert page.content == "é"
 
 
 def test_what_no_charset_fits_is_marked_not_lost():
-    assert page_of(answer(b"a\xff\x00b")).content == "a\ufffdb"
+    assert decoded(answer(b"a\xff\x00b")) == "a\ufffdb"
 
 
 def test_json_is_told_readably_and_text_as_it_is():
-    page = page_of(answer(b'{"a":{"b":[1]}}', "application/ld+json"))
+    page = written(answer(b'{"a":{"b":[1]}}', "application/ld+json"))
     assert json.loads(page.content) == {"a": {"b": [1]}}
     assert "\n" in page.content
-    assert page_of(answer(b"{broken", "application/json")).content == "{broken"
-    assert page_of(answer(b"[" * 100_000, "application/json")).content.startswith("[[")
-    assert page_of(answer(b"<b>as is</b>", "text/plain")).content == "<b>as is</b>"
+    assert written(answer(b"{broken", "application/json")).content == "{broken"
+    assert written(answer(b"[" * 100_000, "application/json")).content.startswith("[[")
+    assert written(answer(b"<b>as is</b>", "text/plain")).content == "<b>as is</b>"
