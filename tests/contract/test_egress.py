@@ -1,6 +1,5 @@
 """The way out, over real sockets: what may not be called sees no connection at all."""
 
-import asyncio
 import gzip
 import os
 import ssl
@@ -238,25 +237,11 @@ async def test_who_says_nothing_is_not_waited_for(here):
         await get(f"{here.url}/", bounds=Bounds(seconds=0.2))
 
 
-async def test_who_is_slow_on_purpose_gets_no_more_time_than_others(here):
-    """A byte now and then keeps a connection from being idle; the whole is bounded all the same."""
-    here.pages["/"] = HANG
-    begun = asyncio.Event()
-
-    async def drip(reader, writer):
-        begun.set()
-        writer.write(b"HTTP/1.1 200 x\r\ncontent-type: text/html\r\n\r\n")
-        while not writer.is_closing():
-            writer.write(b"x")
-            await writer.drain()
-            await asyncio.wait([asyncio.ensure_future(reader.read(1))], timeout=0.05)
-
-    server = await asyncio.start_server(drip, HERE, 0)
-    port = server.sockets[0].getsockname()[1]
+async def test_who_stops_in_the_middle_is_not_waited_for_either(here):
+    here.pages["/"] = Reply(pieces=lambda: [b"Once upon"], stays=True)
     with pytest.raises(NetworkFailed, match=r"within 0.3 s"):
-        await get(f"http://{HERE}:{port}/", bounds=Bounds(seconds=0.3))
-    assert begun.is_set()
-    server.close()
+        await get(f"{here.url}/", bounds=Bounds(seconds=0.3))
+    assert len(here.visits) == 1
 
 
 async def test_nobody_there_is_told_as_that(here):

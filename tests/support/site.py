@@ -32,13 +32,17 @@ class Visit:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer; pieces are sent one by one without a length, and may never end."""
+    """One answer; pieces are sent one by one without a length, and may never end.
+
+    One that `stays` does not hang up after its last piece.
+    """
 
     body: str | bytes | dict | list = b""
     status: int = 200
     kind: str | None = "text/html; charset=utf-8"
     headers: dict[str, str] = field(default_factory=dict)
     pieces: Callable[[], object] | None = None
+    stays: bool = False
 
 
 def data(body, status=200, **headers):
@@ -97,7 +101,10 @@ class Site:
         if page is HANG:
             await reader.read(1)
             return
-        await self._answer(page(visit) if callable(page) else page, writer)
+        reply = page(visit) if callable(page) else page
+        await self._answer(reply, writer)
+        if reply.stays:
+            await reader.read(1)
 
     async def _answer(self, reply, writer):
         body = reply.body
