@@ -29,6 +29,9 @@ SCRAPING = metered(str(PER_URL * MOST_URLS), 0)
 LONGEST_TEXT = 50_000
 """Characters of a page in a result; a longer one is cut, and says so."""
 
+MOST_LINKS = 100
+"""Of each page in a result, which has to fit a message between actors."""
+
 
 class SearchParams(Params):
     """What to look for."""
@@ -260,7 +263,7 @@ class Researcher(Agent, team="intelligence", concurrency=8):
 
 def _page(url: str, page: Page, extractors: list[Any]) -> Scraped:
     metadata = {"finalUrl": page.url, "contentType": page.kind}
-    links = [PageLink(url=link.url, text=link.text) for link in page.links]
+    links = [PageLink(url=link.url, text=link.text) for link in page.links[:MOST_LINKS]]
     return Scraped(
         url=url,
         success=True,

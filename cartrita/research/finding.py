@@ -1,7 +1,7 @@
 """Finds things: on the web, or in what the tenant itself stored."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ from cartrita.providers.ports import Embedder
 from cartrita.providers.ports_web import Hit, WebSearch
 from cartrita.storage.ports import Memories, Recalled
 
-LOCAL = "local-corpus"
+LOCAL: Final = "local-corpus"
 """The scope of what the tenant itself stored; it can be asked for by this name."""
 
 LEAST_LIKENESS = 0.3
