@@ -12,7 +12,7 @@ import httpx
 
 from cartrita.egress.policy import Policy, read
 from cartrita.egress.transport import GuardedTransport, Resolve, resolved
-from cartrita.errors import AgentFailed, NetworkFailed
+from cartrita.errors import AddressRefused, AgentFailed, NetworkFailed
 
 Before = Callable[[httpx.URL], Awaitable[None]]
 """Looks at each address before it is asked, those of redirects included; raises to stop."""
@@ -137,6 +137,8 @@ class Egress:
             raise NetworkFailed(
                 f"{target.host!r} did not answer within {self._bounds.seconds:g} s."
             ) from None
+        except httpx.InvalidURL as error:
+            raise AddressRefused(f"{target.host!r} redirects to no address: {error}") from None
         except httpx.HTTPError as error:
             kind = type(error).__name__
             raise NetworkFailed(

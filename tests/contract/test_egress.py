@@ -262,9 +262,9 @@ def certified(tmp_path_factory):
     """Return the contexts of a server that is `site.test`, and of who trusts it."""
     folder, clock = tmp_path_factory.mktemp("tls"), SystemClock()
     authority = make_authority(folder, clock)
-    issue(authority, folder / "site", ["site.test"], 1, clock)
+    site_files = issue(authority, folder, ["site.test"], 1, clock).folder
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(folder / "site" / CERT, folder / "site" / KEY)
+    server.load_cert_chain(site_files / CERT, site_files / KEY)
     return server, ssl.create_default_context(cafile=folder / CA)
 
 

@@ -107,7 +107,7 @@ def answer(body, kind="text/html", charset=None):
         ("é".encode("latin-1"), "iso-8859-1"),
         ("<meta charset=windows-1252>é".encode("cp1252"), None),
         (b'<meta http-equiv="Content-Type" content="text/html; charset=latin1">\xe9', None),
-        ("\ufeffé".encode("utf-16"), None),
+        ("é".encode("utf-16"), None),
         ("\ufeffé".encode(), "latin-1"),
         ("é".encode(), "no-such-charset"),
         ("é".encode(), "base64"),
