@@ -21,6 +21,7 @@ from cartrita.services import Services
 from cartrita.storage.memory import InMemoryMemories
 from cartrita.storage.ports import Memories
 from tests.support.fakes import WordEmbedder
+from tests.support.openai_server import Say, serving
 from tests.support.records import ADA
 from tests.support.site import Reply, data, site
 from tests.support.stage import request
@@ -29,7 +30,7 @@ HERE = "127.0.0.2"
 
 
 @asynccontextmanager
-async def tree(**web):
+async def tree(models=None, **web):
     """Run the research agents, with an internet that is one address."""
     settings = Settings(
         egress=Egress(allow=(f"{HERE}/32",), ports=("1-65535",), timeout_s=5), web=Web(**web)
@@ -39,7 +40,7 @@ async def tree(**web):
         Memories: InMemoryMemories(),
         Embedder: embedder,
         QuestionAnswerer: SentenceRetrieval(embedder),
-        ChatModels: chat_models(),
+        ChatModels: models or chat_models(),
     }
     given = {port: (lambda _services, made=made: made) for port, made in others.items()}
     folder = Path(tempfile.mkdtemp(prefix="ctl-", dir="/tmp"))
@@ -93,6 +94,23 @@ async def test_search_scrape_and_answer_and_nothing_inside_is_touched(internet):
         answer = await run(here, "research.answer", question="When are refunds paid?")
         assert answer["result"]["answer"] == "“Refunds are paid in ten days.” [1]"
         assert answer["result"]["generative"] is False
+
+
+async def test_a_language_model_is_given_numbered_sources_no_tools_and_its_answer_is_cited(
+    internet,
+):
+    async with serving(Say("In ten days [1], says the page; see also [9].")) as server:
+        models = chat_models(api_key="sk", base_url=server.base_url, default_model="gpt-4o")
+        async with tree(models, searxng_url=internet.url) as here:
+            told = await run(here, "research.answer", question="When are refunds paid?")
+    result = told["result"]
+    assert result["answer"] == "In ten days [1], says the page; see also."
+    assert [one["cited"] for one in result["citations"]] == [True, False, False]
+    assert [one["read"] for one in result["citations"]] == [True, False, False]
+    assert told["metrics"]["tokensUsed"] == 30
+    (asked,) = server.requests
+    assert not asked.get("tools")
+    assert "Refunds are paid in ten days." in asked["messages"][-1]["content"]
 
 
 async def test_without_an_engine_nothing_is_asked_and_nothing_made_up():

@@ -63,7 +63,12 @@ class Markup:
         return Page(**(told | {"links": tuple(Link(**link) for link in told["links"])}))
 
     async def _asked(self, request: bytes) -> bytes | None:
-        process = self._idle.pop() if self._idle else _Process()
+        """Return an answer; a process that was kept may have died in the meantime."""
+        if self._idle and (answer := await self._answer(self._idle.pop(), request)) is not None:
+            return answer
+        return await self._answer(_Process(), request)
+
+    async def _answer(self, process: "_Process", request: bytes) -> bytes | None:
         answer = None
         try:
             answer = await asyncio.to_thread(process.ask, request)
