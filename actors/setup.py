@@ -10,7 +10,7 @@ from actors import spawn
 from actors.fleet import Rules
 from actors.slot import Pulse
 from cartrita import __version__
-from cartrita.catalog import Catalog, discover
+from cartrita.catalog import AGENTS, Catalog, discover
 from cartrita.channel.address import Address, Endpoints
 from cartrita.channel.client import Channel, connect
 from cartrita.channel.server import ChannelServer

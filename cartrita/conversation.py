@@ -39,6 +39,9 @@ BYTES_PER_TOKEN = 3
 MESSAGE_TOKENS = 8
 """What a message costs besides its text."""
 
+LONGEST_TOLD = 2_000
+"""Characters of a tool's answer that readers of the task's events see."""
+
 LONGEST_WAIT = 86_400.0
 """Seconds; a task without a deadline still ends."""
 
@@ -68,15 +71,30 @@ class Reply:
     Attributes:
         refused: Whether the model declined to do what was asked.
         tokens: Prompt and completion tokens of all model calls.
+        thoughts: What it said before it used tools, in order.
     """
 
     text: str
     refused: bool
     calls: tuple[Called, ...]
     tokens: int
+    thoughts: tuple[str, ...] = ()
 
 
-async def converse(
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """Where a conversation is kept while it goes on, so that another attempt takes it up.
+
+    Attributes:
+        saver: A LangGraph checkpointer.
+        id: Whose conversation it is, in whichever attempt.
+    """
+
+    saver: Any
+    id: str
+
+
+async def converse(  # noqa: PLR0913 - each is one thing a caller may say
     chat: ChatModel,
     said: Sequence[Said],
     tools: Sequence[Any],
@@ -84,6 +102,9 @@ async def converse(
     ceiling: Price,
     *,
     answer_tokens: int = ANSWER_TOKENS,
+    model_calls: int = MODEL_CALLS,
+    thread: Thread | None = None,
+    tell_tools: bool = False,
 ) -> Reply:
     """Let a model answer, calling tools as it sees fit, until it has an answer.
 
@@ -97,6 +118,10 @@ async def converse(
         ctx: The task, for its deadline, budget and metering.
         ceiling: What the task declares as its price.
         answer_tokens: The longest single answer.
+        model_calls: After so many the model has lost its way.
+        thread: Where it is kept after each step. What an attempt that died left there is gone
+            on with, and paid for.
+        tell_tools: Tell those who follow the task which tools were used.
 
     Raises:
         InsufficientBudget: The next model call would not fit.
@@ -104,26 +129,64 @@ async def converse(
         AgentFailed: The model came to no answer.
     """
     middleware: list[Any] = [  # each has a state of its own, which no common type allows
-        ModelCallLimitMiddleware(run_limit=MODEL_CALLS, exit_behavior="error"),
+        ModelCallLimitMiddleware(run_limit=model_calls, exit_behavior="error"),
         ToolCallLimitMiddleware(run_limit=TOOL_CALLS),
-        _Meter(chat, ctx, ceiling, answer_tokens),
+        _Meter(chat, ctx, ceiling, answer_tokens, tell_tools=tell_tools),
     ]
-    agent: Any = create_agent(chat.model, tools=list(tools), middleware=middleware)
+    saver = thread.saver if thread else None
+    agent: Any = create_agent(
+        chat.model, tools=list(tools), middleware=middleware, checkpointer=saver
+    )
     before = len(ctx.usages)
-    messages = [{"role": message.role, "content": message.content} for message in said]
     try:
         async with asyncio.timeout(min(ctx.remaining(), LONGEST_WAIT)) as limit:
-            state = await agent.ainvoke({"messages": messages})
+            if thread:
+                state = await _taken_up(agent, thread, said, chat, ctx)
+            else:
+                state = await agent.ainvoke(_opening(said))
     except TimeoutError:
         if not limit.expired():
             raise
         raise TaskTimeout(f"{chat.info.model!r} did not answer before the deadline.") from None
     except ModelCallLimitExceededError:
         raise AgentFailed(
-            f"{chat.info.model!r} came to no answer within {MODEL_CALLS} calls."
+            f"{chat.info.model!r} came to no answer within {model_calls} calls."
         ) from None
     used = sum(usage.tokens_in + usage.tokens_out for usage in ctx.usages[before:])
-    return _reply(state["messages"][len(said) :], chat, ctx, used)
+    return _reply(_since(state["messages"]), chat, ctx, used)
+
+
+_SAID = "said-"
+"""How the ids of the messages begin that the caller gave."""
+
+
+def _opening(said: Sequence[Said]) -> dict[str, Any]:
+    return {
+        "messages": [
+            {"role": message.role, "content": message.content, "id": f"{_SAID}{place}"}
+            for place, message in enumerate(said)
+        ]
+    }
+
+
+def _since(messages: Sequence[AnyMessage]) -> list[AnyMessage]:
+    """Return what was said since the caller's messages."""
+    return [message for message in messages if not (message.id or "").startswith(_SAID)]
+
+
+async def _taken_up(
+    agent: Any, thread: Thread, said: Sequence[Said], chat: ChatModel, ctx: Context
+) -> Any:
+    """Begin a conversation, or go on where an attempt that died left it."""
+    config = {"configurable": {"thread_id": thread.id}}
+    known = await agent.aget_state(config)
+    spent = _since(known.values.get("messages", ()))
+    for message in spent:
+        if isinstance(message, AIMessage):
+            ctx.usages.append(_usage(message, chat, 0))  # its story tells of it already
+    if known.values and not known.next:
+        return known.values
+    return await agent.ainvoke(None if known.values else _opening(said), config, durability="sync")
 
 
 def _reply(since: Sequence[AnyMessage], chat: ChatModel, ctx: Context, tokens: int) -> Reply:
@@ -134,7 +197,9 @@ def _reply(since: Sequence[AnyMessage], chat: ChatModel, ctx: Context, tokens: i
         raise AgentFailed(f"{chat.info.model!r} gave an empty answer; ask again, or otherwise.")
     if answer.response_metadata.get("finish_reason") == "length":
         ctx.warn("The answer was cut off at its token limit.")
-    return Reply(text, bool(refusal), _calls(since), tokens)
+    asked = [item for item in since if isinstance(item, AIMessage) and item.tool_calls]
+    thoughts = tuple(str(item.text) for item in asked if str(item.text).strip())
+    return Reply(text, bool(refusal), _calls(since), tokens, thoughts)
 
 
 def _calls(since: Sequence[AnyMessage]) -> tuple[Called, ...]:
@@ -153,8 +218,11 @@ class _Meter(AgentMiddleware[Any, Any, Any]):
     Notes for the task's story how long it took, and what tools ran.
     """
 
-    def __init__(self, chat: ChatModel, ctx: Context, ceiling: Price, longest: int) -> None:
+    def __init__(
+        self, chat: ChatModel, ctx: Context, ceiling: Price, longest: int, *, tell_tools: bool
+    ) -> None:
         super().__init__()
+        self._tell_tools = tell_tools
         self._chat, self._ctx, self._ceiling, self._longest = chat, ctx, ceiling, longest
 
     async def awrap_model_call(
@@ -177,7 +245,9 @@ class _Meter(AgentMiddleware[Any, Any, Any]):
         took = self._ctx.clock.monotonic() - began
         for message in response.result:
             if isinstance(message, AIMessage):
-                self._ctx.spent(replace(self._usage(message, prompt), seconds=took))
+                if not message.usage_metadata:
+                    self._ctx.warn("The provider reported no usage; tokens and cost are estimates.")
+                self._ctx.spent(replace(_usage(message, self._chat, prompt), seconds=took))
         return response
 
     async def awrap_tool_call(
@@ -195,21 +265,23 @@ class _Meter(AgentMiddleware[Any, Any, Any]):
             took = self._ctx.clock.monotonic() - began
             call = request.tool_call
             self._ctx.note(ToolRun(call["name"], call["args"], output, took, failed))
+        if self._tell_tools:
+            await self._ctx.tool(call["name"], call["args"], output[:LONGEST_TOLD])
         return answer
 
     def _answer_tokens(self, prompt: int) -> int:
         left = Allowance.left(self._ceiling, self._ctx.budget, self._ctx.usages)
         return left.answer_tokens(prompt, self._chat.price_in, self._chat.price_out)
 
-    def _usage(self, message: AIMessage, prompt: int) -> Usage:
-        metadata = message.usage_metadata
-        if metadata:
-            tokens_in, tokens_out = metadata["input_tokens"], metadata["output_tokens"]
-        else:
-            self._ctx.warn("The provider reported no usage; tokens and cost are estimates.")
-            tokens_in, tokens_out = prompt, _tokens(str(message.text))
-        usd = self._chat.usd(tokens_in, tokens_out)
-        return Usage(self._chat.info.model, tokens_in, tokens_out, usd)
+
+def _usage(message: AIMessage, chat: ChatModel, prompt: int) -> Usage:
+    """Return what a model's message took; an estimate where it does not say."""
+    metadata = message.usage_metadata
+    if metadata:
+        tokens_in, tokens_out = metadata["input_tokens"], metadata["output_tokens"]
+    else:
+        tokens_in, tokens_out = prompt, _tokens(str(message.text))
+    return Usage(chat.info.model, tokens_in, tokens_out, chat.usd(tokens_in, tokens_out))
 
 
 def _prompt_tokens(request: ModelRequest[Any]) -> int:

@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 import asyncpg
 from pydantic import SecretStr
 
+from cartrita.agency.sessions import Sessions
 from cartrita.catalog import AGENTS, Catalog, discover
 from cartrita.clock import Clock, SystemClock
 from cartrita.config.settings import Settings
@@ -33,6 +34,7 @@ from cartrita.storage.blobs import Blobs
 from cartrita.storage.counters import Counters
 from cartrita.storage.ports import Memories
 from cartrita.storage.probes import PostgresProbe, RedisProbe
+from cartrita.storage.threads import Checkpoints
 
 Factory = Callable[["Services"], Any | Awaitable[Any]]
 
@@ -240,6 +242,17 @@ class _Openers:
 
         return PostgresMemories(await services.get(asyncpg.Pool))
 
+    async def checkpoints(self, services: Services) -> Checkpoints:
+        from cartrita.storage.postgres.threads import PostgresCheckpoints
+
+        return PostgresCheckpoints(await services.get(asyncpg.Pool))
+
+    async def sessions(self, services: Services) -> Sessions:
+        from cartrita.storage.postgres.threads import PostgresConversations
+
+        kept = PostgresConversations(await services.get(asyncpg.Pool))
+        return Sessions(kept, await services.get(Summarizer), await services.get(TokenCounter))
+
     def effect_sink(self, _services: Services) -> EffectSink:
         from cartrita.providers.effect_sink import LineSink
 
@@ -272,6 +285,8 @@ def open_services(settings: Settings) -> Services:
             Toolbox: openers.tools,
             Catalog: lambda _services: discover(AGENTS),
             Memories: openers.memories,
+            Checkpoints: openers.checkpoints,
+            Sessions: openers.sessions,
             Probes: openers.probes,
             EffectSink: openers.effect_sink,
             ExternalAgents: openers.external_agents,

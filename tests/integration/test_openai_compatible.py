@@ -7,6 +7,7 @@ import pytest
 
 from actors.agents.chat import Chat
 from actors.agents.translation import Translation
+from cartrita.agency.sessions import Sessions
 from cartrita.clock import SystemClock
 from cartrita.errors import (
     AgentFailed,
@@ -23,7 +24,7 @@ from cartrita.providers.openai_compatible import OpenAiChatModels
 from cartrita.providers.ports import ChatModels, Toolbox
 from cartrita.testing import run_task
 from tests.support.openai_server import Call, Cut, Fail, Hang, Say, serving
-from tests.support.tools import toolbox
+from tests.support.tools import sessions, toolbox
 
 CHAT = "langchain.chat.execute"
 
@@ -44,7 +45,7 @@ class Installation:
         await self.models.close()
 
     async def run(self, agent, task, params, **context):
-        providers = {ChatModels: self.models, Toolbox: toolbox()}
+        providers = {ChatModels: self.models, Toolbox: toolbox(), Sessions: sessions()}
         seen = {"usages": self.usages, "warnings": self.warnings}
         return (await run_task(agent, task, params, providers, **(seen | context))).to_wire()
 
