@@ -169,11 +169,11 @@ class TestInMemoryCheckpoints(SaverContract):
 
 class TestPostgresCheckpoints(SaverContract):
     @pytest.fixture
-    async def store(self, postgres_url):
-        async with asyncpg.create_pool(postgres_url, min_size=0, max_size=4) as pool:
+    async def store(self, database_url):
+        async with asyncpg.create_pool(database_url, min_size=0, max_size=4) as pool:
             yield PostgresCheckpoints(pool)
 
-    async def test_what_was_left_lying_is_swept(self, store, thread, postgres_url):
+    async def test_what_was_left_lying_is_swept(self, store, thread, database_url):
         other = f"{thread}-b"
         for name in (thread, other):
             await store.put(kept(name))
@@ -263,8 +263,8 @@ class TestInMemoryConversations(ConversationsContract):
 
 class TestPostgresConversations(ConversationsContract):
     @pytest.fixture
-    async def store(self, postgres_url):
-        async with asyncpg.create_pool(postgres_url, min_size=0, max_size=4) as pool:
+    async def store(self, database_url):
+        async with asyncpg.create_pool(database_url, min_size=0, max_size=4) as pool:
             yield PostgresConversations(pool)
 
     async def test_what_a_database_cannot_hold_is_replaced(self, store, owner):

@@ -166,10 +166,9 @@ class TestSessions:
     async def test_a_session_is_remembered_from_message_to_message(self):
         kept = tools.sessions()
         models = ScriptedModels(said("Hello Zoe."), said("Zoe."))
-        first = await chat(
-            {"message": "I am Zoe"}, models, None, kept, principal=ANN, session_id="s"
-        )
-        again = await chat({"message": "Who?"}, models, None, kept, principal=ANN, session_id="s")
+        own = {"principal": ANN, "session_id": "s"}
+        first = await chat({"message": "I am Zoe"}, models, None, kept, **own)
+        again = await chat({"message": "Who?"}, models, None, kept, **own)
         assert [message.text for message in models.model.asked[1][0]][1:] == [
             "I am Zoe",
             "Hello Zoe.",
@@ -200,7 +199,8 @@ class TestSessions:
     async def test_no_other_user_tenant_or_session_hears_of_it(self, other):
         kept = tools.sessions()
         models = ScriptedModels(said("Noted."))
-        await chat({"message": "Code 4711"}, models, None, kept, principal=ANN, session_id="s")
+        own = {"principal": ANN, "session_id": "s"}
+        await chat({"message": "Code 4711"}, models, None, kept, **own)
         await chat({"message": "Which code?"}, models, None, kept, **other)
         assert "4711" not in " ".join(message.text for message in models.model.asked[1][0])
 

@@ -85,7 +85,7 @@ class TestPlan:
         models = ScriptedModels(said("third"), said("All three."))
         result = await run(PLAN, params, models, checkpoints, task_id="t1", usages=usages)
         assert [step["output"] for step in result["steps"]] == ["first", "second", "third"]
-        assert [message[0][-1].text for message in models.model.asked][0] == "Three"
+        assert models.model.asked[0][0][-1].text == "Three"
         assert len(models.model.asked) == 2
         assert len(usages) == 4
         assert sum(usage.usd for usage in usages) == 4 * Decimal("0.0002")
@@ -104,7 +104,7 @@ class TestPlan:
 
     async def test_it_never_spends_more_than_the_budget_over_all_its_steps(self):
         usages = []
-        models = ScriptedModels(said("x", 10, 16))
+        models = ScriptedModels(said("x", 400, 16))
         with pytest.raises(InsufficientBudget):
             await run(
                 PLAN,
