@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 import asyncpg
 from pydantic import SecretStr
 
+from cartrita.agency.approver import Approver
 from cartrita.agency.sessions import Sessions
 from cartrita.catalog import AGENTS, Catalog, discover
 from cartrita.clock import Clock, SystemClock
@@ -235,7 +236,7 @@ class _Openers:
     async def tools(self, services: Services) -> Toolbox:
         from cartrita.tools.registry import open_toolbox
 
-        return await open_toolbox(services.get)
+        return await open_toolbox(services.get, await services.get(Approver))
 
     async def memories(self, services: Services) -> Memories:
         from cartrita.storage.postgres.memories import PostgresMemories
@@ -246,6 +247,11 @@ class _Openers:
         from cartrita.storage.postgres.threads import PostgresCheckpoints
 
         return PostgresCheckpoints(await services.get(asyncpg.Pool))
+
+    async def approver(self, services: Services) -> Approver:
+        from cartrita.storage.postgres.approvals import PostgresApprovals
+
+        return Approver(PostgresApprovals(await services.get(asyncpg.Pool)))
 
     async def sessions(self, services: Services) -> Sessions:
         from cartrita.storage.postgres.threads import PostgresConversations
@@ -287,6 +293,7 @@ def open_services(settings: Settings) -> Services:
             Memories: openers.memories,
             Checkpoints: openers.checkpoints,
             Sessions: openers.sessions,
+            Approver: openers.approver,
             Probes: openers.probes,
             EffectSink: openers.effect_sink,
             ExternalAgents: openers.external_agents,

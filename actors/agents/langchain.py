@@ -130,13 +130,14 @@ class LangChain(Agent, team="intelligence"):
         "langchain.agent.execute",
         cost=CEILING,
         timeout=300,
-        idempotent=True,
+        effects=("tool",),
         example={"input": "How much is 15% of 240, and what is half of that?"},
     )
     async def execute(self, params: AgentParams, ctx: Context) -> AgentResult:
         """Get something done, using tools as the model sees fit.
 
-        What an attempt that died had found out is not found out again. Without a configured
+        A tool that changes the outside world waits for approval, and runs once. What an attempt
+        that died had found out is not found out again. Without a configured
         language model the built-in tool router runs tools, and says what it cannot do.
         """
         chat = self._models.open(params.model, temperature=params.temperature)
@@ -148,7 +149,7 @@ class LangChain(Agent, team="intelligence"):
                 *(self._said(item.role, item.content) for item in params.chat_history),
                 self._said("user", params.input),
             ],
-            self._toolbox.tools(ctx, self.spec.name, params.tools),
+            self._toolbox.tools(ctx, self.spec.name, params.tools, changing=True),
             ctx,
             CEILING,
             model_calls=params.max_iterations,
