@@ -29,11 +29,11 @@ class ApprovalsContract:
 
     async def test_a_question_is_kept_as_it_was_asked(self, book):
         asked = question(input={"text": "Zoë \x00 🎉", "n": [1, None]})
-        assert await book.ask(asked) == replace(
-            asked,
-            asked_at=pytest.approx(asked.asked_at),
-            expires_at=pytest.approx(asked.expires_at),
-        )
+        times = {"asked_at": 0.0, "expires_at": 0.0}
+        found = await book.ask(asked)
+        assert replace(found, **times) == replace(asked, **times)
+        assert found.asked_at == pytest.approx(asked.asked_at)
+        assert found.expires_at == pytest.approx(asked.expires_at)
         assert (await book.find(asked.id)).input == asked.input
         assert await book.find(new_id()) is None
 

@@ -12,6 +12,7 @@ from cartrita.clock import new_id
 from cartrita.errors import AlreadyDecided, NotFound
 from cartrita.protocol.principal import Principal, Role
 from tests.support.approvals import Bureau
+from tests.support.processes import eventually
 from tests.support.records import ADA, EVE
 from tests.support.scripted_model import ScriptedModels, called, said
 from tests.support.stage import begin, host_with
@@ -52,10 +53,14 @@ def asking(tree):
 
 async def asked(tree, number=1):
     """Wait until so many questions are pending and return them."""
-    async with asyncio.timeout(10):
-        while len(rows := await tree.approvals.list(ROOT)) != number:
-            await asyncio.sleep(0.005)
-    return rows
+    questions = tree.questions
+
+    def pending():
+        verdicts = [questions._seen(row).verdict for row in questions._kept.values()]
+        return verdicts.count(Verdict.PENDING) == number
+
+    assert await eventually(pending, 10)
+    return await tree.approvals.list(ROOT)
 
 
 async def ended(running):
