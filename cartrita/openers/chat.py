@@ -15,7 +15,10 @@ from cartrita.storage.memory_circuits import InMemoryCircuits
 def open_chat_models(settings: Settings, embedder: Embedder) -> ChatModels:
     """Return the providers' models, or the built-in one where no provider is named."""
     models, routing = settings.models, settings.routing
-    keys = {name: _text(getattr(models, f"{name}_api_key")) for name in PACKAGES}
+    found = ((name, _text(getattr(models, f"{name}_api_key"))) for name in PACKAGES)
+    keys = {name: key for name, key in found if key}
+    if not (models.openai_api_key or models.openai_base_url or keys):
+        return chat_models(embedder=embedder)
     rules = Rules(
         models.chat_model,
         routing.fallbacks,
@@ -31,7 +34,7 @@ def open_chat_models(settings: Settings, embedder: Embedder) -> ChatModels:
         default_model=models.chat_model,
         timeout=routing.call_timeout_s,
         embedder=embedder,
-        keys={name: key for name, key in keys.items() if key},
+        keys=keys,
         rules=rules,
         flow=Flow(_circuits(settings), routing.calls_at_once, routing.hedge_after_s, clock),
     )

@@ -93,7 +93,7 @@ class ProviderChatModels:
         self._builtin, self._openai, self._others = builtin, openai, others
         self._lanes: dict[str, ModelLane] = {}
         self._throttles: dict[str, Throttle] = {}
-        self._traits = trait_book()
+        self._traits, self._left_out = trait_book(), set[str]()
 
     def open(self, name: str | None, *, temperature: float | None = None) -> ChatModel:
         """Return a model; the configured default when no name is given.
@@ -148,7 +148,9 @@ class ProviderChatModels:
         try:
             chat = self._opened(step.name, temperature)
         except ConfigurationInvalid as error:
-            log.warning("model_left_out", model=step.name, cause=error.message)
+            if step.name not in self._left_out:
+                self._left_out.add(step.name)
+                log.warning("model_left_out", model=step.name, cause=error.message)
             return None
         return Candidate(chat, step.why, step.to_save)
 
