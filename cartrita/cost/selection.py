@@ -2,10 +2,11 @@
 
     score = Σ weight x attribute - what the request asks for beyond the model's quality
 
-Attributes are from 0 to 1, the higher the better, and compared within one choice: the cheapest
-model has cost 1, one at twice its price 0.5; so it is with latency.
+Attributes are from 0 to 1, the higher the better. Cost and latency are compared within one
+choice: the cheapest model has cost 1, one at ten times its price a third less, down to 0.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -24,6 +25,12 @@ SIMPLE_NEED, HARD_NEED = 0.4, 0.85
 
 SHORTFALL = 1.5
 """What each missing part of that costs."""
+
+DECADES = 3
+"""Orders of magnitude between the best and the worst there is."""
+
+NOTHING = 1e-5
+"""USD, or seconds, below which nothing is cheaper or faster."""
 
 SHARE = 0.2
 """How much the newest call counts in what is observed."""
@@ -173,5 +180,6 @@ def rank(options: Sequence[Option], weights: Weights, demand: float = 0.0) -> li
 
 
 def _share(least: float, value: float) -> float:
-    """Return how near a price or a time is to the least there is; free beside paid is 1 to 0."""
-    return 1.0 if value <= least else least / value
+    """Return how near a price or a time is to the least there is, by its order of magnitude."""
+    times = max(value, NOTHING) / max(least, NOTHING)
+    return max(0.0, 1.0 - math.log10(times) / DECADES)
