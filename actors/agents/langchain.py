@@ -121,10 +121,10 @@ class LangChain(Agent, team="intelligence"):
 
     def __init__(self, models: ChatModels, toolbox: Toolbox, checkpoints: Checkpoints) -> None:
         from cartrita.agency.saver import thread_of  # noqa: PLC0415 - imports LangGraph
-        from cartrita.conversation import Said, converse  # noqa: PLC0415 - imports LangChain
+        from cartrita.conversation import Said, Way, converse  # noqa: PLC0415 - imports LangChain
 
         self._models, self._toolbox, self._checkpoints = models, toolbox, checkpoints
-        self._said, self._converse, self._thread_of = Said, converse, thread_of
+        self._said, self._way, self._converse, self._thread_of = Said, Way, converse, thread_of
 
     @task(
         "langchain.agent.execute",
@@ -152,9 +152,8 @@ class LangChain(Agent, team="intelligence"):
             self._toolbox.tools(ctx, self.spec.name, params.tools, changing=True),
             ctx,
             CEILING,
-            model_calls=params.max_iterations,
-            thread=thread,
-            tell_tools=True,
+            stream=ctx.preferences.streaming,
+            way=self._way(params.max_iterations, tell_tools=True, thread=thread),
         )
         await self._checkpoints.forget(thread.id)
         if reply.refused:
@@ -163,8 +162,8 @@ class LangChain(Agent, team="intelligence"):
         return AgentResult(
             output=reply.text,
             intermediate_steps=steps,
-            metadata=metadata(chat.info.model, steps, ctx),
-            **chat.info.fields(),
+            metadata=metadata(reply.info.model, steps, ctx),
+            **reply.info.fields(),
         )
 
     @task(
@@ -187,7 +186,8 @@ class LangChain(Agent, team="intelligence"):
             self._toolbox.tools(ctx, self.spec.name, params.tools),
             ctx,
             CEILING,
-            tell_tools=True,
+            stream=ctx.preferences.streaming,
+            way=self._way(tell_tools=True),
         )
         if reply.refused:
             ctx.warn("The model did not do what was asked; its answer says why.")
@@ -196,8 +196,8 @@ class LangChain(Agent, team="intelligence"):
             answer=reply.text,
             reasoning=list(reply.thoughts),
             actions=steps,
-            metadata=metadata(chat.info.model, steps, ctx),
-            **chat.info.fields(),
+            metadata=metadata(reply.info.model, steps, ctx),
+            **reply.info.fields(),
         )
 
     @task(
@@ -219,5 +219,5 @@ class LangChain(Agent, team="intelligence"):
         if reply.refused:
             ctx.warn("The model declined; its text says why.")
         return GenerativeResult(
-            text=reply.text, metadata=metadata(chat.info.model, [], ctx), **chat.info.fields()
+            text=reply.text, metadata=metadata(reply.info.model, [], ctx), **reply.info.fields()
         )

@@ -12,7 +12,7 @@ from langgraph.graph import END, START, StateGraph
 
 from cartrita.agency.answers import ToolStep, tool_steps
 from cartrita.context import Context, Usage
-from cartrita.conversation import LONGEST_WAIT, Reply, Said, Thread, converse
+from cartrita.conversation import LONGEST_WAIT, Reply, Said, Thread, Way, converse
 from cartrita.cost.price import Price
 from cartrita.errors import AgentFailed, TaskTimeout
 from cartrita.providers.ports import ChatModel
@@ -84,7 +84,9 @@ class Work:
         known = [Said("user", self.told(state))] if self.chat.info.generative else []
         said = [Said("system", WORK), *known, Said("user", step)]
         before = len(self.ctx.usages)
-        reply = await converse(self.chat, said, self.tools, self.ctx, self.ceiling, tell_tools=True)
+        reply = await converse(
+            self.chat, said, self.tools, self.ctx, self.ceiling, way=Way(tell_tools=True)
+        )
         calls = [item.to_wire() for item in tool_steps(reply.calls)]
         done = Done(step=step, output=reply.text, calls=calls)
         return {
