@@ -134,8 +134,8 @@ class Planner(Agent, team="intelligence"):
             output=state["output"],
             plan=[item["step"] for item in state["done"]],
             steps=_done(state),
-            metadata=metadata(chat.info.model, self._steps.steps_of(state), ctx),
-            **chat.info.fields(),
+            metadata=metadata(state["info"]["model"], self._steps.steps_of(state), ctx),
+            **state["info"],
         )
 
     @task(
@@ -176,8 +176,8 @@ class Planner(Agent, team="intelligence"):
             remaining=state["todo"],
             iterations=len(state["done"]),
             finished="limit" if state["todo"] else "done",
-            metadata=metadata(chat.info.model, self._steps.steps_of(state), ctx),
-            **chat.info.fields(),
+            metadata=metadata(state["info"]["model"], self._steps.steps_of(state), ctx),
+            **state["info"],
         )
 
     def _work(

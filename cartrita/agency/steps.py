@@ -48,12 +48,14 @@ class State(TypedDict):
     Attributes:
         todo: Steps to come, the next one first.
         spent: Model, tokens in and out, and USD of every model call.
+        info: Who answered last, as a result tells it.
     """
 
     todo: list[str]
     done: list[Done]
     output: str
     spent: list[list[Any]]
+    info: dict[str, Any]
 
 
 Node = Callable[[State], Awaitable[dict[str, Any]]]
@@ -84,15 +86,15 @@ class Work:
         known = [Said("user", self.told(state))] if self.chat.info.generative else []
         said = [Said("system", WORK), *known, Said("user", step)]
         before = len(self.ctx.usages)
-        reply = await converse(
-            self.chat, said, self.tools, self.ctx, self.ceiling, way=Way(tell_tools=True)
-        )
+        way = Way(tell_tools=True)
+        reply = await converse(self.chat, said, self.tools, self.ctx, self.ceiling, way=way)
         calls = [item.to_wire() for item in tool_steps(reply.calls)]
         done = Done(step=step, output=reply.text, calls=calls)
         return {
             "todo": todo,
             "done": [*state["done"], done],
             "spent": [*state["spent"], *_rows(self.ctx.usages[before:])],
+            "info": reply.info.fields(),
         }
 
     async def conclude(self, state: State) -> dict[str, Any]:
@@ -105,6 +107,7 @@ class Work:
         return {
             "output": reply.text,
             "spent": [*state["spent"], *_rows(self.ctx.usages[before:])],
+            "info": reply.info.fields(),
         }
 
     async def listed(self, state: State, instruction: str, *texts: str) -> dict[str, Any]:
@@ -147,7 +150,9 @@ async def run(made: Any, work: Work, todo: Sequence[str] = ()) -> State:
     compiled = made.compile(checkpointer=work.thread.saver)
     config = {"configurable": {"thread_id": work.thread.id}, "recursion_limit": 4 * work.most + 10}
     known = await compiled.aget_state(config)
-    start: State | None = State(todo=list(todo), done=[], output="", spent=[])
+    start: State | None = State(
+        todo=list(todo), done=[], output="", spent=[], info=work.chat.info.fields()
+    )
     if known.values:
         start = None
         # Its story tells of them already, and nobody was charged: the attempt had no end.
