@@ -255,6 +255,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
     limiter: Limiter | None = None,
     spill: Spill | None = None,
     registry: Registry | None = None,
+    questions: ApprovalBook | None = None,
 ) -> AsyncIterator[LocalTree]:
     """Run the whole tree in this process, for as long as the context is open.
 
@@ -268,6 +269,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
         limiter: Counts what clients ask for.
         spill: Where what is large goes.
         registry: External agents, that somebody else looks after.
+        questions: What people are asked, that somebody else looks after.
     """
     tree = LocalTree(
         catalog,
@@ -279,6 +281,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
         limiter=limiter,
         spill=spill,
         registry=registry,
+        questions=questions,
     )
     await tree.operations.start({})
     try:

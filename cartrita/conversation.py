@@ -214,7 +214,7 @@ def _agent(
     )
 
 
-def _since(state: Any) -> list[AnyMessage]:
+def _since(state: Any) -> Sequence[AnyMessage]:
     """Return what was said since the beginning."""
     return [item for item in state["messages"] if not (item.id or "").startswith(_GIVEN)]
 

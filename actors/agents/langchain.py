@@ -131,7 +131,7 @@ class LangChain(Agent, team="intelligence"):
         cost=CEILING,
         timeout=300,
         effects=("tool",),
-        example={"input": "How much is 15% of 240, and what is half of that?"},
+        example={"input": "What is 15% of 240?"},
     )
     async def execute(self, params: AgentParams, ctx: Context) -> AgentResult:
         """Get something done, using tools as the model sees fit.

@@ -120,7 +120,8 @@ class Planner(Agent, team="intelligence"):
 
         async def plan(state: Any) -> dict[str, Any]:
             instruction = PLAN.format(most=params.max_steps)
-            return await work.listed(state, instruction, params.objective)
+            made: dict[str, Any] = await work.listed(state, instruction, params.objective)
+            return {**made, "todo": made["todo"][: params.max_steps]}
 
         def after(state: Any) -> str:
             return "work" if state["todo"] else "conclude"
@@ -158,7 +159,8 @@ class Planner(Agent, team="intelligence"):
             waiting = "\n".join(state["todo"]) or "none"
             instruction = NEXT.format(most=params.max_iterations)
             told = f"{work.told(state)}\n\nStill on the list: {waiting}"
-            return await work.listed(state, instruction, told)
+            made: dict[str, Any] = await work.listed(state, instruction, told)
+            return made
 
         def worked(state: Any) -> str:
             return "conclude" if len(state["done"]) >= params.max_iterations else "create"

@@ -73,9 +73,9 @@ class Work:
     thread: Thread
     most: int
 
-    async def ask(self, instruction: str, *texts: str) -> Reply:
+    async def ask(self, instruction: str, text: str) -> Reply:
         """Have the model write something, without tools."""
-        said = [Said("system", instruction), *(Said("user", text) for text in texts)]
+        said = [Said("system", instruction), Said("user", text)]
         return await converse(self.chat, said, [], self.ctx, self.ceiling)
 
     async def work(self, state: State) -> dict[str, Any]:
@@ -110,12 +110,12 @@ class Work:
             "info": reply.info.fields(),
         }
 
-    async def listed(self, state: State, instruction: str, *texts: str) -> dict[str, Any]:
+    async def listed(self, state: State, instruction: str, text: str) -> dict[str, Any]:
         """Have the model list steps."""
         before = len(self.ctx.usages)
-        reply = await self.ask(instruction, *texts)
+        reply = await self.ask(instruction, text)
         return {
-            "todo": read_steps(reply.text)[: self.most],
+            "todo": read_steps(reply.text),
             "spent": [*state["spent"], *_rows(self.ctx.usages[before:])],
         }
 

@@ -11,6 +11,7 @@ from cartrita.cli.connection import connect
 from cartrita.cli.options import options_of
 from cartrita.cli.output import AsJson, console, print_json
 from cartrita.cli.quarantine import Limit
+from cartrita.client.calls import ApprovalDecision
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -73,7 +74,7 @@ def deny(ctx: typer.Context, approval: Which, *, reason: Why = "", as_json: AsJs
 
 
 def _decide(
-    ctx: typer.Context, approval: str, decision: str, reason: str, *, as_json: bool
+    ctx: typer.Context, approval: str, decision: ApprovalDecision, reason: str, *, as_json: bool
 ) -> None:
     with connect(options_of(ctx)) as client:
         row = client.decide(approval, decision, reason)

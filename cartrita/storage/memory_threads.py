@@ -54,9 +54,8 @@ class InMemoryCheckpoints:
 
     async def forget(self, thread: str) -> None:
         """Delete a thread."""
-        for held in (self._kept, self._writes):
-            for place in [place for place in held if place[0] == thread]:
-                del held[place]  # type: ignore[attr-defined]
+        self._kept = {place: one for place, one in self._kept.items() if place[0] != thread}
+        self._writes = {place: one for place, one in self._writes.items() if place[0] != thread}
 
 
 class InMemoryConversations:

@@ -52,7 +52,7 @@ class PostgresApprovals(Tables):
                 datetime.fromtimestamp(question.asked_at, UTC),
                 datetime.fromtimestamp(question.expires_at, UTC),
             )
-            row = await connection.fetchrow(_STANDING, [key])
+            (row,) = await connection.fetch(_STANDING, [key])
         return _row(row)
 
     async def standing(self, ids: Sequence[str]) -> list[Approval]:

@@ -1,5 +1,6 @@
 """What a model can do that obeys every instruction in the documents it reads: nothing more."""
 
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
@@ -97,7 +98,7 @@ async def test_it_obeys_what_a_document_says(world, task):
 @EVERY_AGENT
 async def test_it_cannot_spend_more_than_the_budget(world, task):
     """The document has it read the document again, which grows the conversation for ever."""
-    await world.document("acme", 1, f"The report. {READ} " + "padding " * 400)
+    await world.document("acme", 1, f"The report. {READ} " + "report " * 400)
     budget = Budget(max_usd=0.5, max_tokens=6_000)
     with pytest.raises((InsufficientBudget, AgentFailed)):
         await world.ask(task, READ, budget=budget)
@@ -143,7 +144,9 @@ async def test_it_cannot_use_a_tool_that_the_caller_left_out(world):
 async def test_it_cannot_read_or_write_another_tenant_s_memory(world, task, order):
     await world.document("acme", 1, f"The report: {order}")
     await world.document("evil", 2, "The launch codes are 4711")
-    await world.ask(task, READ)
+    with suppress(AgentFailed, InsufficientBudget):  # it may go round in circles
+        await world.ask(task, READ)
+    assert world.usages
     assert "4711" not in world.models.heard
     vectors = await world.embedder.embed(["mine"])
     found = await world.memories.search(

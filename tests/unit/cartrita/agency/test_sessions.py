@@ -83,7 +83,9 @@ async def test_nobody_else_remembers_it():
 
 async def test_what_is_forgotten_is_gone():
     kept = sessions(most_tokens=4)
-    await kept.keep(OWNER, "t1", "one two", "three four five")
+    await kept.keep(OWNER, "t1", "one two three", "four five")
+    before = await kept.recall(OWNER, "next")
+    assert (before.summary, len(before.turns)) == ("User: one two", 1)
     assert await kept.forget(OWNER) == 1
     known = await kept.recall(OWNER, "next")
     assert (known.summary, known.turns) == ("", ())
