@@ -184,7 +184,8 @@ async def _answered(
         return _since(await _taken_up(agent, way.thread, messages, ctx))
     first = await caller.call(prompt_tokens(messages, tools), partial(_ask, messages, tools))
     if not any(isinstance(item, AIMessage) and item.tool_calls for item in first.result):
-        return first.result
+        answered: Sequence[Any] = first.result
+        return answered
     state = await _agent(caller, tools, ctx, way, first).ainvoke({"messages": messages})
     return _since(state)
 
