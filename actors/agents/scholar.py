@@ -141,7 +141,7 @@ class Scholar(Agent, team="intelligence", concurrency=8):
             scope=scope,
             citations=[_citation(n, lead, cited=n in cited) for n, lead in enumerate(leads, 1)],
             timestamp=iso(ctx.clock.now()),
-            **chat.info.fields(),
+            **reply.info.fields(),
         )
 
     async def _quoted(

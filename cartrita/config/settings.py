@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr
 from cartrita.config.bounds import Blobs, Limits, Retention
 from cartrita.config.databases import Postgres, Redis
 from cartrita.config.kinds import Location, Section
+from cartrita.config.routing import Routing
 from cartrita.config.sections import (
     Admin,
     Auth,
@@ -54,6 +55,7 @@ class Settings(Section):
     models: Models = Models()
     egress: Egress = Egress()
     web: Web = Web()
+    routing: Routing = Routing()
     telemetry: Telemetry = Telemetry()
     chaos: Chaos = Chaos()
 

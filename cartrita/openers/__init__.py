@@ -1,1 +1,1 @@
-"""What opens ports, by topic; services gives them to agents."""
+"""Opens ports that need more than a line of settings."""

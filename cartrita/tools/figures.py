@@ -67,7 +67,7 @@ class FigureTools(Tools):
         """Evaluate arithmetic: + - * / // % ** ( ) sqrt log ln exp sin cos min max round pi e."""
         return evaluate(given.expression)
 
-    @tool("statistics_engine", agents=("langchain",))
+    @tool("statistics_engine", agents=("langchain", "planner"))
     async def statistics(self, given: StatisticsInput, ctx: Context) -> dict[str, Any]:
         """Describe a sample, compare two, or correlate them, with a confidence interval."""
         if given.test_type == "describe":
@@ -78,7 +78,7 @@ class FigureTools(Tools):
             return compare(given.data, given.other, given.confidence_level)
         return correlate(given.data, given.other)
 
-    @tool("data_analyzer", agents=("langchain",))
+    @tool("data_analyzer", agents=("langchain", "planner"))
     async def analyze(self, given: AnalysisInput, ctx: Context) -> dict[str, Any]:
         """Answer a SQL SELECT over given rows, or sum up every column of them."""
         found = await self._engine.query(

@@ -1,11 +1,14 @@
-"""Searches what was stored earlier."""
+"""Searches what was stored earlier, and stores more."""
+
+from uuid import UUID, uuid5
 
 from pydantic import Field
 
 from cartrita.context import Context
+from cartrita.protocol.text import Storable, StorableProse
 from cartrita.providers.embedded.intent import MEMORY, NOTHING_FOUND
 from cartrita.providers.ports import Embedder
-from cartrita.storage.ports import Memories, Recalled
+from cartrita.storage.ports import Memories, MemoryRecord, Recalled
 from cartrita.tools.declare import Input, Tools, tool
 
 LEAST_LIKENESS = 0.3
@@ -13,12 +16,22 @@ LEAST_LIKENESS = 0.3
 
 LONGEST_QUERY = 1_000
 
+NAMESPACE = UUID("0193a1c4-6f1e-7c52-9f3e-2b6d8a4e7f11")
+"""Of the ids of what is stored: the same text is stored once."""
+
 
 class QueryInput(Input):
     """What to look for."""
 
     query: str = Field(min_length=1, max_length=LONGEST_QUERY, pattern=r"\S")
     limit: int = Field(default=3, ge=1, le=10)
+
+
+class StoreInput(Input):
+    """What to store."""
+
+    text: StorableProse = Field(max_length=20_000)
+    source: Storable | None = Field(default=None, max_length=200, description="Where it is from.")
 
 
 class KnowledgeTools(Tools):
@@ -40,6 +53,19 @@ class KnowledgeTools(Tools):
             session=ctx.session_id,
         )
         return "\n".join(map(_quoted, found)) or NOTHING_FOUND
+
+    @tool("knowledge_store", agents=("langchain",), changes=True)
+    async def store(self, given: StoreInput, ctx: Context) -> str:
+        """Store a text for everybody in the caller's workspace to find later."""
+        metadata = {"source": given.source} if given.source else {}
+        record = MemoryRecord(
+            uuid5(NAMESPACE, given.text), given.text, ctx.clock.now(), ctx.session_id, metadata
+        )
+        vectors = await self._embedder.embed([given.text])
+        await self._memories.store(
+            ctx.principal.tenant, [record], vectors, self._embedder.info.model
+        )
+        return f"Stored as {record.id}."
 
 
 def _quoted(hit: Recalled) -> str:

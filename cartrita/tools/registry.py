@@ -4,18 +4,21 @@ import importlib
 import json
 import pkgutil
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, get_type_hints
+from typing import Annotated, Any, Protocol, get_type_hints
 
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 
+from cartrita.approvals import Approval, Verdict
 from cartrita.context import Context
 from cartrita.errors import (
     AgentFailed,
     AgentUnavailable,
     AuthorizationFailed,
     ConfigurationInvalid,
+    InternalFailure,
     InvalidParameters,
     NetworkFailed,
+    OutcomeUnknown,
     RateLimitExceeded,
     ResourceLimitExceeded,
 )
@@ -39,14 +42,32 @@ TOLD = (
 """What is an answer to the model. Anything else ends the task: time, money, a defect."""
 
 
+CHANGE = "tool"
+"""The effect that a task declares whose agent may use tools that change the outside world."""
+
+Work = Callable[[Any, Context], Awaitable[Any]]
+
+
+class Asks(Protocol):
+    """Asks people whether a tool may be used."""
+
+    async def ask(self, tool: str, given: Any, call: str, ctx: Context) -> Approval:
+        """Wait until somebody approved or denied it."""
+
+
 class ToolRegistry:
     """The toolbox: the tools of some sets, by name.
+
+    Args:
+        sets: The tools.
+        asks: Without it, nothing that changes the outside world is offered.
 
     Raises:
         TypeError: Two sets claim one name.
     """
 
-    def __init__(self, sets: Iterable[Tools]) -> None:
+    def __init__(self, sets: Iterable[Tools], asks: Asks | None = None) -> None:
+        self._asks = asks
         self._tools: dict[str, tuple[ToolSpec, Tools]] = {}
         for made in sets:
             for spec in made.specs:
@@ -73,6 +94,7 @@ class ToolRegistry:
         Raises:
             InvalidParameters: A name is of no tool that this agent may use.
         """
+        changing = changing and self._asks is not None
         granted = {spec.name: spec for spec in self.specs(agent, changing=changing)}
         for name in names or ():
             if name not in granted:
@@ -81,40 +103,73 @@ class ToolRegistry:
                     fields=[("parameters.tools", f"no tool {name!r}")],
                 )
         chosen = granted if names is None else dict.fromkeys(names)
-        return [langchain_tool(granted[name], self._work(name), ctx) for name in chosen]
+        return [self._bound(name, ctx) for name in chosen]
 
-    def _work(self, name: str) -> Callable[[Any, Context], Awaitable[Any]]:
+    def _bound(self, name: str, ctx: Context) -> Any:
         spec, made = self._tools[name]
-        work: Callable[[Any, Context], Awaitable[Any]] = getattr(made, spec.method)
-        return work
+        return langchain_tool(spec, getattr(made, spec.method), ctx, self._asks)
 
 
-def langchain_tool(
-    spec: ToolSpec, work: Callable[[Any, Context], Awaitable[Any]], ctx: Context
-) -> Any:
+def langchain_tool(spec: ToolSpec, work: Work, ctx: Context, asks: Asks | None = None) -> Any:
     """Make a LangChain tool: what it is given is checked, what it answers is bounded.
 
     What is wrong with its input is an answer to the model, and so is what the tool itself
-    lacks: the conversation can go on without it.
+    lacks, or that somebody denied it: the conversation can go on without it.
     """
-    from langchain_core.tools import StructuredTool, ToolException  # noqa: PLC0415 - takes a second
+    # LangChain takes a second to import.
+    from langchain_core.tools import (  # noqa: PLC0415
+        InjectedToolCallId,
+        StructuredTool,
+        ToolException,
+    )
 
-    async def guarded(**given: Any) -> str:
+    async def guarded(**fields: Any) -> str:
+        call = fields.pop(_CALL, "")
         try:
-            return shown(await work(spec.input.model_validate(given), ctx))
+            given = spec.input.model_validate(fields)
+            if not spec.changes:
+                return shown(await work(given, ctx))
+            return await _approved(spec, work, given, call, ctx, asks)
         except ValidationError as error:
             raise ToolException(_misfit(error)) from error
+        except OutcomeUnknown:
+            raise  # a person decides what became of it
         except TOLD as error:
             raise ToolException(str(error) or type(error).__name__) from error
 
+    schema: type[Input] = spec.input
+    if spec.changes:  # it needs the id of the call, which no model sees or gives
+        field: Any = (Annotated[str, InjectedToolCallId], ...)
+        schema = create_model(spec.input.__name__, __base__=spec.input, **{_CALL: field})
     return StructuredTool.from_function(
         coroutine=guarded,
         name=spec.name,
         description=spec.description,
-        args_schema=spec.input,
+        args_schema=schema,
         handle_tool_error=True,
         handle_validation_error=_misfit,
     )
+
+
+_CALL = "tool_call_id"
+
+
+async def _approved(
+    spec: ToolSpec, work: Work, given: Input, call: str, ctx: Context, asks: Asks | None
+) -> str:
+    """Use a tool that changes the outside world: once, and only if a person says so."""
+    if asks is None:
+        raise InternalFailure(f"There is nobody to ask about {spec.name!r}.")
+    answer = await asks.ask(spec.name, given.model_dump(mode="json"), call, ctx)
+    if answer.verdict is not Verdict.APPROVED:
+        why = f": {answer.reason}" if answer.reason else "."
+        raise ValueError(f"{answer.decided_by} denied the use of {spec.name}{why}")
+
+    async def act() -> str:
+        return shown(await work(given, ctx))
+
+    async with ctx.effect(CHANGE, key=f"{spec.name}/{call}") as effect:
+        return str(await effect.once(act))
 
 
 def _misfit(error: Any) -> str:
@@ -142,7 +197,7 @@ def discover(package: str = "cartrita.tools") -> list[type[Tools]]:
     return list(found)
 
 
-async def open_toolbox(get: Callable[[Any], Awaitable[Any]]) -> ToolRegistry:
+async def open_toolbox(get: Callable[[Any], Awaitable[Any]], asks: Asks) -> ToolRegistry:
     """Make every set that is declared, with the ports its constructor's annotations name."""
     made = []
     for kind in discover():
@@ -151,4 +206,4 @@ async def open_toolbox(get: Callable[[Any], Awaitable[Any]]) -> ToolRegistry:
             hints = get_type_hints(kind.__init__)
         hints.pop("return", None)
         made.append(kind(**{name: await get(port) for name, port in hints.items()}))
-    return ToolRegistry(made)
+    return ToolRegistry(made, asks)

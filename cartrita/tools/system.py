@@ -26,7 +26,7 @@ class SystemTools(Tools):
     def __init__(self, probes: Probes, catalog: Catalog) -> None:
         self._probes, self._catalog = probes, catalog
 
-    @tool("getSystemStatus", agents=("langchain",))
+    @tool("getSystemStatus", agents=("langchain", "planner"))
     async def status(self, given: StatusInput, ctx: Context) -> dict[str, Any]:
         """Use each thing the system depends on once and tell which of them work."""
         reports = await self._probes.check()
@@ -38,7 +38,7 @@ class SystemTools(Tools):
             ],
         }
 
-    @tool("agent_role_call", agents=("langchain",))
+    @tool("agent_role_call", agents=("langchain", "planner"))
     async def roles(self, given: RolesInput, ctx: Context) -> list[dict[str, Any]]:
         """List the agents there are, what each does, and the tasks it takes."""
         return [

@@ -43,7 +43,7 @@ class TextTools(Tools):
         scores = ", ".join(f"{label.label} {label.score:.2f}" for label in found.labels)
         return f"{scores} [{found.info.model}]"
 
-    @tool("text_statistics", agents=("langchain",))
+    @tool("text_statistics", agents=("langchain", "planner"))
     async def measure(self, given: TextInput, ctx: Context) -> dict[str, Any]:
         """Count the characters, words, sentences, paragraphs and tokens of a text."""
         words = re.findall(r"\w+(?:['\u2019-]\w+)*", given.text)

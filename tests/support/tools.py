@@ -1,9 +1,12 @@
 """Toolboxes for tests."""
 
+from cartrita.agency.sessions import Sessions
 from cartrita.providers.ports import Rows
+from cartrita.storage.memory_threads import InMemoryConversations
 from cartrita.tools.clock import ClockTools
 from cartrita.tools.figures import FigureTools
 from cartrita.tools.registry import ToolRegistry
+from tests.support.fakes import FirstWords, WordCounter
 
 
 class NoEngine:
@@ -30,3 +33,8 @@ async def use(tool, **args):
     """Use a LangChain tool as a model does."""
     call = {"name": tool.name, "args": args, "id": "c", "type": "tool_call"}
     return await tool.ainvoke(call)
+
+
+def sessions(most_tokens=3_000):
+    """Return the memory of conversations, kept in this process."""
+    return Sessions(InMemoryConversations(), FirstWords(), WordCounter(), most_tokens)

@@ -63,7 +63,7 @@ def test_the_docstring_is_what_the_model_reads_and_the_input_what_it_must_give()
     offered = tools()["repeat"]
     assert offered.description == "Say a word again."
     schema = offered.tool_call_schema.model_json_schema()
-    assert (schema["required"], schema["additionalProperties"]) == (["word"], False)
+    assert (schema["required"], list(schema["properties"])) == (["word"], ["word"])
 
 
 @pytest.mark.parametrize("given", [{}, {"word": 3}, {"word": "a", "wrod": "b"}])
@@ -132,7 +132,7 @@ async def test_every_set_is_found_and_made_with_the_ports_it_names():
     async def get(port):
         asked.append(port.__name__)
 
-    box = await open_toolbox(get)
+    box = await open_toolbox(get, None)
     assert {"FigureTools", "KnowledgeTools"} <= {kind.__name__ for kind in discover()}
     assert {"Embedder", "Memories", "Catalog", "SqlEngine"} <= set(asked)
     assert {"calculator", "knowledge_query"} <= {spec.name for spec in box.specs("chat")}
