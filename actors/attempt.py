@@ -179,6 +179,8 @@ class Attempts:
             self._used(cell, data)
         elif kind == "effect":
             self.effects.ask(cell, host, data)
+        elif kind == "idle":
+            self._family.idle(cell, waits=data)
         elif not cell.ending:
             self.log_of(cell).say(kind, data, exchange.grant)
 

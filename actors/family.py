@@ -74,6 +74,18 @@ class Family:
         cell.children.add(task)
         task.add_done_callback(cell.children.discard)
 
+    def idle(self, cell: Cell, *, waits: bool) -> None:
+        """Give a place back while an agent waits for a person, as if that were a sub-task."""
+        if waits:
+            cell.called += 1
+            cell.calls += 1
+            if cell.calls == 1:
+                self._waits(cell)
+        elif cell.calls:
+            cell.calls -= 1
+            if cell.calls == 0:
+                self._goes_on(cell)
+
     async def _carry(self, cell: Cell, host: Host, attempt: int, ask: SubTask) -> None:
         answer = await self._answer(cell, ask)
         cell.calls -= 1

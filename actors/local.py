@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from actors.approvaldesk import ApprovalDesk
 from actors.controls import Controls
 from actors.door import Door
 from actors.effectdesk import EffectDesk
@@ -21,6 +22,7 @@ from actors.quarantine import QuarantineDesk
 from actors.replay import Storyteller
 from actors.supervisor import Supervisor
 from actors.worker import WorkerHost
+from cartrita.approvals import ApprovalBook
 from cartrita.catalog import Catalog
 from cartrita.channel.address import Address
 from cartrita.channel.server import ChannelServer
@@ -33,6 +35,7 @@ from cartrita.rate import Limiter
 from cartrita.roster import Roster
 from cartrita.services import Services
 from cartrita.spill import Spill
+from cartrita.storage.memory_approvals import InMemoryApprovals
 from cartrita.storage.memory_effects import InMemoryEffectBook, InMemoryLedger
 from cartrita.storage.memory_external import InMemoryRegistry
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
@@ -151,6 +154,7 @@ class LocalTree:
         limiter: Limiter | None = None,
         spill: Spill | None = None,
         registry: Registry | None = None,
+        questions: ApprovalBook | None = None,
     ) -> None:
         self.catalog, self.folder = catalog, folder
         self.tables = tables or JournalTables()
@@ -182,6 +186,8 @@ class LocalTree:
         self.retention = InMemoryRetention(self.tables, quarantine, self.clock)
         book = book or InMemoryEffectBook(self.tables, self.clock)
         self.effects = EffectDesk(book, self.audit, self.clock)
+        self.questions = questions or InMemoryApprovals(self.tables, self.clock)
+        self.approvals = ApprovalDesk(self.questions, self.audit, self.clock)
         self.storyteller = Storyteller(self.stories, book)
 
     def journal(self, shard: str) -> Journal:
@@ -249,6 +255,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
     limiter: Limiter | None = None,
     spill: Spill | None = None,
     registry: Registry | None = None,
+    questions: ApprovalBook | None = None,
 ) -> AsyncIterator[LocalTree]:
     """Run the whole tree in this process, for as long as the context is open.
 
@@ -262,6 +269,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
         limiter: Counts what clients ask for.
         spill: Where what is large goes.
         registry: External agents, that somebody else looks after.
+        questions: What people are asked, that somebody else looks after.
     """
     tree = LocalTree(
         catalog,
@@ -273,6 +281,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
         limiter=limiter,
         spill=spill,
         registry=registry,
+        questions=questions,
     )
     await tree.operations.start({})
     try:

@@ -176,6 +176,13 @@ class AttemptReach:
         response: dict[str, Any] = told["response"]
         return response
 
+    def idle(self, *, waits: bool) -> None:
+        """Tell the supervisor that it waits for somebody, or waits no longer."""
+        if self._line is not None and not self._closed:
+            with suppress(ChannelLost):  # and with it the attempt
+                self._line.emit(["idle", waits])
+                self._called += 1
+
     def resume(self, index: int, answer: dict[str, Any]) -> None:
         """Hand over the answer of a sub-task, unless nobody waits for it any more."""
         waiting = (self._calls or {}).get(index)

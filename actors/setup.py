@@ -10,7 +10,7 @@ from actors import spawn
 from actors.fleet import Rules
 from actors.slot import Pulse
 from cartrita import __version__
-from cartrita.catalog import Catalog, discover
+from cartrita.catalog import AGENTS, Catalog, discover
 from cartrita.channel.address import Address, Endpoints
 from cartrita.channel.client import Channel, connect
 from cartrita.channel.server import ChannelServer
@@ -20,7 +20,6 @@ from cartrita.declare import TEAMS, Team
 from cartrita.errors import ServiceUnavailable
 from cartrita.storage.runtime import Keep
 
-AGENTS = "actors.agents"
 CHAOS = "cartrita.chaos.agent"
 """Loaded where the settings want it: its task has an effect that a chaos run counts."""
 DAY = 86_400.0

@@ -3,7 +3,8 @@
 import asyncio
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -111,6 +112,9 @@ class Reach(Protocol):
 
     def acting(self, context: "Context") -> Acting:
         """Return the way to the effect ledger."""
+
+    def idle(self, *, waits: bool) -> None:
+        """Give the attempt's place back while it waits, and take it again."""
 
 
 @dataclass(slots=True)
@@ -274,6 +278,16 @@ class Context:
         if self.reach is None:
             raise InternalFailure(f"A context without a host cannot {what}; see `run_task`.")
         return self.reach
+
+    @contextmanager
+    def idle(self) -> Iterator[None]:
+        """Return a block in which the task only waits, for a person, and holds no place."""
+        reach = self._beyond("wait for people")
+        reach.idle(waits=True)
+        try:
+            yield
+        finally:
+            reach.idle(waits=False)
 
     def effect(self, name: str, *, key: str) -> Effect:
         """Return a block in which this task does something to the outside world, once.

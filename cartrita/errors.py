@@ -5,7 +5,9 @@ CartritaError
 ├── InvalidTaskType         INVALID_TASK_TYPE        no agent declares that name
 ├── InvalidParameters       INVALID_PARAMETERS       a field is missing, unknown or out of range
 │   ├── IdempotencyMismatch                          one key, two different payloads
-│   └── EffectSettled                                what became of an effect is known already
+│   ├── EffectSettled                                what became of an effect is known already
+│   ├── AddressRefused                               a URL that nobody may have called
+│   └── AlreadyDecided                               somebody approved or denied it, or it expired
 ├── InsufficientBudget      INSUFFICIENT_BUDGET      the worst case does not fit a budget
 ├── ResourceLimitExceeded   RESOURCE_LIMIT_EXCEEDED  too large, too long, too deep
 ├── AgentUnavailable        AGENT_UNAVAILABLE        the agent's workers are given up on
@@ -79,11 +81,15 @@ class Reason(StrEnum):
     STREAM_IDLE = "STREAM_IDLE"
     NOT_DONE = "NOT_DONE"
     EFFECT_SETTLED = "EFFECT_SETTLED"
+    ADDRESS_REFUSED = "ADDRESS_REFUSED"
+    ALREADY_DECIDED = "ALREADY_DECIDED"
     DRAINING = "DRAINING"
     PRINCIPAL_QUOTA = "PRINCIPAL_QUOTA"
     SHARED_QUOTA = "SHARED_QUOTA"
     ADDRESS_QUOTA = "ADDRESS_QUOTA"
     ACCOUNT_QUOTA = "ACCOUNT_QUOTA"
+    PROVIDER_BUSY = "PROVIDER_BUSY"
+    CIRCUIT_OPEN = "CIRCUIT_OPEN"
 
 
 class FieldError(NamedTuple):
@@ -163,6 +169,18 @@ class EffectSettled(InvalidParameters):
     """What became of this effect is known already, or an attempt is at it now."""
 
     default_reason = Reason.EFFECT_SETTLED
+
+
+class AddressRefused(InvalidParameters):
+    """This URL may not be called."""
+
+    default_reason = Reason.ADDRESS_REFUSED
+
+
+class AlreadyDecided(InvalidParameters):
+    """Nobody waits for this decision any more."""
+
+    default_reason = Reason.ALREADY_DECIDED
 
 
 class InsufficientBudget(CartritaError):

@@ -7,10 +7,14 @@ from typing import Any, get_type_hints
 import asyncpg
 from pydantic import SecretStr
 
+from cartrita.agency.approver import Approver
+from cartrita.agency.sessions import Sessions
+from cartrita.catalog import AGENTS, Catalog, discover
 from cartrita.clock import Clock, SystemClock
 from cartrita.config.settings import Settings
 from cartrita.declare import Agent
 from cartrita.errors import ConfigurationInvalid
+from cartrita.openers.web import web_openers
 from cartrita.providers.ports import (
     ChatModels,
     EffectSink,
@@ -32,6 +36,7 @@ from cartrita.storage.blobs import Blobs
 from cartrita.storage.counters import Counters
 from cartrita.storage.ports import Memories
 from cartrita.storage.probes import PostgresProbe, RedisProbe
+from cartrita.storage.threads import Checkpoints
 
 Factory = Callable[["Services"], Any | Awaitable[Any]]
 
@@ -219,30 +224,35 @@ class _Openers:
         return DuckDb()
 
     async def chat(self, services: Services) -> ChatModels:
-        from cartrita.providers.chat_models import chat_models
+        from cartrita.openers.chat import open_chat_models
 
-        return chat_models(
-            api_key=_text(self._models.openai_api_key),
-            base_url=self._models.openai_base_url,
-            organization=self._models.openai_organization,
-            default_model=self._models.chat_model,
-            embedder=await services.get(Embedder),
-        )
+        return open_chat_models(self._settings, await services.get(Embedder))
 
     async def tools(self, services: Services) -> Toolbox:
-        from cartrita.providers.embedded.toolbox import BuiltinTools
+        from cartrita.tools.registry import open_toolbox
 
-        return BuiltinTools(
-            await services.get(Embedder),
-            await services.get(Memories),
-            await services.get(Summarizer),
-            await services.get(TextClassifier),
-        )
+        return await open_toolbox(services.get, await services.get(Approver))
 
     async def memories(self, services: Services) -> Memories:
         from cartrita.storage.postgres.memories import PostgresMemories
 
         return PostgresMemories(await services.get(asyncpg.Pool))
+
+    async def checkpoints(self, services: Services) -> Checkpoints:
+        from cartrita.storage.postgres.threads import PostgresCheckpoints
+
+        return PostgresCheckpoints(await services.get(asyncpg.Pool))
+
+    async def approver(self, services: Services) -> Approver:
+        from cartrita.storage.postgres.approvals import PostgresApprovals
+
+        return Approver(PostgresApprovals(await services.get(asyncpg.Pool)))
+
+    async def sessions(self, services: Services) -> Sessions:
+        from cartrita.storage.postgres.threads import PostgresConversations
+
+        kept = PostgresConversations(await services.get(asyncpg.Pool))
+        return Sessions(kept, await services.get(Summarizer), await services.get(TokenCounter))
 
     def effect_sink(self, _services: Services) -> EffectSink:
         from cartrita.providers.effect_sink import LineSink
@@ -274,9 +284,14 @@ def open_services(settings: Settings) -> Services:
             SqlEngine: openers.sql,
             ChatModels: openers.chat,
             Toolbox: openers.tools,
+            Catalog: lambda _services: discover(AGENTS),
             Memories: openers.memories,
+            Checkpoints: openers.checkpoints,
+            Sessions: openers.sessions,
+            Approver: openers.approver,
             Probes: openers.probes,
             EffectSink: openers.effect_sink,
             ExternalAgents: openers.external_agents,
+            **web_openers(settings),
         }
     )

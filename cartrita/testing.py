@@ -109,7 +109,8 @@ class Bench:
         self._agent, self._spec, self._calls = agent, spec, calls
         self._emitted, self._chunks, self._effects = emitted, chunks, effects
         self.threads = Threads(keep=0)
-        self.used = False
+        self.used = self.waits = False
+        self.idles = 0
         self._acts: Acts | None = None
 
     def acting(self, context: Context) -> Acts:
@@ -145,6 +146,12 @@ class Bench:
             answer = await answer
         result = answer.to_wire() if isinstance(answer, WireModel) else answer
         return {"taskId": new_id(), "status": TaskStatus.COMPLETED.value, "result": result}
+
+    def idle(self, *, waits: bool) -> None:
+        """Keep it: how often the task began to wait, and whether it does."""
+        self.used = True
+        self.idles += waits
+        self.waits = waits
 
     def incoming(self) -> Incoming:
         """Return the chunks."""

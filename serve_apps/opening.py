@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from actors.approvaldesk import ApprovalDesk
 from actors.directory import RayDirectory, open_door
 from actors.effectdesk import EffectDesk
 from actors.externaldesk import ExternalDesk
@@ -26,6 +27,7 @@ from cartrita.services import blob_store, database_probes, rate_limiter, sign_in
 from cartrita.spill import UNCLAIMED
 from cartrita.storage.blobs import Blobs, Due, Living
 from cartrita.storage.ports import Users
+from cartrita.storage.postgres.approvals import PostgresApprovals
 from cartrita.storage.postgres.effects import PostgresEffectBook
 from cartrita.storage.postgres.external import PostgresRegistry
 from cartrita.storage.postgres.listing import PostgresTasks
@@ -105,6 +107,7 @@ async def open_gate(
                 quarantine=QuarantineDesk(stories, PostgresQuarantine(pool), door.resubmit, clock),
                 storyteller=Storyteller(stories, PostgresEffectBook(pool)),
                 effects=EffectDesk(PostgresEffectBook(pool), PostgresAudit(pool), clock),
+                approvals=ApprovalDesk(PostgresApprovals(pool), PostgresAudit(pool), clock),
                 command=directory.command,
                 audit=_audit(PostgresAudit(pool)),
                 probes=ProbeSet(database_probes(settings)),

@@ -8,6 +8,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from cartrita.errors import (
+    AlreadyDecided,
     CartritaError,
     EffectSettled,
     ErrorCode,
@@ -55,7 +56,7 @@ def status_of(error: CartritaError) -> int:
     """Return the HTTP status of an error."""
     if isinstance(error, NotFound):
         return 404
-    if isinstance(error, StillRunning | EffectSettled):
+    if isinstance(error, StillRunning | EffectSettled | AlreadyDecided):
         return 409
     return STATUS[error.code]
 

@@ -4,14 +4,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from cartrita.agency.sessions import Sessions, owner_of
 from cartrita.clock import iso
 from cartrita.context import Context
 from cartrita.cost.price import metered
-from cartrita.declare import Agent, ModelResult, Params, task
+from cartrita.declare import Agent, ModelResult, Params, Result, task
+from cartrita.errors import InvalidParameters
 from cartrita.protocol.task import Name
 from cartrita.protocol.text import Prose, Unicode
 from cartrita.protocol.wire import WireModel
 from cartrita.providers.ports import ChatModels, Toolbox
+from cartrita.storage.threads import Owner, Recollection
 
 CEILING = metered("0.25", 40_000)
 LONGEST_MESSAGE = 32_000
@@ -38,20 +41,25 @@ class ChatParams(Params):
     """A message and what was said before it."""
 
     message: Annotated[Prose, Field(max_length=LONGEST_MESSAGE)]
-    history: list[Turn] = Field(
-        default_factory=list, max_length=100, description="The conversation so far, oldest first."
+    history: Annotated[list[Turn], Field(max_length=100)] | None = Field(
+        default=None,
+        description="The conversation so far, oldest first. Without it, and with a `sessionId`, "
+        "what you said earlier in that session is remembered, and this, too.",
     )
     system: Annotated[Prose, Field(max_length=8_000)] | None = Field(
         default=None, description="Instructions in place of the built-in ones."
     )
-    model: Name | None = Field(default=None, description="Default: the configured one.")
+    model: Name | None = Field(
+        default=None,
+        description="Default: the configured one; `auto` is whichever of them suits the request.",
+    )
     temperature: float | None = Field(
         default=None, ge=0, le=2, description="Default: the provider's."
     )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        turns = sum(len(turn.content) for turn in self.history)
+        turns = sum(len(turn.content) for turn in self.history or ())
         total = len(self.message) + len(self.system or "") + turns
         if total > LONGEST_CONVERSATION:
             raise ValueError(
@@ -76,6 +84,21 @@ class ChatMetadata(WireModel):
     timestamp: str = Field(description="ISO-8601, UTC.")
     tokens: int = Field(description="Prompt and completion of every model call.")
     tools_used: list[str] = Field(description="Names, in the order of their first use.")
+    remembered: int | None = Field(
+        default=None, description="Earlier messages of the session that were read."
+    )
+
+
+class ForgetParams(Params):
+    """Which session; by default the request's own."""
+
+    session: Name | None = None
+
+
+class ForgetResult(Result):
+    """What was deleted."""
+
+    forgotten: int = Field(description="Messages, those that had become a summary not counted.")
 
 
 class ChatResult(ModelResult):
@@ -90,10 +113,10 @@ class ChatResult(ModelResult):
 class Chat(Agent, team="intelligence"):
     """Talks, and uses tools while it does."""
 
-    def __init__(self, models: ChatModels, toolbox: Toolbox) -> None:
+    def __init__(self, models: ChatModels, toolbox: Toolbox, sessions: Sessions) -> None:
         from cartrita.conversation import Said, converse  # noqa: PLC0415 - imports LangChain
 
-        self._models, self._toolbox = models, toolbox
+        self._models, self._toolbox, self._sessions = models, toolbox, sessions
         self._said, self._converse = Said, converse
 
     @task(
@@ -106,18 +129,28 @@ class Chat(Agent, team="intelligence"):
     async def execute(self, params: ChatParams, ctx: Context) -> ChatResult:
         """Answer a message, with the conversation before it in mind.
 
-        Without a configured language model the built-in tool router answers: it runs tools,
-        quotes what is stored, and says what it cannot do.
+        With a `sessionId` and no `history` it is remembered from one message to the next. With
+        `preferences.streaming` its words come as events while it writes. Without a configured
+        language model the built-in tool router answers: it runs tools, quotes what is stored, and
+        says what it cannot do.
         """
         chat = self._models.open(params.model, temperature=params.temperature)
+        owner = owner_of(ctx) if params.history is None else None
+        work = ctx.root or ctx.task_id
+        known = await self._sessions.recall(owner, work) if owner else None
         said = [
             self._said("system", params.system or SYSTEM),
-            *(self._said(turn.role, turn.content) for turn in params.history),
+            *self._before(known),
+            *(self._said(turn.role, turn.content) for turn in params.history or ()),
             self._said("user", params.message),
         ]
-        reply = await self._converse(chat, said, self._toolbox.tools(ctx), ctx, CEILING)
+        tools = self._toolbox.tools(ctx, self.spec.name)
+        shown = ctx.preferences.streaming
+        reply = await self._converse(chat, said, tools, ctx, CEILING, stream=shown)
         if reply.refused:
             ctx.warn("The model did not do what was asked; its message says why.")
+        if owner:
+            await self._sessions.keep(owner, work, params.message, reply.text)
         return ChatResult(
             message=reply.text,
             tool_calls=[
@@ -130,10 +163,37 @@ class Chat(Agent, team="intelligence"):
                 for call in reply.calls
             ],
             metadata=ChatMetadata(
-                model=chat.info.model,
+                model=reply.info.model,
                 timestamp=iso(ctx.clock.now()),
                 tokens=reply.tokens,
                 tools_used=list(dict.fromkeys(call.tool for call in reply.calls)),
+                remembered=len(known.turns) if known else None,
             ),
-            **chat.info.fields(),
+            **reply.info.fields(),
         )
+
+    def _before(self, known: Recollection | None) -> list[Any]:
+        """Return what is remembered, as messages."""
+        if known is None:
+            return []
+        summary = f"Summary of the conversation so far:\n{known.summary}"
+        return [
+            *([self._said("user", summary)] if known.summary else []),
+            *(self._said(turn.role, turn.content) for turn in known.turns),
+        ]
+
+    @task(
+        "langchain.chat.forget",
+        timeout=15,
+        idempotent=True,
+        example={"session": "a-session"},
+    )
+    async def forget(self, params: ForgetParams, ctx: Context) -> ForgetResult:
+        """Delete what is remembered of a session of yours."""
+        session = params.session or ctx.session_id
+        if session is None:
+            raise InvalidParameters(
+                "Name the session to forget.", fields=[("parameters.session", "is missing")]
+            )
+        owner = Owner(ctx.principal.tenant, ctx.principal.user, session)
+        return ForgetResult(forgotten=await self._sessions.forget(owner))

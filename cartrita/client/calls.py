@@ -34,11 +34,14 @@ COMMAND = 120.0
 
 BLOBS = "/v3/blobs"
 _QUARANTINE, _EFFECTS, _KEYS = "/v3/quarantine", "/v3/effects", "/v3/keys"
+_APPROVALS = "/v3/approvals"
 
 Parameters = Mapping[str, Any] | WireModel
 
 EffectState = Literal["unknown", "begun", "done", "not_done"]
 EffectOutcome = Literal["done", "not_done"]
+ApprovalState = Literal["pending", "approved", "denied", "expired"]
+ApprovalDecision = Literal["approve", "deny"]
 
 
 class TaskOptions(TypedDict, total=False):
@@ -212,6 +215,19 @@ def resolution(effect_id: str | UUID, outcome: str, result: Any) -> Call:
     said = {"outcome": outcome} | ({} if result is None else {"result": result})
     name = _uuid("effectId", "effect id", effect_id)
     return Call("POST", f"{_EFFECTS}/{name}/resolve", _json(said), repeatable=False)
+
+
+def approvals(state: str, limit: int, before: str | UUID | None) -> Call:
+    """List tools that wait for a person."""
+    query = {"state": state, "limit": str(limit)} | ({"before": str(before)} if before else {})
+    return Call("GET", _APPROVALS, query=query)
+
+
+def decision(approval: str | UUID, said: str, reason: str) -> Call:
+    """Approve or deny. A repeat would be told that it is decided already."""
+    body = _json({"decision": said, "reason": reason})
+    name = _uuid("approvalId", "id of an approval", approval)
+    return Call("POST", f"{_APPROVALS}/{name}", body, repeatable=False)
 
 
 def key_making(name: str, scopes: Sequence[str] | None, days: int | None) -> Call:

@@ -179,6 +179,20 @@ class Conversation:
         reply = yield from self._exchange.ask(calls.resolution(effect_id, outcome, result))
         return read_object(reply)
 
+    # --- approvals
+
+    def approvals(
+        self, state: str, limit: int, before: str | UUID | None
+    ) -> Flow[list[dict[str, Any]]]:
+        """List tools that wait for a person."""
+        reply = yield from self._exchange.ask(calls.approvals(state, limit, before))
+        return read_rows("approvals", reply)
+
+    def decide(self, approval: str | UUID, said: str, reason: str) -> Flow[dict[str, Any]]:
+        """Approve or deny."""
+        reply = yield from self._exchange.ask(calls.decision(approval, said, reason))
+        return read_object(reply)
+
     # --- API keys
 
     def create_key(

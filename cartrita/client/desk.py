@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from cartrita.client.calls import EffectOutcome, EffectState
+from cartrita.client.calls import ApprovalDecision, ApprovalState, EffectOutcome, EffectState
 from cartrita.client.players import AsyncPart, Part
 
 PAGE = 50
@@ -59,6 +59,27 @@ class Desk(Part):
             EffectSettled: It is known already, or an attempt is at it.
         """
         return self._play(self._talk.resolve(effect_id, outcome, result))
+
+    def approvals(
+        self, state: ApprovalState = "pending", limit: int = PAGE, before: str | UUID | None = None
+    ) -> list[dict[str, Any]]:
+        """Return tools that wait for a person, or that somebody decided about.
+
+        Administrators see everybody's; those of the newest tasks first, older than the approval
+        `before`.
+        """
+        return self._play(self._talk.approvals(state, limit, before))
+
+    def decide(
+        self, approval: str | UUID, decision: ApprovalDecision, reason: str = ""
+    ) -> dict[str, Any]:
+        """Let a task use the tool that it waits for, or not; return the approval as it stands.
+
+        Raises:
+            NotFound: There is none, or it is of somebody else's task.
+            AlreadyDecided: It was decided, or its task has ended.
+        """
+        return self._play(self._talk.decide(approval, decision, reason))
 
     def create_key(
         self, name: str, scopes: Sequence[str] | None = None, days: int | None = None
@@ -167,6 +188,18 @@ class AsyncDesk(AsyncPart):
     ) -> dict[str, Any]:
         """Say what became of an effect that nobody knows of; raises as `Client.resolve` does."""
         return await self._play(self._talk.resolve(effect_id, outcome, result))
+
+    async def approvals(
+        self, state: ApprovalState = "pending", limit: int = PAGE, before: str | UUID | None = None
+    ) -> list[dict[str, Any]]:
+        """Return tools that wait for a person; as `Client.approvals` does."""
+        return await self._play(self._talk.approvals(state, limit, before))
+
+    async def decide(
+        self, approval: str | UUID, decision: ApprovalDecision, reason: str = ""
+    ) -> dict[str, Any]:
+        """Let a task use a tool, or not; raises as `Client.decide` does."""
+        return await self._play(self._talk.decide(approval, decision, reason))
 
     async def create_key(
         self, name: str, scopes: Sequence[str] | None = None, days: int | None = None

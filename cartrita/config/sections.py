@@ -282,7 +282,31 @@ class Models(Section):
     openai_organization: Annotated[str | None, also("OPENAI_ORGANIZATION")] = Field(
         default=None, description="Organization that OpenAI bills."
     )
-    chat_model: str = Field(default="gpt-4o", description="Model for chat at that server.")
+    chat_model: str = Field(default="gpt-4o", description="Model for chat.")
+    anthropic_api_key: Annotated[SecretStr | None, also("ANTHROPIC_API_KEY")] = Field(
+        default=None, description="Key of Anthropic, for models named `anthropic:…`."
+    )
+    deepseek_api_key: Annotated[SecretStr | None, also("DEEPSEEK_API_KEY")] = Field(
+        default=None, description="Key of DeepSeek, for models named `deepseek:…`."
+    )
+    fireworks_api_key: Annotated[SecretStr | None, also("FIREWORKS_API_KEY")] = Field(
+        default=None, description="Key of Fireworks, for models named `fireworks:…`."
+    )
+    google_genai_api_key: Annotated[SecretStr | None, also("GOOGLE_API_KEY")] = Field(
+        default=None, description="Key of Google's Gemini API, for models named `google_genai:…`."
+    )
+    groq_api_key: Annotated[SecretStr | None, also("GROQ_API_KEY")] = Field(
+        default=None, description="Key of Groq, for models named `groq:…`."
+    )
+    mistralai_api_key: Annotated[SecretStr | None, also("MISTRAL_API_KEY")] = Field(
+        default=None, description="Key of Mistral, for models named `mistralai:…`."
+    )
+    together_api_key: Annotated[SecretStr | None, also("TOGETHER_API_KEY")] = Field(
+        default=None, description="Key of Together, for models named `together:…`."
+    )
+    xai_api_key: Annotated[SecretStr | None, also("XAI_API_KEY")] = Field(
+        default=None, description="Key of xAI, for models named `xai:…`."
+    )
     huggingface_api_key: Annotated[SecretStr | None, also("HUGGINGFACE_API_KEY", "HF_TOKEN")] = (
         Field(default=None, description="Token of the Hugging Face hub.")
     )

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr
 from cartrita.config.bounds import Blobs, Limits, Retention
 from cartrita.config.databases import Postgres, Redis
 from cartrita.config.kinds import Location, Section
+from cartrita.config.routing import Routing
 from cartrita.config.sections import (
     Admin,
     Auth,
@@ -19,6 +20,7 @@ from cartrita.config.sections import (
     Supervision,
     Telemetry,
 )
+from cartrita.config.web import Egress, Web
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -51,6 +53,9 @@ class Settings(Section):
     retention: Retention = Retention()
     supervision: Supervision = Supervision()
     models: Models = Models()
+    egress: Egress = Egress()
+    web: Web = Web()
+    routing: Routing = Routing()
     telemetry: Telemetry = Telemetry()
     chaos: Chaos = Chaos()
 

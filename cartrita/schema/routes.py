@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from cartrita.approvals import Verdict
 from cartrita.effects import State
 from cartrita.schema.links import links, next_page, to_body, to_task
 from cartrita.schema.refusals import PRIVATE, READING, SUBMITTING, headers, refused
@@ -30,6 +31,7 @@ _PASSWORD = {"type": "string", "format": "password", "minLength": 8, "maxLength"
 _ANY_PASSWORD = {**_PASSWORD, "minLength": 0, "maxLength": 1024}
 _REFRESH = {"type": "string", "minLength": 1, "maxLength": 256}
 _SESSION, _ACCOUNT, _HEALTH = ref("AuthSession"), ref("AuthAccount"), ref("HealthReport")
+_VERDICT = {"type": "string", "enum": list(Verdict), "default": Verdict.PENDING}
 _STATE = {"type": "string", "enum": list(State), "default": State.UNKNOWN}
 _NUMBER = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
 PATHS = {
@@ -214,6 +216,14 @@ ROUTES = (
     Route("post", "/v3/effects/{effectId}/resolve", "Say what became of an unknown effect",
            "effects", ref("Effect"), private=True, body=ref("Resolution"),
            example={"outcome": "done", "result": {"receipt": "r-1"}}, refused=(409,)),
+    Route("get", "/v3/approvals", "Tools that wait for a person, newest tasks first", "approvals",
+           ref("ApprovalList"), private=True,
+           query={"state": _VERDICT, "limit": LIMIT, "before": UUID},
+           leads={**links("approvalId", "/approvals/0/approvalId", "postV3ApprovalsApprovalid"),
+                  **next_page("getV3Approvals", "before")}),
+    Route("post", "/v3/approvals/{approvalId}", "Approve or deny", "approvals",
+           ref("Approval"), private=True, body=ref("ApprovalDecision"),
+           example={"decision": "approve", "reason": "As agreed."}, refused=(409,)),
     Route("post", "/v3/admin/commands", "Carry out a command; for administrators", "operations",
            ref("CommandResponse"), private=True, body=ref("Command"),
            example={"command": "HEALTH_CHECK", "target": "tree"}, refused=(404, 409, 501)),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cartrita.approvals import LONGEST_REASON, Verdict
 from cartrita.effects import State
 from cartrita.errors import ErrorCode
 from cartrita.protocol.task import TaskStatus
@@ -231,6 +232,21 @@ def _runtime_schemas() -> dict[str, Any]:
         "endedAt": {**TIME, "type": ["string", "null"]},
         "settledBy": {"type": ["string", "null"], "description": "`probe`, or who decided."},
     }
+    approval = {
+        "approvalId": UUID,
+        "taskId": UUID,
+        "taskType": TEXT,
+        "user": TEXT,
+        "tenant": TEXT,
+        "tool": TEXT,
+        "input": {"description": "What the tool would be given."},
+        "state": {"enum": list(Verdict)},
+        "askedAt": TIME,
+        "expiresAt": TIME,
+        "decidedBy": {"type": ["string", "null"]},
+        "decidedAt": {**TIME, "type": ["string", "null"]},
+        "reason": TEXT,
+    }
     entry = shape(
         {
             "id": _WHOLE,
@@ -270,6 +286,17 @@ def _runtime_schemas() -> dict[str, Any]:
         "Effect": shape(effect),
         "Resolution": {"oneOf": [_resolution(State.DONE, {}), _resolution(State.NOT_DONE, _NULL)]},
         "EffectList": shape({"effects": rows(ref("Effect")), "next": some_id}),
+        "Approval": shape(approval),
+        "ApprovalDecision": {
+            **shape(
+                {
+                    "decision": {"enum": ["approve", "deny"]},
+                    "reason?": {**TEXT, "maxLength": LONGEST_REASON},
+                }
+            ),
+            "additionalProperties": False,
+        },
+        "ApprovalList": shape({"approvals": rows(ref("Approval")), "next": some_id}),
         "CommandResponse": shape({"command": TEXT, "target": TEXT, "results": rows(result)}),
         "AuditEntry": entry,
         "AuditList": shape({"entries": rows(ref("AuditEntry")), "next": some_number}),

@@ -128,6 +128,20 @@ class Effects(Protocol):
         """Decide about one that nobody knows of, once and for all; return it as it stands then."""
 
 
+class Approvals(Protocol):
+    """Tools that wait for a person: owners see theirs, administrators all."""
+
+    async def list(
+        self, who: Principal, state: str, limit: int, before: str | None
+    ) -> list[dict[str, Any]]:
+        """Return approvals in a state, newest tasks first, older than the approval `before`."""
+
+    async def decide(
+        self, approval: str, who: Principal, decision: Literal["approve", "deny"], reason: str
+    ) -> dict[str, Any]:
+        """Decide about one that is pending, once and for all; return it as it stands then."""
+
+
 class External(Protocol):
     """All agents there are now, and what administrators do about external ones."""
 
@@ -195,6 +209,7 @@ class Gate:
     quarantine: Quarantine
     storyteller: Storyteller
     effects: Effects
+    approvals: Approvals
     command: Commands
     audit: Audit
     probes: Probes

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from starlette.requests import Request
 
+from cartrita.approvals import Verdict
 from cartrita.effects import State
 from cartrita.errors import AuthorizationFailed, InvalidParameters
 from cartrita.protocol.principal import Principal
@@ -165,6 +166,25 @@ def task_before(request: Request) -> str | None:
     """Return the task behind which a list goes on."""
     text = request.query_params.get("before")
     return None if text is None else _uuid("before", text)
+
+
+def approval_id_of(request: Request) -> str:
+    """Return the approval that the path names."""
+    return _uuid("approvalId", request.path_params["approval_id"], "An approval's id")
+
+
+def approval_before(request: Request) -> str | None:
+    """Return the approval behind which a list goes on."""
+    text = request.query_params.get("before")
+    return None if text is None else _uuid("before", text, "An approval's id")
+
+
+def approval_state(request: Request) -> str:
+    """Return the state in which the client wants approvals."""
+    text = request.query_params.get("state", Verdict.PENDING)
+    if text not in list(Verdict):
+        raise _refusal("state", f"takes {', '.join(Verdict)}")
+    return text
 
 
 def effect_before(request: Request) -> str | None:

@@ -7,6 +7,7 @@ import pytest
 
 from actors.agents.chat import Chat
 from actors.agents.translation import Translation
+from cartrita.agency.sessions import Sessions
 from cartrita.clock import SystemClock
 from cartrita.errors import (
     AgentFailed,
@@ -19,11 +20,11 @@ from cartrita.errors import (
 )
 from cartrita.protocol.task import Budget
 from cartrita.providers.chat_models import chat_models
-from cartrita.providers.embedded.toolbox import BuiltinTools
 from cartrita.providers.openai_compatible import OpenAiChatModels
 from cartrita.providers.ports import ChatModels, Toolbox
 from cartrita.testing import run_task
 from tests.support.openai_server import Call, Cut, Fail, Hang, Say, serving
+from tests.support.tools import sessions, toolbox
 
 CHAT = "langchain.chat.execute"
 
@@ -44,7 +45,7 @@ class Installation:
         await self.models.close()
 
     async def run(self, agent, task, params, **context):
-        providers = {ChatModels: self.models, Toolbox: BuiltinTools()}
+        providers = {ChatModels: self.models, Toolbox: toolbox(), Sessions: sessions()}
         seen = {"usages": self.usages, "warnings": self.warnings}
         return (await run_task(agent, task, params, providers, **(seen | context))).to_wire()
 
@@ -105,7 +106,7 @@ async def test_a_tool_call_is_run_and_its_result_goes_back_to_the_model():
     assert result["metadata"]["tokens"] == 131
     assert [usage.tokens_in for usage in here.usages] == [50, 70]
     names = [tool["function"]["name"] for tool in server.requests[0]["tools"]]
-    assert names == ["calculator", "current_time"]
+    assert names == ["calculator", "getCurrentDateTime", "timezone_converter"]
     assert server.requests[1]["messages"][-1]["content"] == "42"
 
 
@@ -119,7 +120,7 @@ async def test_a_streamed_answer_ends_with_its_usage_and_joins_tool_calls():
         async for piece in model.astream("1+1"):
             whole = piece if whole is None else whole + piece
         await models.close()
-    assert [piece.text for piece in pieces if piece.text] == ["Good", "morning", "to", "you"]
+    assert "".join(piece.text for piece in pieces) == "Good morning to you"
     assert sum((piece.usage_metadata or {}).get("total_tokens", 0) for piece in pieces) == 13
     assert [(call["name"], call["args"]) for call in whole.tool_calls] == [
         ("calculator", {"expression": "1+1"})
@@ -166,7 +167,7 @@ async def test_a_refusal_says_what_to_do_and_is_not_repeated(failure, kind, word
 
 
 async def test_an_account_without_credit_is_not_asked_again_and_again():
-    steps = [Fail(429, code="insufficient_quota", headers={"retry-after": "0.01"})] * 2
+    steps = [Fail(429, code="insufficient_quota", headers={"retry-after": "0.01"})]
     async with serving(*steps) as server, Installation(server) as here:
         with pytest.raises(ConfigurationInvalid, match="no credit"):
             await here.chat()

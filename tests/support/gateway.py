@@ -237,6 +237,7 @@ class Stand:
                 quarantine=self.tree.quarantine if self.genuine else self.ward,
                 storyteller=self.tree.storyteller,
                 effects=self.tree.effects,
+                approvals=self.tree.approvals,
                 command=self.command if self.genuine else self.bridge.command,
                 audit=self.audit if self.genuine else self.bridge.audit,
                 probes=self.probes,

@@ -49,6 +49,11 @@ class ScriptedModel(BaseChatModel):
         return self._asked
 
     @property
+    def script(self):
+        """What it is still to say."""
+        return self._script
+
+    @property
     def hangs(self):
         return self._hangs
 

@@ -17,6 +17,7 @@ from cartrita.declare import Agent, Params, Result, task
 from cartrita.errors import ConfigurationInvalid, MissingExtra
 from cartrita.services import Services, blob_spill, blob_store, database_probes, open_services
 from cartrita.storage.memory_blobs import InMemoryBlobs
+from cartrita.tools.registry import discover as tool_sets
 from tests.support.records import record
 
 
@@ -175,6 +176,7 @@ class TestFromSettings:
         agents = discover("actors.agents").agents.values()
         ports = {port for agent in agents for port in ports_of(agent.cls)}
         assert ports
+        ports |= {port for kind in tool_sets() for port in ports_of(kind)}
         assert ports <= set(services._factories)
 
     async def test_without_a_database_its_port_says_what_to_set(self, tmp_path):

@@ -6,12 +6,16 @@ import sys
 import pytest
 
 from actors.agents.chat import LONGEST_OUTPUT, SYSTEM, Chat
+from cartrita.agency.sessions import Sessions
 from cartrita.clock import ManualClock
 from cartrita.errors import InvalidParameters, ModelRequired
+from cartrita.protocol.principal import Principal
+from cartrita.protocol.task import Preferences
 from cartrita.providers.chat_models import chat_models
-from cartrita.providers.embedded.toolbox import BuiltinTools
 from cartrita.providers.ports import ChatModels, Toolbox
+from cartrita.storage.threads import Owner
 from cartrita.testing import run_task
+from tests.support import tools
 from tests.support.scripted_model import ScriptedModels, called, said
 
 CHAT = "langchain.chat.execute"
@@ -21,7 +25,7 @@ LONG = {"role": "user", "content": "x" * 31_000}
 class LongTalker:
     """A toolbox with one tool that says too much."""
 
-    def tools(self, ctx):
+    def tools(self, ctx, agent, names=None, *, changing=False):
         from langchain_core.tools import tool
 
         @tool
@@ -32,13 +36,14 @@ class LongTalker:
         return [talk]
 
 
-async def chat(params, models=None, toolbox=None, **context):
-    providers = {ChatModels: models or chat_models(), Toolbox: toolbox or BuiltinTools()}
+async def chat(params, models=None, toolbox=None, kept=None, **context):
+    providers = {ChatModels: models or chat_models(), Toolbox: toolbox or tools.toolbox()}
+    providers[Sessions] = kept or tools.sessions()
     return (await run_task(Chat, CHAT, params, providers, **context)).to_wire()
 
 
 async def test_the_example_runs_without_any_key():
-    (spec,) = Chat.spec.tasks
+    spec = Chat.spec.tasks[0]
     result = await chat(spec.example)
     assert result["message"] == "36 (calculator: 15/100*240)"
     assert (result["role"], result["model"]) == ("assistant", "local/tool-router-1")
@@ -106,6 +111,14 @@ async def test_model_and_temperature_are_the_caller_s_choice():
     assert models.opened == [("other", 0.2)]
 
 
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_its_words_are_shown_as_they_come_when_the_caller_wants_that(streaming):
+    emitted, preferences = [], Preferences(streaming=streaming)
+    result = await chat({"message": "What is 6*7?"}, emitted=emitted, preferences=preferences)
+    assert result["message"] == "42 (calculator: 6*7)"
+    assert "".join(token.text for token in emitted) == (result["message"] if streaming else "")
+
+
 async def test_a_model_nobody_serves_is_an_error_not_another_model():
     with pytest.raises(ModelRequired, match="OPENAI_API_KEY"):
         await chat({"message": "Hi", "model": "gpt-4o"})
@@ -143,7 +156,8 @@ async def test_what_does_not_fit_is_refused_by_name(params, field):
 
 def test_importing_the_agents_loads_no_model_library():
     program = (
-        "import sys, actors.agents.analytics, actors.agents.chat, actors.agents.translation\n"
+        "import sys, actors.agents.analytics, actors.agents.chat, actors.agents.translation, "
+        "actors.agents.langchain, actors.agents.planner\n"
         "heavy = ('langchain', 'langgraph', 'openai', 'torch', 'duckdb', 'sqlglot')\n"
         "loaded = [name for name in sys.modules if name.split('.')[0].startswith(heavy)]\n"
         "sys.exit(' '.join(loaded) or 0)"
@@ -152,3 +166,71 @@ def test_importing_the_agents_loads_no_model_library():
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+ANN, BOB = Principal("ann", "acme"), Principal("bob", "acme")
+
+
+class TestSessions:
+    async def test_a_session_is_remembered_from_message_to_message(self):
+        kept = tools.sessions()
+        models = ScriptedModels(said("Hello Zoe."), said("Zoe."))
+        own = {"principal": ANN, "session_id": "s"}
+        first = await chat({"message": "I am Zoe"}, models, None, kept, **own)
+        again = await chat({"message": "Who?"}, models, None, kept, **own)
+        assert [message.text for message in models.model.asked[1][0]][1:] == [
+            "I am Zoe",
+            "Hello Zoe.",
+            "Who?",
+        ]
+        assert (first["metadata"]["remembered"], again["metadata"]["remembered"]) == (0, 2)
+
+    async def test_a_history_of_the_caller_s_takes_the_place_of_what_is_remembered(self):
+        kept = tools.sessions()
+        models = ScriptedModels(said("Hello."))
+        own = {"principal": ANN, "session_id": "s"}
+        await chat({"message": "I am Zoe"}, models, None, kept, **own)
+        result = await chat({"message": "Who?", "history": []}, models, None, kept, **own)
+        assert len(models.model.asked[1][0]) == 2
+        assert "remembered" not in result["metadata"]
+        known = await kept.recall(Owner("acme", "ann", "s"), "next")
+        assert len(known.turns) == 2
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"principal": BOB, "session_id": "s"},
+            {"principal": Principal("ann", "evil"), "session_id": "s"},
+            {"principal": ANN, "session_id": "t"},
+            {"principal": ANN},
+        ],
+    )
+    async def test_no_other_user_tenant_or_session_hears_of_it(self, other):
+        kept = tools.sessions()
+        models = ScriptedModels(said("Noted."))
+        own = {"principal": ANN, "session_id": "s"}
+        await chat({"message": "Code 4711"}, models, None, kept, **own)
+        await chat({"message": "Which code?"}, models, None, kept, **other)
+        assert "4711" not in " ".join(message.text for message in models.model.asked[1][0])
+
+    async def test_what_became_a_summary_is_told_before_the_turns(self):
+        kept = tools.sessions(most_tokens=4)
+        models = ScriptedModels(said("a b c"))
+        own = {"principal": ANN, "session_id": "s"}
+        await chat({"message": "one two three"}, models, None, kept, **own)
+        await chat({"message": "Go on"}, models, None, kept, **own)
+        assert models.model.asked[1][0][1].text.startswith("Summary of the conversation so far:\n")
+
+    async def test_a_session_is_forgotten_by_its_owner_only(self):
+        kept = tools.sessions()
+        own = {"principal": ANN, "session_id": "s"}
+        await chat({"message": "Code 4711"}, ScriptedModels(said("Noted.")), None, kept, **own)
+        assert await forget({"session": "s"}, kept, principal=BOB) == {"forgotten": 0}
+        assert await forget({}, kept, **own) == {"forgotten": 2}
+        with pytest.raises(InvalidParameters, match="Name the session"):
+            await forget({}, kept, principal=ANN)
+
+
+async def forget(params, kept, **context):
+    providers = {ChatModels: chat_models(), Toolbox: tools.toolbox(), Sessions: kept}
+    return (await run_task(Chat, "langchain.chat.forget", params, providers, **context)).to_wire()

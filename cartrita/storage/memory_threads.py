@@ -1,0 +1,92 @@
+"""Keeps checkpoints and conversations in this process, for tests and trying out."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cartrita.storage.threads import Kept, Owner, Recollection, Turn, Write
+
+Place = tuple[str, str, str]
+
+
+class InMemoryCheckpoints:
+    """Checkpoints in dictionaries."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Place, Kept] = {}
+        self._writes: dict[Place, dict[tuple[str, int], Write]] = {}
+
+    async def put(self, kept: Kept) -> None:
+        """Keep a checkpoint."""
+        self._kept[kept.thread, kept.space, kept.id] = kept
+
+    async def write(self, thread: str, space: str, id: str, writes: Sequence[Write]) -> None:  # noqa: A002
+        """Keep what was done on top of a checkpoint."""
+        held = self._writes.setdefault((thread, space, id), {})
+        for item in writes:
+            if item.place < 0 or (item.task, item.place) not in held:
+                held[item.task, item.place] = item
+
+    async def latest(
+        self,
+        thread: str,
+        space: str,
+        id: str | None = None,  # noqa: A002
+    ) -> Kept | None:
+        """Return a checkpoint, the last one by default."""
+        if id is not None:
+            return self._kept.get((thread, space, id))
+        return next(iter(await self.list(thread, space, 1)), None)
+
+    async def writes(self, thread: str, space: str, id: str) -> list[Write]:  # noqa: A002
+        """Return what was done on top of one."""
+        held = self._writes.get((thread, space, id), {}).values()
+        return sorted(held, key=lambda item: (item.path, item.task, item.place))
+
+    async def list(self, thread: str, space: str | None, limit: int) -> list[Kept]:
+        """Return a thread's checkpoints, the last one first."""
+        own = [
+            kept
+            for kept in self._kept.values()
+            if kept.thread == thread and space in (None, kept.space)
+        ]
+        return sorted(own, key=lambda kept: kept.id, reverse=True)[:limit]
+
+    async def forget(self, thread: str) -> None:
+        """Delete a thread."""
+        self._kept = {place: one for place, one in self._kept.items() if place[0] != thread}
+        self._writes = {place: one for place, one in self._writes.items() if place[0] != thread}
+
+
+class InMemoryConversations:
+    """Conversations in dictionaries."""
+
+    def __init__(self) -> None:
+        self._turns: dict[Owner, dict[tuple[str, str], Turn]] = {}
+        self._summaries: dict[Owner, str] = {}
+        self._numbers = itertools.count(1)
+
+    async def recall(self, owner: Owner) -> Recollection:
+        """Return what is known."""
+        turns = sorted(self._turns.get(owner, {}).values(), key=lambda turn: turn.number)
+        return Recollection(self._summaries.get(owner, ""), tuple(turns))
+
+    async def add(self, owner: Owner, turns: Sequence[Turn]) -> None:
+        """Remember turns."""
+        held = self._turns.setdefault(owner, {})
+        for turn in turns:
+            known = held.get((turn.task, turn.role))
+            number = known.number if known else next(self._numbers)
+            held[turn.task, turn.role] = replace(turn, number=number)
+
+    async def fold(self, owner: Owner, last: int, summary: str) -> None:
+        """Put a summary in the place of all turns up to a number."""
+        self._summaries[owner] = summary
+        held = self._turns.get(owner, {})
+        for key in [key for key, turn in held.items() if turn.number <= last]:
+            del held[key]
+
+    async def forget(self, owner: Owner) -> int:
+        """Delete a conversation."""
+        self._summaries.pop(owner, None)
+        return len(self._turns.pop(owner, {}))
