@@ -5,7 +5,7 @@
 One instance talks to a model server that thinks for 40 ms. First as many callers as it takes to
 have it fully at work tell its capacity. At half of that rate, calls come at random (Poisson), in
 turns as tasks over HTTP and directly with the OpenAI client to the same server: what the first
-take longer is what is added. Then streams of a model that says a word every 10 ms are read as
+take longer is what is added. Then streams of a model that says a word every 5 ms are read as
 events, and the words that come out are counted.
 """
 
@@ -32,7 +32,7 @@ from benchmarks.harness import Instance, cpu_seconds, instance, label, save
 CALLERS, ROUNDS, WARM = 24, 3, 40
 CHAT = "langchain.chat.execute"
 ASKED = {"message": "Say twenty words.", "system": "You say words."}
-STREAMS, STREAMED_WORDS = 40, 400
+STREAMS, STREAMED_WORDS = 40, 1000
 
 
 @contextmanager
@@ -214,7 +214,7 @@ def measure(seconds: float) -> dict[str, Any]:
     """Run both parts, each with an instance of its own."""
     with model_server(think_ms=40, words=20) as model, talking_to(model) as running:
         found = {"overhead": asyncio.run(overhead(running, model, seconds))}
-    options = {"think_ms": 40, "pause_ms": 10, "words": STREAMED_WORDS}
+    options = {"think_ms": 40, "pause_ms": 5, "words": STREAMED_WORDS}
     with model_server(**options) as model, talking_to(model) as running:
         asyncio.run(stream(running, 4))  # warm
         found["streams"] = asyncio.run(stream(running, STREAMS))

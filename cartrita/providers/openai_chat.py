@@ -12,6 +12,7 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
+from pydantic import Field
 
 from cartrita.errors import (
     AgentFailed,
@@ -22,7 +23,7 @@ from cartrita.errors import (
     Reason,
     ResourceLimitExceeded,
 )
-from cartrita.providers.openai_stream import BrokenOff, joined
+from cartrita.providers.openai_stream import BrokenOff, Pace, gathered, joined
 
 LONGEST_DETAIL = 300
 """Characters of a provider's own words that a message repeats."""
@@ -42,9 +43,11 @@ class OpenAiChat(ChatOpenAI):
     Attributes:
         official: Whether OpenAI itself is at the other end. Its newer models refuse
             `max_tokens`; many compatible servers know nothing else.
+        pace: How often streams are read; one for all models of a process.
     """
 
     official: bool = True
+    pace: Pace = Field(default_factory=Pace, exclude=True)
 
     def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
         with _translated(self.model_name):
@@ -76,7 +79,10 @@ class OpenAiChat(ChatOpenAI):
         payload = self._get_request_payload(messages, stop=stop, **chosen)
         with _translated(self.model_name):
             create = self.async_client.with_streaming_response.create
-            async with create(**payload) as response, aclosing(response.iter_bytes()) as blocks:
+            async with (
+                create(**payload) as response,
+                aclosing(gathered(response.iter_bytes(), self.pace)) as blocks,
+            ):
                 async for event in joined(blocks):
                     chunk = self._chunk(event)
                     if chunk is None:

@@ -40,6 +40,7 @@ class OpenAiChatModels:
         import openai  # noqa: PLC0415 - takes seconds, and only those who have a provider pay
 
         from cartrita.providers.openai_chat import OpenAiChat  # noqa: PLC0415 - imports it too
+        from cartrita.providers.openai_stream import Pace  # noqa: PLC0415
 
         self._default, self._prices = default_model, prices or price_book()
         patience = openai.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS))
@@ -57,6 +58,7 @@ class OpenAiChatModels:
             "max_retries": 0,  # the conversation tries again, within the task's deadline
             "stream_usage": True,
             "use_responses_api": False,
+            "pace": Pace(),
             "cache": False,  # a hit repeats the first answer's usage, which would be paid twice
             "http_client": self._client,
             "http_async_client": self._async_client,

@@ -1,11 +1,94 @@
 """Reads a stream of chat completions, joining the words that came together."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from typing import Any
 
 DONE = b"[DONE]"
 _FIELD = b"data:"
+
+EACH, LONGEST = 0.001, 0.03
+"""Seconds between two reads of a stream: so many for each stream of the process, up to the most.
+
+A read costs the same however much has come. So a process makes a thousand a second, and one
+stream alone is read as it comes.
+"""
+
+
+class Pace:
+    """How often the streams of one process are read.
+
+    Attributes:
+        streams: How many there are now.
+    """
+
+    def __init__(self) -> None:
+        self.streams = 0
+
+    @property
+    def rest(self) -> float:
+        """Return the seconds between two reads."""
+        return min(LONGEST, self.streams * EACH) if self.streams > 1 else 0.0
+
+
+async def gathered(blocks: AsyncIterator[bytes], pace: Pace) -> AsyncGenerator[bytes, None]:
+    """Return what came of a body, a read at a time, at a pace.
+
+    Args:
+        blocks: The body, in pieces as small as its sender made them.
+        pace: How often to read.
+    """
+    held: list[bytes] = []
+    came = asyncio.Event()
+    pump = asyncio.create_task(_pump(blocks, pace, held, came))
+    pump.add_done_callback(lambda _: came.set())
+    pace.streams += 1
+    try:
+        while not pump.done() or held:
+            await came.wait()
+            came.clear()
+            if held:
+                block = b"".join(held)
+                held.clear()
+                yield block
+        pump.result()  # what the reading ended with
+    finally:
+        pace.streams -= 1
+        pump.cancel()
+        await asyncio.wait([pump])
+
+
+async def _pump(
+    blocks: AsyncIterator[bytes], pace: Pace, held: list[bytes], came: asyncio.Event
+) -> None:
+    """Put into `held` what comes, and rest after each piece that was waited for.
+
+    Meanwhile more gathers in the socket. The pieces behind it that came in the same read are
+    taken without waiting; before the next wait, all of them are shown.
+    """
+    loop, first = asyncio.get_running_loop(), True
+    waited = False
+
+    def look() -> None:
+        nonlocal waited
+        waited = True
+        if held:
+            came.set()
+
+    while True:
+        waited, looking = False, loop.call_soon(look)  # runs only if the next line waits
+        try:
+            held.append(await anext(blocks))
+        except StopAsyncIteration:
+            return
+        finally:
+            looking.cancel()
+        if waited:
+            if first:
+                came.set()
+            first = False
+            await asyncio.sleep(pace.rest)
 
 
 class BrokenOff(Exception):

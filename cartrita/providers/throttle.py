@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cartrita.clock import Clock
 from cartrita.errors import NetworkFailed, Reason
 
-START = 8.0
+START = 32.0
 LEAST = 1.0
 HALF = 0.5
 EASE = 0.9
@@ -32,6 +32,8 @@ QUEUE = 1024
 @dataclass(slots=True)
 class Window:
     """The adaptive bound (additive increase, multiplicative decrease). Knows no clock.
+
+    Until it shrinks for the first time it doubles with each round of answers.
 
     Attributes:
         most: It never grows beyond this.
@@ -58,7 +60,8 @@ class Window:
         if self.calls > LEARNED_AFTER and self.pace > SLOW * self.usual:
             self._shrink(EASE, now)
         else:
-            self.limit = min(self.most, self.limit + 1 / self.limit)
+            step = 1 / self.limit if self.shrunk >= 0 else 1.0
+            self.limit = min(self.most, self.limit + step)
 
     def refused(self, now: float) -> None:
         """Learn from a provider that said it was too much, or did not answer."""

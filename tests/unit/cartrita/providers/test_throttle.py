@@ -26,8 +26,12 @@ def test_the_window_stays_within_its_bounds_whatever_happens(calls, most):
         assert LEAST <= window.limit <= most
 
 
-def test_it_grows_by_one_for_each_round_of_calls():
+def test_it_doubles_until_it_shrinks_and_then_grows_by_one_for_each_round_of_calls():
     window = Window(64.0, limit=4.0)
+    for _ in range(4):
+        window.answered(1.0, 0, 0.0)
+    assert window.limit == 8
+    window.refused(0.0)
     for _ in range(4):
         window.answered(1.0, 0, 0.0)
     assert 4.8 < window.limit <= 5
