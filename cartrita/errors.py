@@ -6,7 +6,8 @@ CartritaError
 ├── InvalidParameters       INVALID_PARAMETERS       a field is missing, unknown or out of range
 │   ├── IdempotencyMismatch                          one key, two different payloads
 │   ├── EffectSettled                                what became of an effect is known already
-│   └── AlreadyDecided                               somebody approved or denied it, or it expired
+│   ├── AlreadyDecided                               somebody approved or denied it, or it expired
+│   └── AddressRefused                               a URL that nobody may have called
 ├── InsufficientBudget      INSUFFICIENT_BUDGET      the worst case does not fit a budget
 ├── ResourceLimitExceeded   RESOURCE_LIMIT_EXCEEDED  too large, too long, too deep
 ├── AgentUnavailable        AGENT_UNAVAILABLE        the agent's workers are given up on
@@ -81,6 +82,7 @@ class Reason(StrEnum):
     NOT_DONE = "NOT_DONE"
     EFFECT_SETTLED = "EFFECT_SETTLED"
     ALREADY_DECIDED = "ALREADY_DECIDED"
+    ADDRESS_REFUSED = "ADDRESS_REFUSED"
     DRAINING = "DRAINING"
     PRINCIPAL_QUOTA = "PRINCIPAL_QUOTA"
     SHARED_QUOTA = "SHARED_QUOTA"
@@ -173,6 +175,12 @@ class AlreadyDecided(InvalidParameters):
     """Nobody waits for this decision any more."""
 
     default_reason = Reason.ALREADY_DECIDED
+
+
+class AddressRefused(InvalidParameters):
+    """This URL may not be called."""
+
+    default_reason = Reason.ADDRESS_REFUSED
 
 
 class InsufficientBudget(CartritaError):

@@ -14,6 +14,7 @@ from cartrita.clock import Clock, SystemClock
 from cartrita.config.settings import Settings
 from cartrita.declare import Agent
 from cartrita.errors import ConfigurationInvalid
+from cartrita.openers.web import web_openers
 from cartrita.providers.ports import (
     ChatModels,
     EffectSink,
@@ -291,5 +292,6 @@ def open_services(settings: Settings) -> Services:
             Probes: openers.probes,
             EffectSink: openers.effect_sink,
             ExternalAgents: openers.external_agents,
+            **web_openers(settings),
         }
     )

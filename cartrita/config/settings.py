@@ -20,6 +20,7 @@ from cartrita.config.sections import (
     Supervision,
     Telemetry,
 )
+from cartrita.config.web import Egress, Web
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -53,6 +54,8 @@ class Settings(Section):
     supervision: Supervision = Supervision()
     models: Models = Models()
     routing: Routing = Routing()
+    egress: Egress = Egress()
+    web: Web = Web()
     telemetry: Telemetry = Telemetry()
     chaos: Chaos = Chaos()
 

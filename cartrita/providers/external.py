@@ -9,7 +9,15 @@ from pydantic import JsonValue, ValidationError
 
 from cartrita.clock import Clock
 from cartrita.context import Context
-from cartrita.errors import AgentFailed, AgentUnavailable, NetworkFailed, ServiceUnavailable
+from cartrita.egress.policy import named_by_operators
+from cartrita.egress.transport import GuardedTransport
+from cartrita.errors import (
+    AddressRefused,
+    AgentFailed,
+    AgentUnavailable,
+    NetworkFailed,
+    ServiceUnavailable,
+)
 from cartrita.external.registry import Registered, Registry
 from cartrita.external.wire import (
     JSON,
@@ -52,8 +60,9 @@ _PLAIN = {"User-Agent": "cartrita", "Accept-Encoding": "identity"}
 class HttpAgents:
     """Registered agents, one POST for each attempt.
 
-    No redirect is followed, no proxy of the environment used, nothing decompressed, and an
-    answer read only as far as `MOST_BYTES`.
+    Administrators name them, so they may be in networks of our own, but never where clouds keep
+    what is for machines. No redirect is followed, no proxy of the environment used, nothing
+    decompressed, and an answer read only as far as `MOST_BYTES`.
 
     Args:
         registry: Says where they are.
@@ -64,8 +73,8 @@ class HttpAgents:
         self._known: dict[str, Registered] = {}
         self._suspected: dict[str, float] = {}
         self._http = httpx.AsyncClient(
+            transport=GuardedTransport(named_by_operators(), connections=None, keep=100),
             timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=100),
             follow_redirects=False,
             trust_env=False,
             headers=_PLAIN,
@@ -88,6 +97,8 @@ class HttpAgents:
         except TimeoutError:
             await self._suspect(agent)
             raise NetworkFailed(f"{agent.name!r} did not answer within {seconds:g} s.") from None
+        except AddressRefused as error:
+            raise AgentFailed(f"{agent.name!r} may not be called: {error.message}") from error
         except _BROKEN as error:
             await self._suspect(agent)
             raise NetworkFailed(
@@ -200,6 +211,8 @@ class HttpAgents:
                 status = response.status_code
         except TimeoutError:
             raise NetworkFailed(f"no answer within {CHECK_SECONDS:g} s") from None
+        except AddressRefused as error:
+            raise NetworkFailed(error.message) from error
         except _BROKEN as error:
             raise NetworkFailed(f"{type(error).__name__}: {error}"[:200]) from error
         if not response.is_success:

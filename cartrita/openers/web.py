@@ -1,0 +1,74 @@
+"""Opens the web as the settings have it."""
+
+# ruff: noqa: PLC0415 - a process pays for the adapters that its agents ask for
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import SecretStr
+
+from cartrita.clock import SystemClock
+from cartrita.config.settings import Settings
+from cartrita.providers.ports_web import GitHubSearch, WebFetch, WebSearch
+
+
+def web_openers(settings: Settings) -> dict[Any, Callable[[Any], Any]]:
+    """Return how the ports of the web are opened."""
+    return {
+        WebFetch: lambda _services: open_pages(settings),
+        WebSearch: lambda _services: open_search(settings),
+        GitHubSearch: lambda _services: open_github(settings),
+    }
+
+
+def open_pages(settings: Settings) -> WebFetch:
+    """Return what reads pages."""
+    from cartrita.egress.client import Bounds, Egress
+    from cartrita.egress.policy import public
+    from cartrita.providers.web.pages import Pages
+
+    chosen = settings.egress
+    egress = Egress(
+        public(chosen.allow, chosen.ports, chosen.hosts),
+        user_agent=chosen.user_agent,
+        bounds=Bounds(chosen.max_bytes, chosen.timeout_s, chosen.redirects),
+    )
+    return Pages(egress, SystemClock(), chosen.user_agent.partition("/")[0])
+
+
+def open_search(settings: Settings) -> WebSearch:
+    """Return all search engines that are configured, and those that need no key."""
+    from cartrita.providers.web.asking import to_services
+    from cartrita.providers.web.engines import Brave, Searxng, SerpApi, Tavily
+    from cartrita.providers.web.open_sources import Arxiv, Wikipedia
+    from cartrita.providers.web.search import Engine, Engines
+
+    web, egress = settings.web, to_services(settings.egress.user_agent)
+    engines: list[Engine] = []
+    if key := _text(settings.models.tavily_api_key):
+        engines.append(Tavily(egress, key, web.tavily_url))
+    if key := _text(web.serpapi_api_key):
+        engines.append(SerpApi(egress, key, web.serpapi_url))
+    if key := _text(web.brave_api_key):
+        engines.append(Brave(egress, key, web.brave_url))
+    if web.searxng_url:
+        engines.append(Searxng(egress, web.searxng_url))
+    names = {engine.name for engine in engines}
+    kinds = (Tavily, SerpApi, Brave, Searxng)
+    absent = {kind.name: kind.setting for kind in kinds if kind.name not in names}
+    free = (Wikipedia(egress, web.wikipedia_url), Arxiv(egress, web.arxiv_url))
+    return Engines(engines, free, absent, egress)
+
+
+def open_github(settings: Settings) -> GitHubSearch:
+    """Return GitHub's search."""
+    from cartrita.providers.web.asking import to_services
+    from cartrita.providers.web.github import GitHub
+
+    egress = to_services(settings.egress.user_agent)
+    token = _text(settings.web.github_token)
+    return GitHub(egress, SystemClock(), settings.web.github_url, token)
+
+
+def _text(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None

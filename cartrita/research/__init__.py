@@ -1,0 +1,1 @@
+"""What agents share that find things out."""
