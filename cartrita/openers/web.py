@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from cartrita.clock import SystemClock
 from cartrita.config.settings import Settings
+from cartrita.providers.ports_hooks import Webhooks
 from cartrita.providers.ports_web import GitHubSearch, WebFetch, WebSearch
 
 
@@ -18,22 +19,35 @@ def web_openers(settings: Settings) -> dict[Any, Callable[[Any], Any]]:
         WebFetch: lambda _services: open_pages(settings),
         WebSearch: lambda _services: open_search(settings),
         GitHubSearch: lambda _services: open_github(settings),
+        Webhooks: lambda _services: open_hooks(settings),
     }
 
 
 def open_pages(settings: Settings) -> WebFetch:
     """Return what reads pages."""
-    from cartrita.egress.client import Bounds, Egress
-    from cartrita.egress.policy import public
     from cartrita.providers.web.pages import Pages
 
+    robots = settings.egress.user_agent.partition("/")[0]
+    return Pages(_public(settings), SystemClock(), robots)
+
+
+def open_hooks(settings: Settings) -> Webhooks:
+    """Return what sends to addresses that callers and models name."""
+    from cartrita.providers.web.hooks import Hooks
+
+    return Hooks(_public(settings))
+
+
+def _public(settings: Settings) -> Any:
+    from cartrita.egress.client import Bounds, Egress
+    from cartrita.egress.policy import public
+
     chosen = settings.egress
-    egress = Egress(
+    return Egress(
         public(chosen.allow, chosen.ports, chosen.hosts),
         user_agent=chosen.user_agent,
         bounds=Bounds(chosen.max_bytes, chosen.timeout_s, chosen.redirects),
     )
-    return Pages(egress, SystemClock(), chosen.user_agent.partition("/")[0])
 
 
 def open_search(settings: Settings) -> WebSearch:

@@ -72,7 +72,9 @@ def tool(
     Args:
         name: What models call it.
         agents: The agents that may use it: their classes' names in lower case.
-        changes: It changes the outside world, so a person is asked first.
+        changes: It changes the outside world, so a person is asked first. The method takes
+            `key: str` as well, which the outside world may be given as an idempotency key. With
+            a `ValueError`, `InvalidParameters` or `NotDone` it says that nothing happened.
     """
     if not name.isidentifier() or not agents:
         raise TypeError(f"A tool needs a name that is an identifier and agents, not {name!r}")
@@ -114,6 +116,8 @@ def _spec(cls: type[Tools], attribute: str, method: Any) -> ToolSpec:
     given = hints.get("given")
     if not (isinstance(given, type) and issubclass(given, Input)) or hints.get("ctx") != Context:
         raise TypeError(f"{where} must be `async def (self, given: <Input>, ctx: Context)`")
+    if declared.changes != (hints.get("key") is str):
+        raise TypeError(f"{where} takes `key: str` if it changes the outside world, and only then")
     text = inspect.getdoc(method)
     if not text:
         raise TypeError(f"{where} needs a docstring: models read it")

@@ -55,7 +55,7 @@ class KnowledgeTools(Tools):
         return "\n".join(map(_quoted, found)) or NOTHING_FOUND
 
     @tool("knowledge_store", agents=("langchain",), changes=True)
-    async def store(self, given: StoreInput, ctx: Context) -> str:
+    async def store(self, given: StoreInput, ctx: Context, key: str) -> str:
         """Store a text for everybody in the caller's workspace to find later."""
         metadata = {"source": given.source} if given.source else {}
         record = MemoryRecord(

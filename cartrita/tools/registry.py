@@ -45,7 +45,7 @@ TOLD = (
 CHANGE = "tool"
 """The effect that a task declares whose agent may use tools that change the outside world."""
 
-Work = Callable[[Any, Context], Awaitable[Any]]
+Work = Callable[..., Awaitable[Any]]
 
 
 class Asks(Protocol):
@@ -165,11 +165,16 @@ async def _approved(
         why = f": {answer.reason}" if answer.reason else "."
         raise ValueError(f"{answer.decided_by} denied the use of {spec.name}{why}")
 
-    async def act() -> str:
-        return shown(await work(given, ctx))
-
     async with ctx.effect(CHANGE, key=f"{spec.name}/{call}") as effect:
-        return str(await effect.once(act))
+
+        async def act() -> str:
+            return shown(await work(given, ctx, effect.id))
+
+        try:
+            return str(await effect.once(act))
+        except (InvalidParameters, ValueError):
+            effect.not_done()
+            raise
 
 
 def _misfit(error: Any) -> str:

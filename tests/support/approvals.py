@@ -48,12 +48,15 @@ class Post(Tools):
     """Sends letters to the outside world, which keeps them."""
 
     def __init__(self):
-        self.sent = []
+        self.sent, self.keys = [], []
 
     @tool("send", agents=("langchain",), changes=True)
-    async def send(self, given: Letter, ctx: Context) -> str:
+    async def send(self, given: Letter, ctx: Context, key: str) -> str:
         """Send a letter."""
+        if given.text == "nothing":
+            raise ValueError("there is nothing to send")
         self.sent.append((ctx.principal.user, given.text))
+        self.keys.append(key)
         return f"sent {len(self.sent)}"
 
 

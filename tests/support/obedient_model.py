@@ -12,7 +12,7 @@ from pydantic import PrivateAttr
 from cartrita.providers.ports import ChatModel
 from tests.support.scripted_model import INFO, said
 
-_ORDER = re.compile(r"CALL (\w+) (\{[^{}]*\})")
+_ORDER = re.compile(r"CALL (\w+) (\{(?:[^{}]|\{\})*\})")
 
 
 class ObedientModel(BaseChatModel):

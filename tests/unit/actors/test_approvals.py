@@ -9,6 +9,7 @@ from actors import door as door_module
 from actors import effects as effects_module
 from cartrita.approvals import Verdict
 from cartrita.clock import new_id
+from cartrita.effects import State
 from cartrita.errors import AlreadyDecided, NotFound
 from cartrita.protocol.principal import Principal, Role
 from tests.support.approvals import Bureau
@@ -85,6 +86,17 @@ async def test_nothing_happens_before_somebody_approves(tree, bureau, asking):
     assert answer["result"]["output"] == "Done."
     assert [step["output"] for step in answer["result"]["intermediateSteps"]] == ["sent 1"]
     assert bureau.post.sent == [("ada", "hello")]
+
+
+async def test_what_was_approved_and_then_refused_certainly_did_not_happen(tree, bureau, asking):
+    bureau.models.model.script[0] = called("send", text="nothing")
+    task_id, running = asking()
+    (row,) = await asked(tree)
+    await tree.approvals.decide(row["approvalId"], ADA, "approve")
+    (step,) = (await ended(running))["result"]["intermediateSteps"]
+    assert (step["failed"], step["output"]) == (True, "there is nothing to send")
+    (effect,) = await tree.storyteller._book.of_work(task_id)
+    assert effect.state is State.NOT_DONE
 
 
 async def test_what_is_denied_does_not_happen_and_the_model_is_told_why(tree, bureau, asking):

@@ -120,6 +120,14 @@ def test_a_declaration_without_what_it_needs_is_an_error():
             async def silent(self, given: Word, ctx: Context) -> str:
                 return ""
 
+    with pytest.raises(TypeError, match="key: str"):
+
+        class Careless(Tools):
+            @tool("careless", changes=True)
+            async def careless(self, given: Word, ctx: Context) -> str:
+                """Do something outside."""
+                return ""
+
     with pytest.raises(TypeError, match="declares no tool"):
 
         class Empty(Tools):
