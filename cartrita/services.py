@@ -25,6 +25,8 @@ from cartrita.providers.ports import (
     TokenCounter,
     Toolbox,
 )
+from cartrita.providers.ports_charts import Draughtsman
+from cartrita.providers.ports_texts import LanguageDetector
 from cartrita.providers.probes import ModelProbe, ProbeSet
 from cartrita.rate import Limiter, Name, Quota
 from cartrita.spill import Sizes, Spill
@@ -244,6 +246,16 @@ class _Openers:
 
         return PostgresMemories(await services.get(asyncpg.Pool))
 
+    def languages(self, _services: Services) -> LanguageDetector:
+        from cartrita.providers.embedded.langid import LangId
+
+        return LangId()
+
+    def draughtsman(self, _services: Services) -> Draughtsman:
+        from cartrita.providers.charts import Matplotlib
+
+        return Matplotlib()
+
     def effect_sink(self, _services: Services) -> EffectSink:
         from cartrita.providers.effect_sink import LineSink
 
@@ -275,6 +287,8 @@ def open_services(settings: Settings) -> Services:
             ChatModels: openers.chat,
             Toolbox: openers.tools,
             Memories: openers.memories,
+            LanguageDetector: openers.languages,
+            Draughtsman: openers.draughtsman,
             Probes: openers.probes,
             EffectSink: openers.effect_sink,
             ExternalAgents: openers.external_agents,
