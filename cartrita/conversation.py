@@ -1,9 +1,9 @@
 """Holds a conversation with a chat model: metered, bounded, with tools."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from langchain.agents import create_agent
@@ -14,15 +14,16 @@ from langchain.agents.middleware import (
 )
 from langchain.agents.middleware.model_call_limit import ModelCallLimitExceededError
 from langchain.agents.middleware.types import ModelRequest, ModelResponse, ToolCallRequest
-from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
-from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_core.messages import AIMessage, AnyMessage, ToolMessage, convert_to_messages
 from langgraph.types import Command
 
-from cartrita.context import Context, ToolRun, Usage
-from cartrita.cost.allowance import Allowance
+from cartrita.calling import Caller, prompt_tokens
+from cartrita.context import Context, ToolRun
 from cartrita.cost.price import Price
+from cartrita.cost.selection import complexity
 from cartrita.errors import AgentFailed, TaskTimeout
-from cartrita.providers.ports import ChatModel
+from cartrita.providers.ports import ChatModel, ModelInfo
+from cartrita.providers.ports_chat import Demand
 
 MODEL_CALLS = 10
 """After these a model that still calls tools has lost its way."""
@@ -32,12 +33,6 @@ TOOL_CALLS = 16
 
 ANSWER_TOKENS = 4096
 """The longest single answer, unless a task says less."""
-
-BYTES_PER_TOKEN = 3
-"""Errs on the long side for English (4 to 5), where a reservation depends on it."""
-
-MESSAGE_TOKENS = 8
-"""What a message costs besides its text."""
 
 LONGEST_WAIT = 86_400.0
 """Seconds; a task without a deadline still ends."""
@@ -68,15 +63,17 @@ class Reply:
     Attributes:
         refused: Whether the model declined to do what was asked.
         tokens: Prompt and completion tokens of all model calls.
+        info: Who answered: not always who was asked.
     """
 
     text: str
     refused: bool
     calls: tuple[Called, ...]
     tokens: int
+    info: ModelInfo
 
 
-async def converse(
+async def converse(  # noqa: PLR0913 - each is one thing a task may say
     chat: ChatModel,
     said: Sequence[Said],
     tools: Sequence[Any],
@@ -84,11 +81,14 @@ async def converse(
     ceiling: Price,
     *,
     answer_tokens: int = ANSWER_TOKENS,
+    stream: bool = False,
 ) -> Reply:
     """Let a model answer, calling tools as it sees fit, until it has an answer.
 
     Every model call is metered in `ctx` and limited to what is left of `ceiling` and of the
-    task's budget. Cancelling closes the provider's connection.
+    task's budget. Cancelling closes the provider's connection. Another model may answer, where
+    the one that was asked fails or a budget is nearly used up: the reply says which, and a
+    warning why.
 
     Args:
         chat: Who answers.
@@ -97,44 +97,79 @@ async def converse(
         ctx: The task, for its deadline, budget and metering.
         ceiling: What the task declares as its price.
         answer_tokens: The longest single answer.
+        stream: Whether to show the model's words as they come.
 
     Raises:
         InsufficientBudget: The next model call would not fit.
         TaskTimeout: The deadline passed.
         AgentFailed: The model came to no answer.
     """
-    middleware: list[Any] = [  # each has a state of its own, which no common type allows
-        ModelCallLimitMiddleware(run_limit=MODEL_CALLS, exit_behavior="error"),
-        ToolCallLimitMiddleware(run_limit=TOOL_CALLS),
-        _Meter(chat, ctx, ceiling, answer_tokens),
-    ]
-    agent: Any = create_agent(chat.model, tools=list(tools), middleware=middleware)
+    texts = [message.content for message in said]
+    demand = Demand(ctx.preferences, ctx.pressure, complexity(texts, len(tools)))
+    caller = Caller(chat.candidates(demand), ctx, ceiling, answer_tokens, stream=stream)
     before = len(ctx.usages)
-    messages = [{"role": message.role, "content": message.content} for message in said]
     try:
         async with asyncio.timeout(min(ctx.remaining(), LONGEST_WAIT)) as limit:
-            state = await agent.ainvoke({"messages": messages})
+            since = await _answered(caller, said, tools, ctx)
     except TimeoutError:
         if not limit.expired():
             raise
-        raise TaskTimeout(f"{chat.info.model!r} did not answer before the deadline.") from None
+        raise TaskTimeout(
+            f"{caller.chat.info.model!r} did not answer before the deadline."
+        ) from None
     except ModelCallLimitExceededError:
         raise AgentFailed(
-            f"{chat.info.model!r} came to no answer within {MODEL_CALLS} calls."
+            f"{caller.chat.info.model!r} came to no answer within {MODEL_CALLS} calls."
         ) from None
     used = sum(usage.tokens_in + usage.tokens_out for usage in ctx.usages[before:])
-    return _reply(state["messages"][len(said) :], chat, ctx, used)
+    reply = _reply(since, caller.chat.info, ctx, used)
+    if stream and not caller.shown:
+        await ctx.token(reply.text)
+    return reply
 
 
-def _reply(since: Sequence[AnyMessage], chat: ChatModel, ctx: Context, tokens: int) -> Reply:
+async def _answered(
+    caller: Caller, said: Sequence[Said], tools: Sequence[Any], ctx: Context
+) -> Sequence[AnyMessage]:
+    """Return the messages that follow what was said, the answer last.
+
+    An agent's graph takes ten times as long to make as a call without one, so there is none
+    before the model wants a tool.
+    """
+    messages: list[Any] = convert_to_messages(
+        [{"role": message.role, "content": message.content} for message in said]
+    )
+    first = await caller.call(prompt_tokens(messages, tools), partial(_ask, messages, tools))
+    if not any(isinstance(item, AIMessage) and item.tool_calls for item in first.result):
+        return first.result
+    middleware: list[Any] = [  # each has a state of its own, which no common type allows
+        ModelCallLimitMiddleware(run_limit=MODEL_CALLS, exit_behavior="error"),
+        ToolCallLimitMiddleware(run_limit=TOOL_CALLS),
+        _Meter(caller, ctx, first),
+    ]
+    agent: Any = create_agent(caller.chat.model, tools=list(tools), middleware=middleware)
+    state = await agent.ainvoke({"messages": messages})
+    since: Sequence[AnyMessage] = state["messages"][len(messages) :]
+    return since
+
+
+async def _ask(
+    messages: list[Any], tools: Sequence[Any], model: Any, settings: dict[str, Any]
+) -> ModelResponse[Any]:
+    """Call a model as an agent does."""
+    bound = model.bind_tools(list(tools), **settings) if tools else model.bind(**settings)
+    return ModelResponse(result=[await bound.ainvoke(messages)])
+
+
+def _reply(since: Sequence[AnyMessage], info: ModelInfo, ctx: Context, tokens: int) -> Reply:
     answer = since[-1]
     refusal = answer.additional_kwargs.get("refusal")
     text = str(answer.text) or str(refusal or "")
     if not text.strip():
-        raise AgentFailed(f"{chat.info.model!r} gave an empty answer; ask again, or otherwise.")
+        raise AgentFailed(f"{info.model!r} gave an empty answer; ask again, or otherwise.")
     if answer.response_metadata.get("finish_reason") == "length":
         ctx.warn("The answer was cut off at its token limit.")
-    return Reply(text, bool(refusal), _calls(since), tokens)
+    return Reply(text, bool(refusal), _calls(since), tokens, info)
 
 
 def _calls(since: Sequence[AnyMessage]) -> tuple[Called, ...]:
@@ -148,14 +183,17 @@ def _calls(since: Sequence[AnyMessage]) -> tuple[Called, ...]:
 
 
 class _Meter(AgentMiddleware[Any, Any, Any]):
-    """Meters every model call, and keeps each within what may still be spent.
+    """Has every model call made by the caller, and notes what tools ran.
 
-    Notes for the task's story how long it took, and what tools ran.
+    Args:
+        caller: Makes and meters them.
+        first: What the first call has answered already.
     """
 
-    def __init__(self, chat: ChatModel, ctx: Context, ceiling: Price, longest: int) -> None:
+    def __init__(self, caller: Caller, ctx: Context, first: ModelResponse[Any]) -> None:
         super().__init__()
-        self._chat, self._ctx, self._ceiling, self._longest = chat, ctx, ceiling, longest
+        self._caller, self._ctx = caller, ctx
+        self._first: ModelResponse[Any] | None = first
 
     async def awrap_model_call(
         self,
@@ -163,22 +201,17 @@ class _Meter(AgentMiddleware[Any, Any, Any]):
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ModelResponse[Any]:
         """Call the model with a limit on its answer."""
-        prompt = _prompt_tokens(request)
-        if self._chat.info.generative:
-            limit = {"max_tokens": min(self._longest, self._answer_tokens(prompt))}
-            request = request.override(model_settings={**request.model_settings, **limit})
-        began = self._ctx.clock.monotonic()
-        try:
-            response = await handler(request)
-        except BaseException:
-            took = self._ctx.clock.monotonic() - began
-            self._ctx.note(Usage(self._chat.info.model, seconds=took, failed=True))
-            raise
-        took = self._ctx.clock.monotonic() - began
-        for message in response.result:
-            if isinstance(message, AIMessage):
-                self._ctx.spent(replace(self._usage(message, prompt), seconds=took))
-        return response
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+
+        async def run(model: Any, settings: dict[str, Any]) -> ModelResponse[Any]:
+            chosen = {**request.model_settings, **settings}
+            return await handler(request.override(model=model, model_settings=chosen))
+
+        system = [request.system_message] if request.system_message else []
+        prompt = prompt_tokens([*system, *request.messages], request.tools)
+        return await self._caller.call(prompt, run)
 
     async def awrap_tool_call(
         self,
@@ -196,34 +229,3 @@ class _Meter(AgentMiddleware[Any, Any, Any]):
             call = request.tool_call
             self._ctx.note(ToolRun(call["name"], call["args"], output, took, failed))
         return answer
-
-    def _answer_tokens(self, prompt: int) -> int:
-        left = Allowance.left(self._ceiling, self._ctx.budget, self._ctx.usages)
-        return left.answer_tokens(prompt, self._chat.price_in, self._chat.price_out)
-
-    def _usage(self, message: AIMessage, prompt: int) -> Usage:
-        metadata = message.usage_metadata
-        if metadata:
-            tokens_in, tokens_out = metadata["input_tokens"], metadata["output_tokens"]
-        else:
-            self._ctx.warn("The provider reported no usage; tokens and cost are estimates.")
-            tokens_in, tokens_out = prompt, _tokens(str(message.text))
-        usd = self._chat.usd(tokens_in, tokens_out)
-        return Usage(self._chat.info.model, tokens_in, tokens_out, usd)
-
-
-def _prompt_tokens(request: ModelRequest[Any]) -> int:
-    """Estimate what a request will be counted as."""
-    spoken = [*([request.system_message] if request.system_message else ()), *request.messages]
-    tools = sum(_tokens(json.dumps(convert_to_openai_tool(tool))) for tool in request.tools)
-    return tools + sum(_message_tokens(message) for message in spoken)
-
-
-def _message_tokens(message: AnyMessage) -> int:
-    calls = message.tool_calls if isinstance(message, AIMessage) else ()
-    called = sum(_tokens(json.dumps(call["args"])) + MESSAGE_TOKENS for call in calls)
-    return MESSAGE_TOKENS + _tokens(str(message.text)) + called
-
-
-def _tokens(text: str) -> int:
-    return len(text.encode()) // BYTES_PER_TOKEN

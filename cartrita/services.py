@@ -221,15 +221,9 @@ class _Openers:
         return DuckDb()
 
     async def chat(self, services: Services) -> ChatModels:
-        from cartrita.providers.chat_models import chat_models
+        from cartrita.openers.chat import open_chat_models
 
-        return chat_models(
-            api_key=_text(self._models.openai_api_key),
-            base_url=self._models.openai_base_url,
-            organization=self._models.openai_organization,
-            default_model=self._models.chat_model,
-            embedder=await services.get(Embedder),
-        )
+        return open_chat_models(self._settings, await services.get(Embedder))
 
     async def tools(self, services: Services) -> Toolbox:
         from cartrita.providers.embedded.toolbox import BuiltinTools

@@ -44,7 +44,10 @@ class ChatParams(Params):
     system: Annotated[Prose, Field(max_length=8_000)] | None = Field(
         default=None, description="Instructions in place of the built-in ones."
     )
-    model: Name | None = Field(default=None, description="Default: the configured one.")
+    model: Name | None = Field(
+        default=None,
+        description="Default: the configured one; `auto` is whichever of them suits the request.",
+    )
     temperature: float | None = Field(
         default=None, ge=0, le=2, description="Default: the provider's."
     )
@@ -106,8 +109,9 @@ class Chat(Agent, team="intelligence"):
     async def execute(self, params: ChatParams, ctx: Context) -> ChatResult:
         """Answer a message, with the conversation before it in mind.
 
-        Without a configured language model the built-in tool router answers: it runs tools,
-        quotes what is stored, and says what it cannot do.
+        With `preferences.streaming` its words come as events while it writes. Without a
+        configured language model the built-in tool router answers: it runs tools, quotes what is
+        stored, and says what it cannot do.
         """
         chat = self._models.open(params.model, temperature=params.temperature)
         said = [
@@ -115,7 +119,8 @@ class Chat(Agent, team="intelligence"):
             *(self._said(turn.role, turn.content) for turn in params.history),
             self._said("user", params.message),
         ]
-        reply = await self._converse(chat, said, self._toolbox.tools(ctx), ctx, CEILING)
+        tools, shown = self._toolbox.tools(ctx), ctx.preferences.streaming
+        reply = await self._converse(chat, said, tools, ctx, CEILING, stream=shown)
         if reply.refused:
             ctx.warn("The model did not do what was asked; its message says why.")
         return ChatResult(
@@ -130,10 +135,10 @@ class Chat(Agent, team="intelligence"):
                 for call in reply.calls
             ],
             metadata=ChatMetadata(
-                model=chat.info.model,
+                model=reply.info.model,
                 timestamp=iso(ctx.clock.now()),
                 tokens=reply.tokens,
                 tools_used=list(dict.fromkeys(call.tool for call in reply.calls)),
             ),
-            **chat.info.fields(),
+            **reply.info.fields(),
         )

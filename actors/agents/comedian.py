@@ -64,5 +64,5 @@ class Comedian(Agent, team="intelligence"):
             joke=reply.text.strip(),
             topic=params.topic,
             style=params.style,
-            **chat.info.fields(),
+            **reply.info.fields(),
         )

@@ -96,7 +96,7 @@ class Interpreter(Agent, team="intelligence", concurrency=8):
         told = TRANSLATE.format(source=source, target=target)
         reply = await self._pen.write(chat, Order(told, params.text), ctx, CEILING)
         text = reply.text.strip()
-        return _result(params, found, source, text, chat.info, translated=not reply.refused)
+        return _result(params, found, source, text, reply.info, translated=not reply.refused)
 
 
 def _same(source: str, target: str) -> bool:

@@ -11,7 +11,7 @@ from cartrita.declare import Agent, ModelResult, Params, task
 from cartrita.protocol.task import Name
 from cartrita.protocol.text import Prose
 from cartrita.protocol.wire import WireModel
-from cartrita.providers.ports import ChatModel, ChatModels, TextClassifier
+from cartrita.providers.ports import ChatModels, TextClassifier
 from cartrita.writing import bias
 
 CEILING = metered("0.10", 24_000)
@@ -158,7 +158,7 @@ class Tone(Agent, team="intelligence", concurrency=8):
         reading = None
         if chat:
             reading = await self._pen.fill(chat, FEEL, params.text, Reading, ctx, CEILING)
-        info = chat.info if chat else whole.info
+        info, values = (reading.info, reading.values) if reading else (whole.info, None)
         return EmotionResult(
             sentiment=[Feeling(label=one.label, score=one.score) for one in whole.labels],
             passages=[
@@ -166,8 +166,8 @@ class Tone(Agent, team="intelligence", concurrency=8):
                 for part, best in felt
                 if best.label != "neutral"
             ],
-            emotions=sorted(reading.emotions, key=lambda one: -one.score) if reading else None,
-            explanation=reading.explanation if reading else None,
+            emotions=sorted(values.emotions, key=lambda one: -one.score) if values else None,
+            explanation=values.explanation if values else None,
             **info.fields(),
         )
 
@@ -199,25 +199,25 @@ class Tone(Agent, team="intelligence", concurrency=8):
             )
             for one in listed[:MOST_FINDINGS]
         ]
+        info = bias.INFO
         if chat:
-            found += await self._judged(chat, params.text, found, ctx)
+            verdict = await self._pen.fill(chat, JUDGE, params.text, Verdict, ctx, CEILING)
+            found += _quoted(verdict.values, params.text, found, ctx)
+            info = verdict.info
         found.sort(key=lambda one: one.start)
-        info = chat.info if chat else bias.INFO
         return BiasResult(findings=found, biased=bool(found), **info.fields())
 
-    async def _judged(
-        self, chat: ChatModel, text: str, known: list[Finding], ctx: Context
-    ) -> list[Finding]:
-        """Return what a model finds beside what is known; only what stands in the text."""
-        verdict = await self._pen.fill(chat, JUDGE, text, Verdict, ctx, CEILING)
-        found, invented = [], 0
-        for one in verdict.findings:
-            start = text.find(one.quote)
-            end = start + len(one.quote)
-            if start < 0:
-                invented += 1
-            elif not any(start < other.end and other.start < end for other in known):
-                found.append(Finding(start=start, end=end, source="model", **one.model_dump()))
-        if invented:
-            ctx.warn(f"{invented} of the model's quotes are not in the text and were left out.")
-        return found
+
+def _quoted(verdict: Verdict, text: str, known: list[Finding], ctx: Context) -> list[Finding]:
+    """Return what a model found beside what is known; only what stands in the text."""
+    found, invented = [], 0
+    for one in verdict.findings:
+        start = text.find(one.quote)
+        end = start + len(one.quote)
+        if start < 0:
+            invented += 1
+        elif not any(start < other.end and other.start < end for other in known):
+            found.append(Finding(start=start, end=end, source="model", **one.model_dump()))
+    if invented:
+        ctx.warn(f"{invented} of the model's quotes are not in the text and were left out.")
+    return found

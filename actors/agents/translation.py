@@ -11,7 +11,7 @@ from cartrita.errors import ModelRequired
 from cartrita.protocol.task import Name
 from cartrita.protocol.text import Prose
 from cartrita.protocol.wire import WireModel
-from cartrita.providers.ports import ChatModel, ChatModels
+from cartrita.providers.ports import ChatModel, ChatModels, ModelInfo
 
 CEILING = metered("0.25", 24_000)
 LONGEST_TEXT = 20_000
@@ -91,12 +91,12 @@ class Translation(Agent, team="intelligence"):
         """Translate a text. Needs a configured language model."""
         chat = self._writer(params.model)
         instruction = TRANSLATE.format(source=params.source_language, target=params.target_language)
-        text = await self._write(chat, instruction, params.text, ctx)
+        text, info = await self._write(chat, instruction, params.text, ctx)
         return TranslationResult(
             text=text,
             source_language=params.source_language,
             target_language=params.target_language,
-            **chat.info.fields(),
+            **info.fields(),
         )
 
     @task(
@@ -110,8 +110,8 @@ class Translation(Agent, team="intelligence"):
         """Go on from a prompt. Needs a configured language model."""
         options = params.options
         chat = self._writer(params.model, options.temperature)
-        text = await self._write(chat, CONTINUE, params.text, ctx, options.max_new_tokens)
-        return GenerationResult(text=text, **chat.info.fields())
+        text, info = await self._write(chat, CONTINUE, params.text, ctx, options.max_new_tokens)
+        return GenerationResult(text=text, **info.fields())
 
     def _writer(self, name: str | None, temperature: float | None = None) -> ChatModel:
         chat = self._models.open(name, temperature=temperature)
@@ -129,9 +129,9 @@ class Translation(Agent, team="intelligence"):
         text: str,
         ctx: Context,
         longest: int = MOST_NEW_TOKENS,
-    ) -> str:
+    ) -> tuple[str, ModelInfo]:
         said = [self._said("system", instruction), self._said("user", text)]
         reply = await self._converse(chat, said, [], ctx, CEILING, answer_tokens=longest)
         if reply.refused:
             ctx.warn("The model declined; its text says why.")
-        return reply.text
+        return reply.text, reply.info

@@ -194,8 +194,8 @@ class Writer(Agent, team="intelligence"):
         ceiling = PRICES.get(ctx.task_type, PRICES["writer.compose"])
         reply = await self._pen.write(chat, order, ctx, ceiling)
         if reply.refused:
-            return _result(kind, reply.text, chat.info, order.tone)
-        return _result(kind, reply.text, chat.info, order.tone, marks=marks)
+            return _result(kind, reply.text, reply.info, order.tone)
+        return _result(kind, reply.text, reply.info, order.tone, marks=marks)
 
     async def _assembled(
         self, kind: Any, subject: str, params: EmailParams | DocumentParams, ctx: Context

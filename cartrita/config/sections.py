@@ -282,7 +282,31 @@ class Models(Section):
     openai_organization: Annotated[str | None, also("OPENAI_ORGANIZATION")] = Field(
         default=None, description="Organization that OpenAI bills."
     )
-    chat_model: str = Field(default="gpt-4o", description="Model for chat at that server.")
+    chat_model: str = Field(default="gpt-4o", description="Model for chat.")
+    anthropic_api_key: Annotated[SecretStr | None, also("ANTHROPIC_API_KEY")] = Field(
+        default=None, description="Key of Anthropic, for models named `anthropic:…`."
+    )
+    deepseek_api_key: Annotated[SecretStr | None, also("DEEPSEEK_API_KEY")] = Field(
+        default=None, description="Key of DeepSeek, for models named `deepseek:…`."
+    )
+    fireworks_api_key: Annotated[SecretStr | None, also("FIREWORKS_API_KEY")] = Field(
+        default=None, description="Key of Fireworks, for models named `fireworks:…`."
+    )
+    google_genai_api_key: Annotated[SecretStr | None, also("GOOGLE_API_KEY")] = Field(
+        default=None, description="Key of Google's Gemini API, for models named `google_genai:…`."
+    )
+    groq_api_key: Annotated[SecretStr | None, also("GROQ_API_KEY")] = Field(
+        default=None, description="Key of Groq, for models named `groq:…`."
+    )
+    mistralai_api_key: Annotated[SecretStr | None, also("MISTRAL_API_KEY")] = Field(
+        default=None, description="Key of Mistral, for models named `mistralai:…`."
+    )
+    together_api_key: Annotated[SecretStr | None, also("TOGETHER_API_KEY")] = Field(
+        default=None, description="Key of Together, for models named `together:…`."
+    )
+    xai_api_key: Annotated[SecretStr | None, also("XAI_API_KEY")] = Field(
+        default=None, description="Key of xAI, for models named `xai:…`."
+    )
     huggingface_api_key: Annotated[SecretStr | None, also("HUGGINGFACE_API_KEY", "HF_TOKEN")] = (
         Field(default=None, description="Token of the Hugging Face hub.")
     )
@@ -324,3 +348,55 @@ class Chaos(Section):
         description="Whether the task `chaos.effect` exists, whose effects `cartrita chaos run` "
         "counts; for instances that are there to be broken.",
     )
+
+
+class Routing(Section):
+    """Which chat model answers, and what happens when it does not."""
+
+    fallbacks: Names = Field(
+        default=(),
+        description="Models that answer when `models.chat_model` cannot, in this order; `auto` "
+        "chooses among all of them. Other providers' names begin with `anthropic:`, `groq:`, …",
+    )
+    preset: Literal["auto", "quality-first", "cost-first", "balanced", "speed", "safety"] = Field(
+        default="auto",
+        description="How the model `auto` is chosen; `auto` goes by each task's preferences.",
+    )
+    pressure_warning: float = Field(
+        default=0.7,
+        gt=0,
+        le=1,
+        description="Used part of a budget from which on the next cheaper model answers.",
+    )
+    pressure_critical: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="Used part of a budget from which on the cheapest one answers.",
+    )
+    calls_at_once: int = Field(
+        default=64,
+        ge=1,
+        le=4096,
+        description="Most calls to one provider at once, in each process; fewer while it is slow "
+        "or refuses.",
+    )
+    call_timeout_s: float = Field(
+        default=120.0,
+        gt=0,
+        le=3600,
+        description="Seconds that a provider may be silent within one call.",
+    )
+    hedge_after_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=600,
+        description="Seconds after which a second call is made beside one without an answer, and "
+        "paid; unset makes none.",
+    )
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if self.pressure_critical < self.pressure_warning:
+            raise ValueError("pressure_critical must not be below pressure_warning")
+        return self

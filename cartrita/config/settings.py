@@ -15,6 +15,7 @@ from cartrita.config.sections import (
     Chaos,
     Models,
     Ray,
+    Routing,
     Server,
     Supervision,
     Telemetry,
@@ -51,6 +52,7 @@ class Settings(Section):
     retention: Retention = Retention()
     supervision: Supervision = Supervision()
     models: Models = Models()
+    routing: Routing = Routing()
     telemetry: Telemetry = Telemetry()
     chaos: Chaos = Chaos()
 

@@ -1,7 +1,7 @@
 """What language models cost, from a dated table."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -36,9 +36,19 @@ class PriceBook:
         A dated or qualified name costs what its family costs: `openai/gpt-4o-2024-08-06`
         is a `gpt-4o`.
         """
-        name = model.rpartition("/")[2].lower()
-        families = [known for known in self.models if name == known or name.startswith(f"{known}-")]
-        return self.models[max(families, key=len, default=self.fallback)]
+        return self.models[family(model, self.models) or self.fallback]
+
+
+def bare(model: str) -> str:
+    """Return a model's name without the provider or owner before it."""
+    return model[max(model.rfind("/"), model.find(":")) + 1 :]
+
+
+def family(model: str, known: Iterable[str]) -> str | None:
+    """Return which known name a model's dated or qualified one belongs to."""
+    name = bare(model).lower()
+    families = [one for one in known if name == one or name.startswith(f"{one}-")]
+    return max(families, key=len, default=None)
 
 
 @cache

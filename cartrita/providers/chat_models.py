@@ -1,10 +1,29 @@
-"""Chooses between a configured provider and the built-in tool router."""
+"""Chooses between the configured providers and the built-in tool router."""
 
-from cartrita.errors import ModelRequired
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from cartrita.clock import Clock, SystemClock
+from cartrita.cost.selection import Option
+from cartrita.cost.traits import trait_book
+from cartrita.errors import ConfigurationInvalid, ModelRequired
+from cartrita.providers.lane import ModelLane
+from cartrita.providers.langchain_models import LangChainModels, provider_of
 from cartrita.providers.openai_compatible import OpenAiChatModels
-from cartrita.providers.ports import AUTO, ChatModel, ChatModels, Embedder
+from cartrita.providers.ports import AUTO, Candidate, ChatModel, ChatModels, Embedder
+from cartrita.providers.ports_chat import Demand
+from cartrita.providers.routing import Rules, Step, plan
+from cartrita.providers.throttle import Throttle
+from cartrita.storage.circuits import Circuits
+from cartrita.telemetry.log import get_logger
 
 LOCAL = "local/"
+OPENAI = "openai:"
+MOST_LANES = 256
+"""Models whose state is remembered here."""
+
+log = get_logger(__name__)
 
 
 class BuiltinChatModels:
@@ -36,27 +55,126 @@ class BuiltinChatModels:
         return self._router
 
 
-class LayeredChatModels:
-    """A provider for every name but the built-in ones."""
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """How calls go out.
 
-    def __init__(self, provider: OpenAiChatModels, builtin: ChatModels) -> None:
-        self._provider, self._builtin = provider, builtin
+    Attributes:
+        circuits: What all hosts know of models that fail.
+        most: Calls to one provider at once, in each process.
+        hedge_after: Seconds after which a second call is made beside a slow one; None for never.
+    """
+
+    circuits: Circuits
+    most: int = 64
+    hedge_after: float | None = None
+    clock: Clock = field(default_factory=SystemClock)
+
+
+class ProviderChatModels:
+    """Models of providers, and of the built-in ones those that are named.
+
+    Args:
+        rules: Which model answers when.
+        flow: How calls go out; None lets them all go.
+        openai: Serves every name that belongs to nobody else.
+        others: Serves names that begin with a provider.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        flow: Flow | None,
+        builtin: ChatModels,
+        openai: OpenAiChatModels | None,
+        others: LangChainModels,
+    ) -> None:
+        self._rules, self._flow = rules, flow
+        self._builtin, self._openai, self._others = builtin, openai, others
+        self._lanes: dict[str, ModelLane] = {}
+        self._throttles: dict[str, Throttle] = {}
+        self._traits, self._left_out = trait_book(), set[str]()
 
     def open(self, name: str | None, *, temperature: float | None = None) -> ChatModel:
-        """Return a model; the provider's default when no name is given.
+        """Return a model; the configured default when no name is given.
 
         Raises:
-            ModelRequired: The name begins with `local/` and is not built in.
+            ModelRequired: No provider is configured for it.
+            MissingExtra: Its provider's package is not installed.
         """
-        chosen = self._builtin if name and name.startswith(LOCAL) else self._provider
-        return chosen.open(name, temperature=temperature)
+        if name and name.startswith(LOCAL):
+            return self._builtin.open(name, temperature=temperature)
+        chosen = self._rules.default if name in (None, AUTO) else name
+        first = self._opened(chosen, temperature)
+        return replace(first, route=partial(self._route, name, temperature))
+
+    def _opened(self, name: str, temperature: float | None) -> ChatModel:
+        if provider_of(name):
+            chat = self._others.open(name, temperature=temperature)
+        elif self._openai is None:
+            raise ModelRequired(
+                f"No provider is configured to serve {name!r}: set OPENAI_API_KEY or "
+                "OPENAI_BASE_URL, or have models.chat_model name a provider that has a key, "
+                "such as 'anthropic:claude-3-haiku'."
+            )
+        else:
+            chat = self._openai.open(name.removeprefix(OPENAI), temperature=temperature)
+        if self._flow is None:
+            return chat
+        return replace(chat, lane=self._lane(chat), hedge_after=self._flow.hedge_after)
+
+    def _lane(self, chat: ChatModel) -> ModelLane:
+        assert self._flow
+        info, flow = chat.info, self._flow
+        if info.model not in self._lanes:
+            while len(self._lanes) >= MOST_LANES:
+                self._lanes.pop(next(iter(self._lanes)))
+            throttle = self._throttles.get(info.provider)
+            if throttle is None:
+                throttle = Throttle(info.provider, flow.most, flow.clock)
+                self._throttles[info.provider] = throttle
+            key = f"{info.provider}:{info.model.removeprefix(f'{info.provider}:')}"
+            self._lanes[info.model] = ModelLane(key, throttle, flow.circuits, flow.clock)
+        return self._lanes[info.model]
+
+    def _route(
+        self, name: str | None, temperature: float | None, demand: Demand
+    ) -> tuple[Candidate, ...]:
+        steps = plan(name, demand, self._rules, self._option, self._traits)
+        found = [self._candidate(step, temperature) for step in steps]
+        return tuple(candidate for candidate in found if candidate)
+
+    def _candidate(self, step: Step, temperature: float | None) -> Candidate | None:
+        try:
+            chat = self._opened(step.name, temperature)
+        except ConfigurationInvalid as error:
+            if step.name not in self._left_out:
+                self._left_out.add(step.name)
+                log.warning("model_left_out", model=step.name, cause=error.message)
+            return None
+        return Candidate(chat, step.why, step.to_save)
+
+    def _option(self, name: str) -> Option:
+        """Return what is known of a model: from the tables, and from its calls."""
+        traits = self._traits.traits(name)
+        try:
+            chat = self._opened(name, None)
+        except ConfigurationInvalid:
+            return Option(name, 0.0, 0.0, 0.0, traits.seconds, well=False)
+        lane = chat.lane if isinstance(chat.lane, ModelLane) else None
+        observed = {"observed": lane.observed, "well": lane.well} if lane else {}
+        price = float(chat.usd(1000, 1000))
+        return Option(name, traits.quality, traits.safety, price, traits.seconds, **observed)
 
     async def close(self) -> None:
-        """Close the provider's connections."""
-        await self._provider.close()
+        """Close the connections."""
+        if self._openai:
+            await self._openai.close()
+        if self._flow:
+            await self._flow.circuits.close()
 
 
-def chat_models(
+def chat_models(  # noqa: PLR0913 - each is one thing that settings say
     *,
     api_key: str | None = None,
     base_url: str | None = None,
@@ -64,10 +182,16 @@ def chat_models(
     default_model: str = "gpt-4o",
     timeout: float = 120.0,
     embedder: Embedder | None = None,
+    keys: Mapping[str, str] | None = None,
+    rules: Rules | None = None,
+    flow: Flow | None = None,
 ) -> ChatModels:
-    """Return a provider's models when a key or an address is given, else the tool router."""
+    """Return providers' models when a key or an address is given, else the tool router."""
     builtin = BuiltinChatModels(embedder)
-    if not api_key and not base_url:
+    if not (api_key or base_url or keys):
         return builtin
-    provider = OpenAiChatModels(api_key, base_url, organization, default_model, timeout)
-    return LayeredChatModels(provider, builtin)
+    openai = None
+    if api_key or base_url:
+        openai = OpenAiChatModels(api_key, base_url, organization, default_model, timeout)
+    others = LangChainModels(keys or {}, timeout)
+    return ProviderChatModels(rules or Rules(default_model), flow, builtin, openai, others)

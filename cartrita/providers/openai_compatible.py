@@ -8,9 +8,6 @@ from cartrita.errors import ModelRequired
 from cartrita.providers.ports import AUTO, ChatModel, ModelInfo
 
 OFFICIAL = "https://api.openai.com/v1"
-MAX_RETRIES = 1
-"""Within one call; the worker repeats the whole task when that does not help."""
-
 CONNECT_SECONDS = 10.0
 MOST_OPEN = 64
 """Opened models that are kept, by name and temperature."""
@@ -57,7 +54,7 @@ class OpenAiChatModels:
             "official": urlsplit(base_url or OFFICIAL).hostname == urlsplit(OFFICIAL).hostname,
             "timeout": patience,
             "stream_chunk_timeout": timeout,
-            "max_retries": MAX_RETRIES,
+            "max_retries": 0,  # the conversation tries again, within the task's deadline
             "stream_usage": True,
             "use_responses_api": False,
             "cache": False,  # a hit repeats the first answer's usage, which would be paid twice

@@ -1,7 +1,7 @@
 """What agents may ask of the outside world."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from cartrita.context import Context
 from cartrita.external.registry import Registered
+from cartrita.providers.ports_chat import Demand, FreeLane, Lane, Typed
 
 Vectors = npt.NDArray[np.float32]
 """Shape (n, dimensions), each row of length 1."""
@@ -192,27 +193,56 @@ class ChatModel:
         model: A LangChain `BaseChatModel`; loosely typed, so that ports import no SDK.
         price_in: USD per 1,000 prompt tokens.
         price_out: USD per 1,000 completion tokens.
+        lane: The way to it.
+        typed: Says what its provider's exceptions mean.
+        route: Which models may answer in its place; only itself without one.
+        hedge_after: Seconds after which a second call is made beside a slow one.
     """
 
     model: Any
     info: ModelInfo
     price_in: Decimal = Decimal(0)
     price_out: Decimal = Decimal(0)
+    lane: Lane = field(default_factory=FreeLane, compare=False, repr=False)
+    typed: Typed | None = field(default=None, compare=False, repr=False)
+    route: "Route | None" = field(default=None, compare=False, repr=False)
+    hedge_after: float | None = field(default=None, compare=False, repr=False)
 
     def usd(self, tokens_in: int, tokens_out: int) -> Decimal:
         """Return what a call with so many tokens costs."""
         return (self.price_in * tokens_in + self.price_out * tokens_out) / 1000
 
+    def candidates(self, demand: Demand) -> "tuple[Candidate, ...]":
+        """Return who may answer, in the order in which to try them."""
+        return self.route(demand) if self.route else (Candidate(self),)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model that may answer.
+
+    Attributes:
+        why: What the caller is told when it does, where it is not the one asked for.
+        to_save: Only tried when the one before it does not fit what may be spent.
+    """
+
+    chat: ChatModel
+    why: str = ""
+    to_save: bool = False
+
+
+Route = Callable[[Demand], tuple[Candidate, ...]]
+
 
 AUTO = "auto"
-"""Names the configured model, like no name at all."""
+"""Names whichever of the configured models suits the request best."""
 
 
 class ChatModels(Protocol):
     """The chat models this installation can talk to."""
 
     def open(self, name: str | None, *, temperature: float | None = None) -> ChatModel:
-        """Return a model by its name; the configured one for none and for `auto`.
+        """Return a model by its name; the configured one, or one of those, for none and `auto`.
 
         Raises:
             ModelRequired: Nothing here can serve `name`; the message says what would.

@@ -87,10 +87,10 @@ async def _answered(asked: Asked, ctx: Context, ceiling: Price) -> Asked:
     sql = (fenced[1] if fenced else reply.text).strip()
     if reply.refused or (sql.startswith("--") and "\n" not in sql):
         raise AgentFailed(
-            f"{asked.chat.info.model!r} cannot answer this from the data: {sql.lstrip('- ')}",
+            f"{reply.info.model!r} cannot answer this from the data: {sql.lstrip('- ')}",
             Reason.QUALITY_REJECTED,
         )
-    return replace(asked, sql=sql)
+    return replace(asked, sql=sql, info=reply.info)
 
 
 def _put(question: str, tables: Mapping[str, Sequence[Row]]) -> str:

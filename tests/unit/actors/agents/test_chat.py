@@ -8,6 +8,7 @@ import pytest
 from actors.agents.chat import LONGEST_OUTPUT, SYSTEM, Chat
 from cartrita.clock import ManualClock
 from cartrita.errors import InvalidParameters, ModelRequired
+from cartrita.protocol.task import Preferences
 from cartrita.providers.chat_models import chat_models
 from cartrita.providers.embedded.toolbox import BuiltinTools
 from cartrita.providers.ports import ChatModels, Toolbox
@@ -104,6 +105,14 @@ async def test_model_and_temperature_are_the_caller_s_choice():
     models = ScriptedModels(said("Hello."))
     await chat({"message": "Hi", "model": "other", "temperature": 0.2}, models)
     assert models.opened == [("other", 0.2)]
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_its_words_are_shown_as_they_come_when_the_caller_wants_that(streaming):
+    emitted, preferences = [], Preferences(streaming=streaming)
+    result = await chat({"message": "What is 6*7?"}, emitted=emitted, preferences=preferences)
+    assert result["message"] == "42 (calculator: 6*7)"
+    assert "".join(token.text for token in emitted) == (result["message"] if streaming else "")
 
 
 async def test_a_model_nobody_serves_is_an_error_not_another_model():

@@ -47,6 +47,6 @@ async def test_settings_reach_the_client_and_nothing_else_does(models, monkeypat
     model = models.open("gpt-4o", temperature=0.3).model
     client = model.root_async_client
     assert (client.api_key, client.organization) == ("sk-test", "org-1")
-    assert (client.timeout.read, client.max_retries) == (7.0, 1)
+    assert (client.timeout.read, client.max_retries) == (7.0, 0)
     assert str(client.base_url) == "https://api.openai.com/v1/"
     assert (model.temperature, model.stream_usage, model.cache) == (0.3, True, False)

@@ -127,13 +127,13 @@ async def fill(*script, **context):
 )
 async def test_an_object_is_read_wherever_it_stands(answer):
     found, asked = await fill(answer)
-    assert found.score == 0.5
+    assert found.values.score == 0.5
     assert '"score"' in asked[0][0][0].text
 
 
 async def test_what_does_not_fit_is_asked_for_once_more_with_what_is_wrong():
     found, asked = await fill('{"score": 7}', '{"score": 0.7}')
-    assert found.score == 0.7
+    assert found.values.score == 0.7
     assert "score: Input should be less than" in asked[1][0][-1].text
 
 

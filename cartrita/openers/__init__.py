@@ -1,0 +1,1 @@
+"""Opens ports that need more than a line of settings."""
