@@ -1,5 +1,6 @@
 """Tells which language a text is in, and translates it."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
@@ -18,7 +19,7 @@ CEILING = metered("0.25", 24_000)
 LONGEST_TEXT = 20_000
 """Characters, so that the text and its translation fit the ceiling."""
 
-UNSURE = 0.8
+UNSURE = 0.5
 """Below this share the language is a guess that the caller is told of."""
 
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
@@ -106,7 +107,7 @@ def _same(source: str, target: str) -> bool:
 
 def _result(
     params: InterpretParams,
-    found: list[Spoken] | tuple[Spoken, ...],
+    found: Sequence[Spoken],
     source: str,
     text: str | None,
     info: ModelInfo,

@@ -287,7 +287,7 @@ def _trend(params: TrendParams, ctx: Context) -> TrendResult:
         ctx.warn(
             "Residuals follow each other: the p-value is too small and the interval too narrow."
         )
-    way = "rising" if line.slope > 0 else "falling"
+    way: Literal["rising", "falling"] = "rising" if line.slope > 0 else "falling"
     extra = _EXTRAS[params.trend_type](series, params, ctx)
     return TrendResult(
         trend_type=params.trend_type,

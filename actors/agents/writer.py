@@ -1,6 +1,6 @@
 """Writes: articles, mails, summaries, reports."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -75,13 +75,14 @@ class Writer(Agent, team="intelligence"):
         inner: Any = params.inner()
         if isinstance(inner, DocumentParams):
             return await self._document(params.kind, inner, ctx)
-        return await {
+        writing: dict[Kind, Callable[[Any, Context], Awaitable[WrittenResult]]] = {
             "content": self.create,
             "edit": self.edit,
             "summary": self.summarize,
             "blog": self.blog,
             "email": self.email,
-        }[params.kind](inner, ctx)
+        }
+        return await writing[params.kind](inner, ctx)
 
     @task(
         "writer.content.create",

@@ -137,12 +137,14 @@ def markdown(title: str, found: Sequence[Section]) -> str:
     for section in found:
         blocks.append(f"## {_plain(section.heading)}")
         facts = "\n".join(f"- {_plain(fact)}" for fact in section.facts)
-        blocks += filter(None, [facts, _table(section) if section.rows else ""])
+        blocks += [text for text in (facts, _table(section)) if text]
     return "\n\n".join(blocks) + "\n"
 
 
 def _table(section: Section) -> str:
-    lines = [section.header, ["---"] * len(section.header), *section.rows]
+    if not section.rows:
+        return ""
+    lines: list[Sequence[Cell]] = [section.header, ["---"] * len(section.header), *section.rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in cells) + " |" for cells in lines)
 
 

@@ -22,6 +22,9 @@ LEAST_SEGMENT = 3
 PENALTY = 4.0
 """Times the noise's variance and ln n, that a jump has to explain (Yao 1988: at least 2)."""
 
+ROUNDING = 1e-13
+"""Differences below this share of the largest value are none."""
+
 QUARTILE = 0.6745
 """Half of a normal distribution lies within so many standard deviations."""
 
@@ -134,7 +137,7 @@ def jumps(y: Values) -> list[Jump]:
     A change counts when it explains more than `PENALTY` times the variance of the noise, which
     is told from how much neighbours differ, and the logarithm of the series' length.
     """
-    rounding = 1e-12 * _squares(y - y.mean())
+    rounding = len(y) * (ROUNDING * float(np.abs(y).max())) ** 2
     bar = max(PENALTY * _noise(y) * math.log(max(len(y), 2)), rounding)
     found: list[int] = []
     open_ = [(0, len(y))]

@@ -13,7 +13,7 @@ from cartrita.providers.ports_charts import Chart, Drawing, ImageFormat, Line
 DPI = 100
 MOST_TICKS = 30
 MOST_NOTES = 5
-STYLE = {
+STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # `$` is money, and TeX of strangers stays text
     "svg.fonttype": "none",  # text that can be read, searched and spoken
     "svg.hashsalt": "cartrita",

@@ -12,7 +12,7 @@ class Spoken:
     """A language that a text may be in.
 
     Attributes:
-        language: As ISO 639-1 has it, such as `de`.
+        language: As ISO 639 has it, such as `de`; of two letters where there are such.
         confidence: From 0 to 1; those of all languages sum to 1.
     """
 

@@ -102,9 +102,12 @@ def plain(text: str) -> str:
     """Return Markdown without its headings' and emphasis' marks."""
     lines, fenced = [], False
     for line in text.splitlines():
-        fenced ^= bool(_FENCE.match(line))
-        heading = None if fenced else _HEADING.match(line)
-        lines.append(heading[2] if heading else line if fenced else _MARKS.sub(r"\2", line))
+        fence = bool(_FENCE.match(line))
+        fenced ^= fence
+        if not (fence or fenced):
+            heading = _HEADING.match(line)
+            line = _MARKS.sub(r"\2", heading[2] if heading else line)  # noqa: PLW2901 - the same
+        lines.append(line)
     return "\n".join(lines).strip()
 
 

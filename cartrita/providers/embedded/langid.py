@@ -14,15 +14,15 @@ CANDIDATES = 5
 
 
 class LangId:
-    """A naive Bayes classifier over 97 languages; its tables are read with the first text."""
+    """A naive Bayes classifier over 140 languages; its tables are read with the first text."""
 
     info = ModelInfo(
         model="local/py3langid",
         provider="embedded",
         generative=False,
         limitations=(
-            "Guesses at a few words: two or three sentences are safe.",
-            "Knows 97 languages, and takes every text for one of them.",
+            "Guesses at two or three words, with a low confidence; a sentence is safe.",
+            "Knows 140 languages, and takes every text for one of them.",
         ),
     )
 
@@ -45,4 +45,4 @@ def _load() -> Any:
         LanguageIdentifier,
     )
 
-    return LanguageIdentifier.from_pickled_model(MODEL_FILE, norm_probs=True)
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

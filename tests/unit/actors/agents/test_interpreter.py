@@ -68,8 +68,8 @@ async def test_without_a_model_nothing_is_translated():
 
 async def test_a_guess_is_called_one():
     warnings = []
-    await interpret({"text": "Tag"}, detector=German(0.5), warnings=warnings)
-    assert warnings == ["The language is a guess: 'de' at 50%."]
+    await interpret({"text": "Tag"}, detector=German(0.4), warnings=warnings)
+    assert warnings == ["The language is a guess: 'de' at 40%."]
 
 
 async def test_a_language_tag_cannot_carry_an_instruction():

@@ -35,7 +35,7 @@ def test_a_breakdown_without_a_group_counts_what_is_frequent():
 
 def test_a_trend_is_told_with_how_sure_it_is():
     (first, second) = told(Asked("trend", value_column="sold"))["Trend"].facts
-    assert first.startswith("It rises by 1.99 a day: r² 0.99")
+    assert first.startswith("It rises by 1.98 a day: r² 0.99")
     assert second == "From 2026-01-01 to 2026-01-04, 4 points."
 
 

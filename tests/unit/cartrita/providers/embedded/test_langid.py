@@ -5,6 +5,11 @@ import pytest
 from cartrita.providers.embedded.langid import LangId
 
 
+@pytest.fixture(scope="module")
+def detector():
+    return LangId()
+
+
 @pytest.mark.parametrize(
     ("text", "language"),
     [
@@ -16,14 +21,14 @@ from cartrita.providers.embedded.langid import LangId
         ("Сегодня очень хорошая погода.", "ru"),
     ],
 )
-async def test_a_sentence_is_enough(text, language):
-    best, *others = await LangId().detect(text)
+async def test_a_sentence_is_enough(detector, text, language):
+    best, *others = await detector.detect(text)
     assert best.language == language
-    assert best.confidence > 0.9
+    assert best.confidence > 0.7
     assert best.confidence + sum(other.confidence for other in others) <= 1.0001
     assert len(others) == 4
 
 
-async def test_anything_has_an_answer():
+async def test_anything_has_an_answer(detector):
     for text in ("", "?", "\x00", "12345", "a" * 100_000):
-        assert len(await LangId().detect(text)) == 5
+        assert len(await detector.detect(text)) == 5
