@@ -264,7 +264,7 @@ class _Heard(AsyncCallbackHandler):
         super().__init__()
         self._caller, self.size = caller, 0
 
-    async def on_llm_new_token(self, token: str, *, chunk: Any = None, **kwargs: Any) -> None:
+    async def on_llm_new_token(self, token: Any, *, chunk: Any = None, **kwargs: Any) -> None:
         """Show the text of a chunk."""
         text = str(chunk.message.text) if chunk is not None else str(token)
         if text:

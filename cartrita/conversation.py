@@ -141,7 +141,8 @@ async def _answered(
     )
     first = await caller.call(prompt_tokens(messages, tools), partial(_ask, messages, tools))
     if not any(isinstance(item, AIMessage) and item.tool_calls for item in first.result):
-        return first.result
+        answered: Sequence[Any] = first.result
+        return answered
     middleware: list[Any] = [  # each has a state of its own, which no common type allows
         ModelCallLimitMiddleware(run_limit=MODEL_CALLS, exit_behavior="error"),
         ToolCallLimitMiddleware(run_limit=TOOL_CALLS),

@@ -176,6 +176,7 @@ def test_the_wheel_holds_three_packages_and_their_data(wheel):
     migrations = (ROOT / "cartrita/storage/postgres/migrations").glob("*.sql")
     assert {name for name in inside if not name.endswith(".py")} == {
         "cartrita/py.typed",
+        "cartrita/cost/models.toml",
         "cartrita/cost/prices.toml",
         "serve_apps/rpc/proto/cartrita/mcp/v1/mcp.proto",
         *(str(path.relative_to(ROOT)) for path in migrations),

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr
 from cartrita.config.bounds import Blobs, Limits, Retention
 from cartrita.config.databases import Postgres, Redis
 from cartrita.config.kinds import Location, Section
+from cartrita.config.routing import Routing
 from cartrita.config.sections import (
     Admin,
     Auth,
@@ -15,7 +16,6 @@ from cartrita.config.sections import (
     Chaos,
     Models,
     Ray,
-    Routing,
     Server,
     Supervision,
     Telemetry,

@@ -161,10 +161,11 @@ class ProviderChatModels:
             chat = self._opened(name, None)
         except ConfigurationInvalid:
             return Option(name, 0.0, 0.0, 0.0, traits.seconds, well=False)
-        lane = chat.lane if isinstance(chat.lane, ModelLane) else None
-        observed = {"observed": lane.observed, "well": lane.well} if lane else {}
         price = float(chat.usd(1000, 1000))
-        return Option(name, traits.quality, traits.safety, price, traits.seconds, **observed)
+        option = Option(name, traits.quality, traits.safety, price, traits.seconds)
+        if isinstance(chat.lane, ModelLane):
+            option = replace(option, observed=chat.lane.observed, well=chat.lane.well)
+        return option
 
     async def close(self) -> None:
         """Close the connections."""

@@ -101,7 +101,7 @@ class LangChainModels:
     def _made(self, provider: str, model: str, temperature: float | None) -> Any:
         from langchain.chat_models import init_chat_model  # noqa: PLC0415 - takes seconds
 
-        chosen = {} if temperature is None else {"temperature": temperature}
+        chosen: dict[str, Any] = {} if temperature is None else {"temperature": temperature}
         try:
             return init_chat_model(
                 model,

@@ -58,7 +58,7 @@ class OpenAiChat(ChatOpenAI):
         with _translated(self.model_name):
             yield from super()._stream(*args, **kwargs)
 
-    async def _astream(  # type: ignore[override]
+    async def _astream(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,

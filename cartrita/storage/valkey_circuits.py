@@ -56,7 +56,7 @@ class ValkeyCircuits:
             before = Circuit(*json.loads(held)) if held else Circuit()
             after = change(before)
             if after != before:
-                pipeline.multi()
+                pipeline.multi()  # type: ignore[no-untyped-call]
                 pipeline.set(key, json.dumps(astuple(after)), px=KEPT_MS)
                 await pipeline.execute()
         return before, after

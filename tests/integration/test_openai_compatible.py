@@ -166,7 +166,7 @@ async def test_a_refusal_says_what_to_do_and_is_not_repeated(failure, kind, word
 
 
 async def test_an_account_without_credit_is_not_asked_again_and_again():
-    steps = [Fail(429, code="insufficient_quota", headers={"retry-after": "0.01"})] * 2
+    steps = [Fail(429, code="insufficient_quota", headers={"retry-after": "0.01"})]
     async with serving(*steps) as server, Installation(server) as here:
         with pytest.raises(ConfigurationInvalid, match="no credit"):
             await here.chat()

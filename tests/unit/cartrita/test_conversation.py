@@ -194,7 +194,7 @@ async def test_a_failing_tool_and_a_failing_model_are_noted_as_such():
     ctx = context(reach=reach)
     with pytest.raises(NetworkFailed):
         await ask(models, ctx)
-    assert [use.failed for use in reach.uses] == [False, True, True]
+    assert [use.failed for use in reach.uses] == [False, True, True, True]  # asked twice
     assert reach.uses[1].output == "division by zero"
     assert len(ctx.usages) == 1
 

@@ -50,6 +50,9 @@ def test_exactly_the_secrets_are_secret():
         *("postgres.url", "postgres.password", "redis.url", "redis.password"),
         *("admin.password", "auth.jwt_secret", "blobs.s3_secret", "models.openai_api_key"),
         *("models.huggingface_api_key", "models.deepgram_api_key", "models.tavily_api_key"),
+        *("models.anthropic_api_key", "models.deepseek_api_key", "models.fireworks_api_key"),
+        *("models.google_genai_api_key", "models.groq_api_key", "models.mistralai_api_key"),
+        *("models.together_api_key", "models.xai_api_key"),
     }
 
 
