@@ -29,6 +29,8 @@ from cartrita.providers.ports import (
     TokenCounter,
     Toolbox,
 )
+from cartrita.providers.ports_charts import Draughtsman
+from cartrita.providers.ports_texts import LanguageDetector
 from cartrita.providers.probes import ModelProbe, ProbeSet
 from cartrita.rate import Limiter, Name, Quota
 from cartrita.spill import Sizes, Spill
@@ -254,6 +256,16 @@ class _Openers:
         kept = PostgresConversations(await services.get(asyncpg.Pool))
         return Sessions(kept, await services.get(Summarizer), await services.get(TokenCounter))
 
+    def languages(self, _services: Services) -> LanguageDetector:
+        from cartrita.providers.embedded.langid import LangId
+
+        return LangId()
+
+    def draughtsman(self, _services: Services) -> Draughtsman:
+        from cartrita.providers.charts import Matplotlib
+
+        return Matplotlib()
+
     def effect_sink(self, _services: Services) -> EffectSink:
         from cartrita.providers.effect_sink import LineSink
 
@@ -289,6 +301,8 @@ def open_services(settings: Settings) -> Services:
             Checkpoints: openers.checkpoints,
             Sessions: openers.sessions,
             Approver: openers.approver,
+            LanguageDetector: openers.languages,
+            Draughtsman: openers.draughtsman,
             Probes: openers.probes,
             EffectSink: openers.effect_sink,
             ExternalAgents: openers.external_agents,

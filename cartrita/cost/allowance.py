@@ -32,6 +32,7 @@ class Allowance:
             usd = min(usd, Decimal(str(budget.max_usd)))
         if budget and budget.max_tokens is not None:
             tokens = min(tokens, budget.max_tokens)
+        usd -= ceiling.usd  # charged in the end, whatever the models cost
         for usage in usages:
             usd -= usage.usd
             tokens -= usage.tokens_in + usage.tokens_out

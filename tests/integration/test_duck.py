@@ -9,8 +9,9 @@ import pytest
 
 from actors.agents.analytics import Analytics
 from cartrita.errors import InvalidParameters, ResourceLimitExceeded, TaskTimeout
+from cartrita.providers.chat_models import chat_models
 from cartrita.providers.embedded.duck import DuckDb
-from cartrita.providers.ports import Rows, SqlEngine
+from cartrita.providers.ports import ChatModels, Rows, SqlEngine
 from cartrita.testing import run_task
 
 DATA = {"data": [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]}
@@ -152,11 +153,9 @@ async def test_closing_leaves_no_process():
 
 
 async def test_the_example_of_the_task_runs(engine):
-    (spec,) = Analytics.spec.tasks
-    measures = {}
-    result = await run_task(
-        Analytics, spec.name, spec.example, {SqlEngine: engine}, measures=measures
-    )
+    spec, measures = Analytics.spec.tasks[0], {}
+    providers = {SqlEngine: engine, ChatModels: chat_models()}
+    result = await run_task(Analytics, spec.name, spec.example, providers, measures=measures)
     assert result.to_wire() == {
         "columns": ["city", "total"],
         "rows": [["Rome", 20.0], ["Oslo", 30.0]],

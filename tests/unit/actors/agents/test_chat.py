@@ -156,9 +156,10 @@ async def test_what_does_not_fit_is_refused_by_name(params, field):
 
 def test_importing_the_agents_loads_no_model_library():
     program = (
-        "import sys, actors.agents.analytics, actors.agents.chat, actors.agents.translation, "
-        "actors.agents.langchain, actors.agents.planner\n"
-        "heavy = ('langchain', 'langgraph', 'openai', 'torch', 'duckdb', 'sqlglot')\n"
+        "import sys\n"
+        "from cartrita.catalog import discover\n"
+        "discover('actors.agents')\n"
+        "heavy = ('langchain', 'langgraph', 'openai', 'torch', 'duckdb', 'sqlglot', 'matplotlib')\n"
         "loaded = [name for name in sys.modules if name.split('.')[0].startswith(heavy)]\n"
         "sys.exit(' '.join(loaded) or 0)"
     )

@@ -1,0 +1,1 @@
+"""What agents that write share: a pen, and what is true of texts without a model."""
