@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr
 
-from cartrita.config.bounds import Blobs, Limits, Retention
+from cartrita.config.bounds import Blobs, Limits, Retention, Sandbox
 from cartrita.config.databases import Postgres, Redis
 from cartrita.config.kinds import Location, Section
 from cartrita.config.sections import (
@@ -51,6 +51,7 @@ class Settings(Section):
     retention: Retention = Retention()
     supervision: Supervision = Supervision()
     models: Models = Models()
+    sandbox: Sandbox = Sandbox()
     telemetry: Telemetry = Telemetry()
     chaos: Chaos = Chaos()
 
