@@ -20,7 +20,6 @@ from cartrita.declare import TEAMS, Team
 from cartrita.errors import ServiceUnavailable
 from cartrita.storage.runtime import Keep
 
-AGENTS = "actors.agents"
 CHAOS = "cartrita.chaos.agent"
 """Loaded where the settings want it: its task has an effect that a chaos run counts."""
 DAY = 86_400.0

@@ -11,6 +11,9 @@ from types import MappingProxyType
 from cartrita.declare import Agent, AgentSpec, TaskSpec, Team
 from cartrita.errors import InvalidTaskType
 
+AGENTS = "actors.agents"
+"""Where the agents are that come with this package; reached by name only."""
+
 ENTRY_POINTS = "cartrita.agents"
 """The group under which a third party's package names modules with agents."""
 

@@ -7,6 +7,7 @@ from typing import Any, get_type_hints
 import asyncpg
 from pydantic import SecretStr
 
+from cartrita.catalog import AGENTS, Catalog, discover
 from cartrita.clock import Clock, SystemClock
 from cartrita.config.settings import Settings
 from cartrita.declare import Agent
@@ -251,14 +252,9 @@ class _Openers:
         )
 
     async def tools(self, services: Services) -> Toolbox:
-        from cartrita.providers.embedded.toolbox import BuiltinTools
+        from cartrita.tools.registry import open_toolbox
 
-        return BuiltinTools(
-            await services.get(Embedder),
-            await services.get(Memories),
-            await services.get(Summarizer),
-            await services.get(TextClassifier),
-        )
+        return await open_toolbox(services.get)
 
     async def memories(self, services: Services) -> Memories:
         from cartrita.storage.postgres.memories import PostgresMemories
@@ -297,6 +293,7 @@ def open_services(settings: Settings) -> Services:
             Workshop: openers.workshop,
             ChatModels: openers.chat,
             Toolbox: openers.tools,
+            Catalog: lambda _services: discover(AGENTS),
             Memories: openers.memories,
             Probes: openers.probes,
             EffectSink: openers.effect_sink,

@@ -12,14 +12,11 @@ from uuid import UUID
 from pydantic import Field, create_model
 from pydantic.alias_generators import to_camel
 
-from cartrita.catalog import discover
+from cartrita.catalog import AGENTS, discover
 from cartrita.client.models import TaskType
 from cartrita.client.typed import RemoteTask
 from cartrita.declare import TaskSpec
 from cartrita.protocol.wire import WireModel
-
-AGENTS = "actors.agents"
-"""Where the agents are that come with this package; reached by name only."""
 
 _REF = "#/$defs/"
 _WORD = re.compile(r"(?<=[a-z0-9])([A-Z])")

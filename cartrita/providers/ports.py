@@ -222,8 +222,25 @@ class ChatModels(Protocol):
 class Toolbox(Protocol):
     """The tools a chat model may use on behalf of a caller."""
 
-    def tools(self, ctx: Context) -> list[Any]:
-        """Return LangChain tools bound to the caller of `ctx`; they see no other's data."""
+    def tools(
+        self,
+        ctx: Context,
+        agent: str,
+        names: Sequence[str] | None = None,
+        *,
+        changing: bool = False,
+    ) -> list[Any]:
+        """Return LangChain tools bound to the caller of `ctx`; they see no other's data.
+
+        Args:
+            ctx: The task.
+            agent: Whose allow-list holds.
+            names: Only these.
+            changing: Those that change the outside world, too; the task declares the effect.
+
+        Raises:
+            InvalidParameters: A name is of no tool that this agent may use.
+        """
 
 
 class EffectSink(Protocol):

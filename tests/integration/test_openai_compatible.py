@@ -19,11 +19,11 @@ from cartrita.errors import (
 )
 from cartrita.protocol.task import Budget
 from cartrita.providers.chat_models import chat_models
-from cartrita.providers.embedded.toolbox import BuiltinTools
 from cartrita.providers.openai_compatible import OpenAiChatModels
 from cartrita.providers.ports import ChatModels, Toolbox
 from cartrita.testing import run_task
 from tests.support.openai_server import Call, Cut, Fail, Hang, Say, serving
+from tests.support.tools import toolbox
 
 CHAT = "langchain.chat.execute"
 
@@ -44,7 +44,7 @@ class Installation:
         await self.models.close()
 
     async def run(self, agent, task, params, **context):
-        providers = {ChatModels: self.models, Toolbox: BuiltinTools()}
+        providers = {ChatModels: self.models, Toolbox: toolbox()}
         seen = {"usages": self.usages, "warnings": self.warnings}
         return (await run_task(agent, task, params, providers, **(seen | context))).to_wire()
 
@@ -105,7 +105,7 @@ async def test_a_tool_call_is_run_and_its_result_goes_back_to_the_model():
     assert result["metadata"]["tokens"] == 131
     assert [usage.tokens_in for usage in here.usages] == [50, 70]
     names = [tool["function"]["name"] for tool in server.requests[0]["tools"]]
-    assert names == ["calculator", "current_time"]
+    assert names == ["calculator", "getCurrentDateTime", "timezone_converter"]
     assert server.requests[1]["messages"][-1]["content"] == "42"
 
 

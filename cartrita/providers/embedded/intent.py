@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 CALCULATOR = "calculator"
-CLOCK = "current_time"
-MEMORY = "search_memory"
+CLOCK = "getCurrentDateTime"
+MEMORY = "knowledge_query"
 SUMMARY = "summarize"
 SENTIMENT = "sentiment"
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-WORK = "/work"
+HOME = "/box"
 CHUNK = 65536
 DEEPEST = 8
 """Folders within folders that are looked into for files."""
@@ -37,7 +37,7 @@ def main() -> None:
     given = {path: _exactly(size) for path, size in request["files"]}
     stdin = _exactly(request["stdin"])
     for path, data in given.items():
-        place = os.path.join(WORK, path)
+        place = os.path.join(HOME, path)
         os.makedirs(os.path.dirname(place), exist_ok=True)
         with open(place, "wb") as file:
             file.write(data)
@@ -175,8 +175,8 @@ def _gather(given: dict[str, bytes], limits: dict[str, Any]) -> tuple[list[tuple
     """Return the files that are new or changed, and how many are left out."""
     found: list[tuple[str, bytes]] = []
     left_out, room = 0, limits["returned"]
-    for path in _regular_files(WORK, DEEPEST):
-        name = os.path.relpath(path, WORK)
+    for path in _regular_files(HOME, DEEPEST):
+        name = os.path.relpath(path, HOME)
         data = _read(path, max(room, len(given.get(name, b""))))
         if data is not None and given.get(name) == data:
             continue

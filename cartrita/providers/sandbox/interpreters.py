@@ -45,9 +45,13 @@ def interpreters(python: Path | None, memory: int) -> Mapping[str, Interpreter]:
     return found
 
 
+def own_python() -> Path:
+    """Return the interpreter that runs us, outside of any virtual environment."""
+    return Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+
+
 def _python(chosen: Path | None) -> Interpreter:
-    ours = Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
-    system = next(filter(_new_enough, _system_pythons()), ours)
+    system = next(filter(_new_enough, _system_pythons()), own_python())
     return _at(chosen or system, ("-B",))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cartrita.providers.sandbox.inside import WORK
+from cartrita.providers.sandbox.inside import HOME
 from cartrita.providers.sandbox.interpreters import SYSTEM, Interpreter
 
 NOBODY = 65534
@@ -13,7 +13,7 @@ INSIDE = 1000
 """User and group that a program finds itself to be."""
 
 TEMPORARY, SHARED = "/tmp", "/dev/shm"  # noqa: S108 - in the sandbox
-FOLDERS = (WORK, TEMPORARY, SHARED)
+FOLDERS = (HOME, TEMPORARY, SHARED)
 """All that can be written; each is in memory, with a bound, and gone afterwards."""
 
 DEVICES = ("null", "zero", "full", "random", "urandom")
@@ -22,7 +22,7 @@ ETC = ("/etc/ld.so.cache", "/etc/alternatives")
 MB = 1 << 20
 
 ENVIRONMENT = {
-    "HOME": WORK,
+    "HOME": HOME,
     "LANG": "C.UTF-8",
     "MALLOC_ARENA_MAX": "2",  # each arena would take 64 MB of the bounded address space
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -106,7 +106,7 @@ def command(
         *(word for name in DEVICES for word in ("--dev-bind", f"/dev/{name}", f"/dev/{name}")),
         *("--symlink", "/proc/self/fd", "/dev/fd"),
         *(word for path in FOLDERS for word in _writable(path, bounds.disk)),
-        *("--remount-ro", "/", "--chdir", WORK),
+        *("--remount-ro", "/", "--chdir", HOME),
         *("--seccomp", str(fds.seccomp), "--info-fd", str(fds.info), "--"),
     ]
 

@@ -11,9 +11,9 @@ from cartrita.conversation import MODEL_CALLS, TOOL_CALLS, Said, converse
 from cartrita.cost.price import metered
 from cartrita.errors import AgentFailed, InsufficientBudget, NetworkFailed, TaskTimeout
 from cartrita.protocol.task import Budget
-from cartrita.providers.embedded.toolbox import BuiltinTools
 from cartrita.providers.ports import ModelInfo
 from tests.support.scripted_model import ScriptedModels, called, said
+from tests.support.tools import toolbox
 
 CEILING = metered("1.00", 10_000)
 HELLO = [Said("system", "Be brief."), Said("user", "Hello")]
@@ -24,7 +24,7 @@ def context(**fields):
 
 
 async def ask(models, ctx, ceiling=CEILING, tools=True, **options):
-    offered = BuiltinTools().tools(ctx) if tools else []
+    offered = toolbox().tools(ctx, "chat") if tools else []
     return await converse(models.chat, HELLO, offered, ctx, ceiling, **options)
 
 

@@ -9,9 +9,9 @@ from actors.agents.chat import LONGEST_OUTPUT, SYSTEM, Chat
 from cartrita.clock import ManualClock
 from cartrita.errors import InvalidParameters, ModelRequired
 from cartrita.providers.chat_models import chat_models
-from cartrita.providers.embedded.toolbox import BuiltinTools
 from cartrita.providers.ports import ChatModels, Toolbox
 from cartrita.testing import run_task
+from tests.support import tools
 from tests.support.scripted_model import ScriptedModels, called, said
 
 CHAT = "langchain.chat.execute"
@@ -21,7 +21,7 @@ LONG = {"role": "user", "content": "x" * 31_000}
 class LongTalker:
     """A toolbox with one tool that says too much."""
 
-    def tools(self, ctx):
+    def tools(self, ctx, agent, names=None, *, changing=False):
         from langchain_core.tools import tool
 
         @tool
@@ -33,7 +33,7 @@ class LongTalker:
 
 
 async def chat(params, models=None, toolbox=None, **context):
-    providers = {ChatModels: models or chat_models(), Toolbox: toolbox or BuiltinTools()}
+    providers = {ChatModels: models or chat_models(), Toolbox: toolbox or tools.toolbox()}
     return (await run_task(Chat, CHAT, params, providers, **context)).to_wire()
 
 

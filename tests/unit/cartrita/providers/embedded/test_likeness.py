@@ -14,7 +14,7 @@ def text_tool(name, argument, description=""):
 
 ORDERS = text_tool("find_order", "order", "orders")
 PARCELS = text_tool("find_parcel", "parcel", "parcels")
-MEMORY = text_tool("search_memory", "query")
+MEMORY = text_tool("knowledge_query", "query")
 
 
 class Directions:
@@ -74,7 +74,7 @@ async def test_a_wish_for_text_is_not_routed_however_near():
 async def test_the_memory_is_searched_for_the_whole_question():
     likeness = Likeness(Directions(search_my_notes=[1], look_it_up=[1]))
     step = await likeness.settled(Open("look it up"), tools(MEMORY))
-    assert step == Use("look it up", "search_memory", {"query": "look it up"})
+    assert step == Use("look it up", "knowledge_query", {"query": "look it up"})
 
 
 @pytest.mark.parametrize("name", ["calculator", "summarize", "sentiment"])

@@ -12,8 +12,8 @@ def text_tool(name, argument):
 
 
 CALCULATOR = text_tool("calculator", "expression")
-MEMORY = text_tool("search_memory", "query")
-CLOCK = Tool("current_time", "", {"properties": {"zone": {"type": "string"}}})
+MEMORY = text_tool("knowledge_query", "query")
+CLOCK = Tool("getCurrentDateTime", "", {"properties": {"zone": {"type": "string"}}})
 SUMMARIZE = text_tool("summarize", "text")
 TOOLS = {tool.name: tool for tool in (CALCULATOR, MEMORY, CLOCK, SUMMARIZE)}
 
@@ -27,8 +27,8 @@ def tools_of(text):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("What is 15% of 240 and then what time is it?", ["calculator", "current_time"]),
-        ("2+2 and what time is it in Tokyo?", ["calculator", "current_time"]),
+        ("What is 15% of 240 and then what time is it?", ["calculator", "getCurrentDateTime"]),
+        ("2+2 and what time is it in Tokyo?", ["calculator", "getCurrentDateTime"]),
         ("What is 2+2? What is 3+3?", ["calculator", "calculator"]),
         ("2+2; 3+3; hello", ["calculator", "calculator", "Smalltalk"]),
         ("What is 3.5 + 2?", ["calculator"]),
@@ -67,7 +67,7 @@ def test_no_message_takes_long_to_read(unit):
 
 def test_a_first_question_goes_to_the_memory():
     step = Open("Where is my order?", first=True)
-    assert settled(step, TOOLS) == Use(step.clause, "search_memory", {"query": step.clause})
+    assert settled(step, TOOLS) == Use(step.clause, "knowledge_query", {"query": step.clause})
 
 
 @pytest.mark.parametrize(

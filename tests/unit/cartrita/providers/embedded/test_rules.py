@@ -15,8 +15,8 @@ TOOLS = {
     tool.name: tool
     for tool in (
         text_tool("calculator", "expression"),
-        text_tool("current_time", "zone", required=False),
-        text_tool("search_memory", "query"),
+        text_tool("getCurrentDateTime", "zone", required=False),
+        text_tool("knowledge_query", "query"),
         text_tool("summarize", "text"),
         text_tool("sentiment", "text"),
         Tool("lookup_order", "", {"properties": {"id": {"type": "integer"}}, "required": ["id"]}),
@@ -33,13 +33,13 @@ def clause(text, before=None, tools=TOOLS):
     [
         ("What is 15% of 240?", "calculator", {"expression": "15/100*240"}),
         ("please tell me what is 2+2", "calculator", {"expression": "2+2"}),
-        ("What time is it?", "current_time", {"zone": "UTC"}),
-        ("what's the time in Tokyo now", "current_time", {"zone": "Asia/Tokyo"}),
-        ("Can you tell me today's date?", "current_time", {"zone": "UTC"}),
-        ("what day of the week is it", "current_time", {"zone": "UTC"}),
-        ("What do you remember about my dog?", "search_memory", {"query": "my dog"}),
-        ("search my notes for the wifi key", "search_memory", {"query": "the wifi key"}),
-        ("find the wifi key in my notes", "search_memory", {"query": "the wifi key"}),
+        ("What time is it?", "getCurrentDateTime", {"zone": "UTC"}),
+        ("what's the time in Tokyo now", "getCurrentDateTime", {"zone": "Asia/Tokyo"}),
+        ("Can you tell me today's date?", "getCurrentDateTime", {"zone": "UTC"}),
+        ("what day of the week is it", "getCurrentDateTime", {"zone": "UTC"}),
+        ("What do you remember about my dog?", "knowledge_query", {"query": "my dog"}),
+        ("search my notes for the wifi key", "knowledge_query", {"query": "the wifi key"}),
+        ("find the wifi key in my notes", "knowledge_query", {"query": "the wifi key"}),
         ("use lookup order 17", "lookup_order", {"id": 17}),
         ("lookup_order(17)", "lookup_order", {"id": 17}),
         ("Use the calculator with (1+2)*3.", "calculator", {"expression": "(1+2)*3"}),
@@ -80,7 +80,7 @@ def test_a_sum_goes_on_only_from_a_sum():
     before = Use("2+2", "calculator", {"expression": "2+2"})
     step = read(clause("times 3", before))
     assert step == Use("times 3", "calculator", {"expression": "(2+2)*3"})
-    assert read(clause("times 3", Use("now", "current_time", {}))) is None
+    assert read(clause("times 3", Use("now", "getCurrentDateTime", {}))) is None
 
 
 @pytest.mark.parametrize("text", ["2+2", "what time is it", "recall my dog"])
@@ -105,8 +105,10 @@ def test_a_long_text_needs_no_colon_and_a_short_one_is_asked_for():
 
 
 def test_a_named_tool_gets_what_follows_its_name():
-    assert named("Please use the search memory tool for red shoes", TOOLS) == Use(
-        "Please use the search memory tool for red shoes", "search_memory", {"query": "red shoes"}
+    assert named("Please use the knowledge query tool for red shoes", TOOLS) == Use(
+        "Please use the knowledge query tool for red shoes",
+        "knowledge_query",
+        {"query": "red shoes"},
     )
 
 

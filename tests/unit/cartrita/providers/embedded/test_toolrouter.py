@@ -6,16 +6,16 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 
 from cartrita.context import Context
 from cartrita.errors import ModelRequired
-from cartrita.providers.embedded.toolbox import BuiltinTools
 from cartrita.providers.embedded.toolrouter import INFO, ToolRouter
 from tests.support.fakes import WordEmbedder
+from tests.support.tools import toolbox
 
 QUESTION = "What is 15% of 240 and then what is 2+2?"
 
 
 @pytest.fixture
 def tools():
-    return BuiltinTools().tools(Context("t"))
+    return toolbox().tools(Context("t"), "chat")
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ async def test_it_drives_a_real_agent(tools):
 async def test_an_embedder_settles_what_no_rule_reads(tools):
     model = ToolRouter(WordEmbedder()).bind_tools(tools)
     message = await model.ainvoke("which time is it anyway, what is the date of it")
-    assert [call["name"] for call in message.tool_calls] == ["current_time"]
+    assert [call["name"] for call in message.tool_calls] == ["getCurrentDateTime"]
 
 
 async def test_missing_weights_leave_the_rules(tools):

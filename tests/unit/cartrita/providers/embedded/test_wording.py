@@ -64,7 +64,7 @@ def test_a_question_that_needs_an_argument_needs_no_model():
 
 
 def test_a_memory_that_found_nothing_leaves_the_question_to_a_model():
-    step = Use("Where?", "search_memory", {"query": "Where?"})
+    step = Use("Where?", "knowledge_query", {"query": "Where?"})
     outcomes = {0: Outcome(NOTHING_FOUND)}
     assert needs_model([step], outcomes)
     assert answer([step], outcomes, TOOLS).startswith(NOTHING_FOUND)
