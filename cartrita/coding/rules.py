@@ -29,7 +29,7 @@ _TYPES = {
     float: ("float", "number"),
     str: ("str", "string"),
 }
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_IDENTIFIER = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = {"constructor", "default", "delete", "function", "new", "this", "typeof", "var", "void"}
 
 
@@ -128,6 +128,7 @@ def _class_name(text: str) -> str:
 
 
 def _usable(name: str) -> bool:
+    """Tell whether a name can be that of a property, in both languages."""
     return (
         bool(_IDENTIFIER.fullmatch(name)) and not keyword.iskeyword(name) and name not in _RESERVED
     )

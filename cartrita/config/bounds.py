@@ -160,7 +160,7 @@ class Sandbox(Section):
         description="Size of each of the three folders it can write to, in MB; they are in memory.",
     )
     processes: int = Field(
-        default=64, ge=24, le=4096, description="Processes and threads at once; Node needs 16."
+        default=64, ge=24, le=1024, description="Processes and threads at once; Node needs 16."
     )
     parallel: int = Field(default=2, ge=1, le=256, description="Runs at a time, per host.")
     python: Location | None = Field(

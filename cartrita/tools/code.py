@@ -3,12 +3,12 @@
 import json
 from typing import Literal
 
-from cartrita.tools.declare import Input, Tools, tool
 from pydantic import Field
 
 from cartrita.context import Context
 from cartrita.providers.ports_code import Review, Workshop
 from cartrita.providers.ports_sandbox import Ended, Program, Ran, Sandbox
+from cartrita.tools.declare import Input, Tools, tool
 
 LONGEST_CODE = 20_000
 LONGEST_SAID = 3_000

@@ -1,7 +1,7 @@
 """What runs code that nobody trusts keeps its promises; escapes are in a file of their own."""
 
 import asyncio
-import time
+import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -101,15 +101,13 @@ async def test_cancelling_ends_every_process_before_it_returns():
     """)
     running = asyncio.create_task(sandbox().run(made, 30))
     async with asyncio.timeout(20):
-        while len(left_of(made)) < 8:
+        while len(left_of(made)) < 8:  # noqa: ASYNC110 - other processes set no event
             await asyncio.sleep(0.01)
     running.cancel()
-    began = time.monotonic()
     with suppress(asyncio.CancelledError):
         await running
     assert running.cancelled()
     assert left_of(made) == []
-    assert time.monotonic() - began < 5
 
 
 async def test_runs_side_by_side_see_nothing_of_each_other():
@@ -144,20 +142,17 @@ async def test_no_more_run_than_may_and_no_more_wait():
     assert (await made.run(program("print(2)"), 5)).stdout == "2\n"
 
 
-async def test_an_interpreter_of_a_private_folder_is_all_of_it_that_is_seen(tmp_path):
-    ours = interpreters.interpreters(None, MB)["python"]
+async def test_of_the_folder_of_a_private_interpreter_only_its_own_prefix_is_seen():
     made = Bubblewrap(SMALL, python=interpreters.own_python())
-    code = """
-    import os, sys
-    home = os.path.expanduser(sys.argv[2])
-    print(sys.version_info[:2] > (3, 8), sorted(os.listdir(home)) if os.path.exists(home) else [])
-    """
-    result = await made.run(program(code, str(Path.home())), 8)
-    assert result.ok, result
-    assert ours.program != Path()
-    told, _, listed = result.stdout.partition(" ")
-    assert told == "True"
-    assert listed.strip() in ("[]", "['.pyenv']", f"[{Path(interpreters.own_python()).parts[3]!r}]")
+    made._holds = True
+    prefix = made._interpreters["python"].prefix or Path("/usr/local")
+    code = "import os, sys; print(sys.version.split()[0], os.listdir(sys.argv[2]))"
+    result = await made.run(program(code, str(Path(*prefix.parts[:2]))), 8)
+    version = sys.version.split()[0]
+    if made._interpreters["python"].prefix:
+        assert result.stdout == f"{version} {[prefix.parts[2]]}\n", result
+    else:
+        assert result.stdout.startswith(version), result
 
 
 # --- where there is no sandbox, nothing is run
@@ -182,15 +177,16 @@ async def test_on_a_machine_without_a_filter_nothing_is_run(monkeypatch):
         (["--unshare-all"], ["--unshare-user", "--unshare-pid"], "no network"),
         (["--unshare-all"], ["--unshare-user", "--unshare-net"], "no other processes"),
         (["--remount-ro", "/"], [], "the system is read-only"),
-        (["--disable-userns"], ["--setenv", "SECRET", "x"], "the system is read-only|environment"),
+        (["--clearenv"], ["--clearenv", "--setenv", "SECRET", "x"], "the environment is empty"),
         (["--size", str(SMALL.disk)], [], "disk is bounded"),
     ],
 )
 async def test_a_sandbox_with_a_missing_wall_is_not_used(monkeypatch, wall, without, noticed):
     def command(*args):
         words = list(walls.command(*args))
-        while (at := _place(words, wall)) is not None:
-            words[at : at + len(wall)] = without
+        for at in reversed(range(len(words) - len(wall) + 1)):
+            if words[at : at + len(wall)] == wall:
+                words[at : at + len(wall)] = without
         return words
 
     monkeypatch.setattr(bubblewrap, "command", command)
@@ -198,17 +194,12 @@ async def test_a_sandbox_with_a_missing_wall_is_not_used(monkeypatch, wall, with
         await sandbox(tried=False).run(program("print(1)"), 5)
 
 
-def _place(words, wall):
-    places = range(len(words) - len(wall) + 1)
-    return next((at for at in places if words[at : at + len(wall)] == wall), None)
-
-
 async def test_limits_that_do_not_hold_are_noticed(monkeypatch):
     monkeypatch.setattr(walls.Bounds, "inside", _unbounded)
     with pytest.raises(SandboxUnavailable) as refused:
         await sandbox(tried=False).check()
-    for what in ("memory", "processes", "disk"):
-        assert f"{what} is bounded" in refused.value.message or "memory" in refused.value.message
+    for what in ("memory is", "processes are", "disk is"):
+        assert f"{what} bounded" in refused.value.message
 
 
 def _unbounded(self, seconds, interpreter):

@@ -453,5 +453,5 @@ def _inside(made):
 
 async def _until(true):
     async with asyncio.timeout(20):
-        while not true():
-            await asyncio.sleep(0.02)  # noqa: ASYNC110 - other processes set no event
+        while not true():  # noqa: ASYNC110 - other processes set no event
+            await asyncio.sleep(0.02)

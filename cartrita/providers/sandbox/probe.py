@@ -13,8 +13,10 @@ import os
 import resource
 import socket
 import sys
+import threading
 import time
 
+SMALLEST_STACK = 64 << 10
 SEEN = 0.2
 """Seconds that it stays, so that it is seen from outside, too."""
 
@@ -97,24 +99,22 @@ def _bounded_disk(most: int) -> bool:
 
 
 def _bounded_processes(most: int) -> bool:
-    """Start processes until that fails, and let all end."""
-    reading, writing = os.pipe()
-    born, bounded = 0, False
-    while born <= most and not bounded:
+    """Start threads, which count as processes do, until that fails; then let all end."""
+    threading.stack_size(SMALLEST_STACK)
+    end = threading.Event()
+    born: list[threading.Thread] = []
+    bounded = False
+    while len(born) <= most and not bounded:
+        thread = threading.Thread(target=end.wait)
         try:
-            child = os.fork()
-        except BlockingIOError:
+            thread.start()
+            born.append(thread)
+        except RuntimeError:
             bounded = True
-            continue
-        if child == 0:
-            os.close(writing)
-            os.read(reading, 1)
-            os._exit(0)
-        born += 1
-    os.close(writing)
-    for _ in range(born):
-        os.wait()
-    return bounded and born > most // 2
+    end.set()
+    for thread in born:
+        thread.join()
+    return bounded and len(born) > most // 2
 
 
 if __name__ == "__main__":
