@@ -20,7 +20,10 @@ RULES = ModelInfo(
     "local/ruff-fixes",
     "embedded",
     generative=False,
-    limitations=("Applies fixed rules that keep what code does; it understands no purpose.",),
+    limitations=(
+        "Applies fixed rules; it understands no purpose, and takes built-in names for what they "
+        "usually are.",
+    ),
 )
 
 _TYPES = {

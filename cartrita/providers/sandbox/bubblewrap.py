@@ -4,7 +4,7 @@ import asyncio
 import os
 import platform
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,6 @@ from cartrita.providers.sandbox.walls import (
     Bounds,
     Fds,
     command,
-    out_of_reach,
 )
 from cartrita.providers.sandbox.watch import use_of
 
@@ -119,17 +118,13 @@ class Bubblewrap:
         argv = [str(interpreter.program), *words]
         request = frames.packed(program, argv, ENVIRONMENT, limits)
         look.bounds = replace(self._bounds, seconds=seconds)
-        async with asyncio.timeout(STARTS_WITHIN):
-            cell = await self._cell(interpreter)
+        cell = await self._cell(interpreter)
         watching = asyncio.create_task(cell.watch(look.over))
         answer = b""
         try:
-            if cell.first is None:
-                raise SandboxUnavailable(
-                    f"bubblewrap cannot build a sandbox on this machine, so no code is run: "
-                    f"{await cell.complaint()}"
-                )
             async with asyncio.timeout(seconds + GRACE):
+                if cell.first is None:
+                    raise _unusable(await cell.complaint())
                 answer = await cell.ask(request, frames.longest(limits))
         except TimeoutError:
             look.verdict = look.verdict or Ended.TIME
@@ -145,18 +140,19 @@ class Bubblewrap:
         """Start a sandbox in which our own program waits for a request."""
         python = self._interpreters["python"]
         prefixes = {it.prefix for it in (python, interpreter) if it.prefix is not None}
+        bwrap = _program("bwrap")
         setpriv = _program("setpriv") if os.geteuid() == 0 else None
-        hidden = out_of_reach(prefixes) if setpriv else []
-        with _opened(hidden) as folders:
-            filtering, info = _filter(), os.pipe()
-            fds = Fds(filtering, info[1], folders)
-            argv = command(_program("bwrap"), setpriv, prefixes, self._bounds, fds)
-            inside = [str(python.program), "-I", "-S", "-B", "-c", selftest.source("inside")]
-            try:
-                inherit = (filtering, info[1], *folders.values())
-                return await Cell.start([*argv, *inside], inherit, info)
-            finally:
-                os.close(filtering)
+        inside = [str(python.program), "-I", "-S", "-B", "-c", selftest.source("inside")]
+        filtering, info = _filter(), os.pipe()
+        try:
+            fds = Fds(filtering, info[1])
+            argv = [*command(bwrap, setpriv, prefixes, self._bounds, fds), *inside]
+            async with asyncio.timeout(STARTS_WITHIN):
+                return await Cell.start(argv, (filtering, info[1]), info)
+        except TimeoutError:
+            raise _unusable(f"it took longer than {STARTS_WITHIN:g} s") from None
+        finally:
+            os.close(filtering)
 
 
 class _Look:
@@ -185,6 +181,12 @@ class _Look:
         return self.verdict is not None
 
 
+def _unusable(why: str) -> SandboxUnavailable:
+    return SandboxUnavailable(
+        f"bubblewrap cannot build a sandbox on this machine, so no code is run: {why}"
+    )
+
+
 def _program(name: str) -> Path:
     found = shutil.which(name)
     if found is None:
@@ -206,15 +208,3 @@ def _filter() -> int:
     os.write(fd, compiled(machine))
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
-
-
-@contextmanager
-def _opened(folders: Iterable[Path]) -> Iterator[dict[Path, int]]:
-    opened: dict[Path, int] = {}
-    try:
-        for folder in folders:
-            opened[folder] = os.open(folder, os.O_PATH | os.O_DIRECTORY)
-        yield opened
-    finally:
-        for fd in opened.values():
-            os.close(fd)

@@ -21,6 +21,9 @@ from typing import Any
 
 HOME = "/box"
 CHUNK = 65536
+SECOND = 2
+"""Our number in a sandbox: bubblewrap is the first process of its own."""
+
 DEEPEST = 8
 """Folders within folders that are looked into for files."""
 
@@ -33,6 +36,8 @@ Said = dict[int, bytearray]
 
 def main() -> None:
     """Read a request, run it, and answer."""
+    if os.getpid() != SECOND:
+        os._exit(4)  # these are not our own processes: killing all of them would be a disaster
     request = json.loads(_exactly(struct.unpack(">I", _exactly(4))[0]))
     given = {path: _exactly(size) for path, size in request["files"]}
     stdin = _exactly(request["stdin"])

@@ -1,6 +1,8 @@
 """Finds the interpreters of this machine and what of it they need."""
 
+import os
 import shutil
+import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +42,7 @@ def interpreters(python: Path | None, memory: int) -> Mapping[str, Interpreter]:
     heap = f"--max-old-space-size={(memory >> 20) * 3 // 4}"
     for language, name, options in (("javascript", "node", (heap,)), ("bash", "bash", ())):
         path = shutil.which(name)
-        if path is not None:
+        if path is not None and (os.geteuid() != 0 or reachable(Path(path))):
             found[language] = _at(Path(path), options, bounded_space=name != "node")
     return found
 
@@ -51,8 +53,12 @@ def own_python() -> Path:
 
 
 def _python(chosen: Path | None) -> Interpreter:
-    system = next(filter(_new_enough, _system_pythons()), own_python())
-    return _at(chosen or system, ("-B",))
+    return _at(chosen or next(filter(_new_enough, _system_pythons()), own_python()), ("-B",))
+
+
+def reachable(program: Path) -> bool:
+    """Tell whether everybody can get to a program: as root we become nobody, who is everybody."""
+    return all(folder.stat().st_mode & stat.S_IXOTH for folder in program.resolve().parents)
 
 
 def _system_pythons() -> list[Path]:

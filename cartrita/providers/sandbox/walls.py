@@ -1,6 +1,5 @@
 """Says to bubblewrap what a sandbox is."""
 
-import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +90,7 @@ def command(
         setpriv: What gives up root's rights, for which the kernel counts no processes.
         prefixes: Folders that must be visible beside the system's.
         bounds: Of the run.
-        fds: The filter of system calls, and where bubblewrap tells its first process.
+        fds: What it inherits.
     """
     return [
         *_as_nobody(setpriv),
@@ -101,7 +100,7 @@ def command(
         *("--ro-bind", str(SYSTEM), str(SYSTEM)),
         *_links(),
         *(word for path in ETC for word in ("--ro-bind-try", path, path)),
-        *(word for path in prefixes for word in _shown(path, fds)),
+        *(word for path in prefixes for word in ("--ro-bind", str(path), str(path))),
         *("--proc", "/proc"),
         *(word for name in DEVICES for word in ("--dev-bind", f"/dev/{name}", f"/dev/{name}")),
         *("--symlink", "/proc/self/fd", "/dev/fd"),
@@ -113,24 +112,10 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class Fds:
-    """What bubblewrap inherits.
-
-    Attributes:
-        folders: Open folders that are shown inside although it could not reach them itself.
-    """
+    """What bubblewrap inherits: the filter of system calls, and a pipe to tell us by."""
 
     seccomp: int
     info: int
-    folders: dict[Path, int]
-
-
-def out_of_reach(prefixes: Iterable[Path]) -> list[Path]:
-    """Return those folders that nobody, in the kernel's sense, can get to."""
-    return [path for path in prefixes if not all(map(_open_to_all, (path, *path.parents)))]
-
-
-def _open_to_all(folder: Path) -> bool:
-    return bool(folder.stat().st_mode & stat.S_IXOTH)
 
 
 def _as_nobody(setpriv: Path | None) -> Iterator[str]:
@@ -147,12 +132,6 @@ def _links() -> Iterator[str]:
             yield from ("--symlink", str(path.readlink()), str(path))
         elif path.is_dir():
             yield from ("--ro-bind", str(path), str(path))
-
-
-def _shown(path: Path, fds: Fds) -> tuple[str, ...]:
-    if path in fds.folders:
-        return ("--ro-bind-fd", str(fds.folders[path]), str(path))
-    return ("--ro-bind", str(path), str(path))
 
 
 def _writable(path: str, size: int) -> tuple[str, ...]:
