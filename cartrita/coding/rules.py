@@ -21,8 +21,8 @@ RULES = ModelInfo(
     "embedded",
     generative=False,
     limitations=(
-        "Applies fixed rules; it understands no purpose, and takes built-in names for what they "
-        "usually are.",
+        "Applies fixed rules; it understands no purpose.",
+        "Takes built-in names for what they usually are.",
     ),
 )
 

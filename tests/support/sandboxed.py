@@ -1,5 +1,6 @@
 """Runs programs in the real sandbox, and looks for what they left behind."""
 
+import json
 from pathlib import Path
 from textwrap import dedent
 
@@ -10,6 +11,21 @@ from cartrita.providers.sandbox.walls import Bounds
 
 MB = 1 << 20
 SMALL = Bounds(seconds=8, memory=192 * MB, disk=4 * MB, processes=24, output=20_000, inodes=2000)
+
+TRY = """
+import ctypes, errno, json, os, resource, signal, socket, subprocess, sys, time
+from pathlib import Path
+def attempt(work, *arguments):
+    try:
+        return repr(work(*arguments))
+    except (OSError, MemoryError, ValueError) as error:
+        return type(error).__name__
+libc = ctypes.CDLL(None, use_errno=True)
+def call(number, *arguments):
+    done = libc.syscall(number, *arguments)
+    return errno.errorcode[ctypes.get_errno()] if done == -1 else "done"
+"""
+"""What programs of tests begin with."""
 
 
 def sandbox(bounds=SMALL, parallel=4, *, tried=True):
@@ -31,6 +47,13 @@ async def ran(code, *arguments, timeout=8, bounds=SMALL, **more):
     result = await sandbox(bounds).run(made, timeout)
     assert left_of(made) == []
     return result
+
+
+async def found(code, *arguments, **more):
+    """Run a program that prints what it found as JSON."""
+    result = await ran(TRY + code, *arguments, **more)
+    assert result.ok, result
+    return json.loads(result.stdout)
 
 
 def left_of(made):

@@ -12,9 +12,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp)
-BRANCHES += (ast.comprehension, ast.match_case, ast.Assert)
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+BRANCHES = (
+    *(ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp),
+    *(ast.comprehension, ast.match_case, ast.Assert),
+)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Tree = ast.Module | ast.ClassDef
 
@@ -40,7 +41,7 @@ def main() -> None:
 
 def _routines(tree: Tree, owner: str = "") -> Iterator[dict[str, Any]]:
     for node in tree.body:
-        if isinstance(node, FUNCTIONS):
+        if isinstance(node, Function):
             text = ast.get_docstring(node)
             yield {
                 "name": node.name,
@@ -64,16 +65,15 @@ def _complexity(node: ast.AST) -> int:
 
 def _parameters(args: ast.arguments) -> Iterator[dict[str, str]]:
     plain = [*args.posonlyargs, *args.args]
-    defaults = [None] * (len(plain) - len(args.defaults)) + args.defaults
-    pairs = [
+    defaults = [*[None] * (len(plain) - len(args.defaults)), *args.defaults]
+    for named, default in (
         *zip(plain, defaults, strict=True),
         *zip(args.kwonlyargs, args.kw_defaults, strict=True),
-    ]
-    for argument, default in pairs:
-        yield _described(argument, "", default)
-    for argument, star in ((args.vararg, "*"), (args.kwarg, "**")):
-        if argument is not None:
-            yield _described(argument, star, None)
+    ):
+        yield _described(named, "", default)
+    for rest, star in ((args.vararg, "*"), (args.kwarg, "**")):
+        if rest is not None:
+            yield _described(rest, star, None)
 
 
 def _described(argument: ast.arg, star: str, default: ast.expr | None) -> dict[str, str]:
@@ -86,7 +86,7 @@ def _described(argument: ast.arg, star: str, default: ast.expr | None) -> dict[s
 
 def _examples(text: str) -> list[tuple[str, str]]:
     """Return the docstring's examples that are one expression and its value."""
-    found = []
+    found: list[tuple[str, str]] = []
     try:
         shown = doctest.DocTestParser().get_examples(text)
     except ValueError:
@@ -116,8 +116,9 @@ def _documented(code: str, tree: ast.Module) -> str:
 
 def _undocumented(tree: Tree) -> Iterator[Function | ast.ClassDef]:
     for node in tree.body:
-        named = isinstance(node, (*FUNCTIONS, ast.ClassDef)) and not node.name.startswith("_")
-        if named and ast.get_docstring(node) is None:
+        if not isinstance(node, Function | ast.ClassDef):
+            continue
+        if not node.name.startswith("_") and ast.get_docstring(node) is None:
             yield node
         if isinstance(node, ast.ClassDef):
             yield from _undocumented(node)

@@ -9,6 +9,7 @@ from cartrita.providers.ports import ChatModels
 from cartrita.providers.ports_code import Workshop
 from cartrita.providers.workshop.bench import Bench
 from cartrita.testing import run_task
+from tests.support.openai_server import Say, serving
 from tests.support.scripted_model import ScriptedModels, said
 from tests.support.workshop import fenced, workshop
 
@@ -171,6 +172,28 @@ async def test_a_model_that_declines_fails_the_task():
         await run_task(CodeWriter, FUNCTION, ASKED, {ChatModels: models, Workshop: workshop()})
 
 
+@pytest.mark.parametrize("spec", CodeWriter.spec.tasks, ids=lambda spec: spec.name)
+async def test_every_task_is_done_by_a_model_behind_openais_protocol(spec):
+    answers = {
+        "codewriter.add.tests": fenced(TESTS),
+        FUNCTION: fenced(ADD, TESTS),
+        CLASS: fenced(ADD, TESTS),
+        "codewriter.generate": fenced(ADD, TESTS),
+    }
+    usages = []
+    params = spec.example | ({"code": ADD} if "code" in spec.example else {})
+    async with serving(Say(answers.get(spec.name, fenced(ADD)), tokens=(70, 30))) as server:
+        models = chat_models(api_key="sk-test", base_url=server.base_url)
+        providers = {ChatModels: models, Workshop: workshop()}
+        result = await run_task(CodeWriter, spec.name, params, providers, usages=usages)
+        await models.close()
+    assert result.code.strip() == ADD
+    assert (result.generative, result.analysis.parses) == (True, True)
+    assert [(usage.tokens_in, usage.tokens_out) for usage in usages] == [(70, 30)]
+    if spec.name in answers:
+        assert (result.tests.ran, result.tests.passed, result.tests.failed) == (True, 1, 0)
+
+
 # --- without a model
 
 
@@ -191,7 +214,7 @@ async def test_fixed_rules_change_python_and_show_how():
     example = {spec.name: spec.example for spec in CodeWriter.spec.tasks}
     for name, after in (
         ("codewriter.refactor.code", "import sys\n\nprint(sys.argv)\n"),
-        ("codewriter.optimize.performance", "names = [name for name in people]\n"),
+        ("codewriter.optimize.performance", "names = list(people)\n"),
     ):
         result, _ = await run(name, example[name])
         assert result["code"] == after
