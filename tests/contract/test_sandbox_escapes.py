@@ -1,4 +1,4 @@
-"""Programs that try to get out of the sandbox, or to take more than they may."""
+"""Programs that try to get out of the sandbox."""
 
 import asyncio
 import json

@@ -10,7 +10,7 @@ from cartrita.providers.sandbox.bubblewrap import Bubblewrap
 from cartrita.providers.sandbox.walls import Bounds
 
 MB = 1 << 20
-SMALL = Bounds(seconds=8, memory=192 * MB, disk=4 * MB, processes=24, output=20_000, inodes=2000)
+SMALL = Bounds(seconds=8, memory=256 * MB, disk=4 * MB, processes=24, output=20_000, inodes=2000)
 
 TRY = """
 import ctypes, errno, json, os, resource, signal, socket, subprocess, sys, time
