@@ -115,9 +115,7 @@ class Chat(Agent, team="intelligence"):
             *(self._said(turn.role, turn.content) for turn in params.history),
             self._said("user", params.message),
         ]
-        reply = await self._converse(
-            chat, said, self._toolbox.tools(ctx, self.spec.name), ctx, CEILING
-        )
+        reply = await self._converse(chat, said, self._toolbox.tools(ctx, self.spec.name), ctx, CEILING)
         if reply.refused:
             ctx.warn("The model did not do what was asked; its message says why.")
         return ChatResult(
