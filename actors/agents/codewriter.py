@@ -27,7 +27,7 @@ from cartrita.cost.price import Price
 from cartrita.declare import Agent, task
 from cartrita.errors import InvalidParameters, ModelRequired
 from cartrita.providers.ports import ChatModels
-from cartrita.providers.ports_code import Mending, Workshop
+from cartrita.providers.ports_code import Mending, Review, Workshop
 
 SUM = "def total(numbers: list[int]) -> int:\n    result = 0\n    for number in numbers:\n"
 SUM += "        result = result + number\n    return result\n"
@@ -177,13 +177,11 @@ class CodeWriter(Agent, team="intelligence", concurrency=4):
         and that the examples in docstrings hold.
         """
         order = orders.tests(params)
-        chat = self._hand.chat(params.model)
+        chat, review = self._hand.chat(params.model), await self._read(order)
         if chat is not None:
             return await self._hand.write(chat, order, ctx, PRICES["tests"])
-        made = None
-        if params.language == "python" and order.framework == RUNNABLE["python"]:
-            await self._parse(params.code)
-            made = interface_tests(await self._workshop.review(params.code, params.language))
+        known = params.language == "python" and order.framework == RUNNABLE["python"]
+        made = interface_tests(review) if known else None
         if made is None:
             raise _required("Writing these tests")
         draft = await self._hand.draft(order, params.code, made, ctx)
@@ -203,13 +201,12 @@ class CodeWriter(Agent, team="intelligence", concurrency=4):
         signatures say.
         """
         order = orders.document(params)
-        chat = self._hand.chat(params.model)
+        chat, _ = self._hand.chat(params.model), await self._read(order)
         if chat is not None:
             return await self._hand.write(chat, order, ctx, PRICES["document"])
         plain = params.doc_style in (None, "Google") and not params.include_examples
         if params.language != "python" or not plain:
             raise _required("Describing this code")
-        await self._parse(params.code)
         code = await self._workshop.document(params.code)
         draft = await self._hand.draft(order, code, "", ctx)
         return self._hand.result(order, draft, TEMPLATES, ctx)
@@ -227,30 +224,32 @@ class CodeWriter(Agent, team="intelligence", concurrency=4):
     ) -> CodeResult:
         """Have code changed by a model, or by rules where there is none and they find something."""
         chat = self._hand.chat(model)
+        if kind != "bugs":  # that it cannot be read may be the bug
+            await self._read(order)
         if chat is not None:
             return await self._hand.write(chat, order, ctx, price)
         if order.language != "python":
             raise _required(f"Changing {order.language} code")
-        await self._parse(order.original)
         code = await self._workshop.mend(order.original, kind)
         if code == order.original:
             raise _required("Fixed rules find nothing to change here, and more")
         draft = await self._hand.draft(order, code, "", ctx)
         return self._hand.result(order, draft, RULES, ctx)
 
-    async def _parse(self, code: str) -> None:
-        """Refuse code that rules cannot read.
+    async def _read(self, order: Order) -> Review:
+        """Analyse the code that was given.
 
         Raises:
-            InvalidParameters: It is no Python.
+            InvalidParameters: It does not parse.
         """
-        review = await self._workshop.review(code, "python")
+        review = await self._workshop.review(order.original, order.language)
         if review.parses is False:
             first = review.remarks[0]
-            message = f"line {first.line} is no Python: {first.message}"
+            message = f"line {first.line} is no {order.language}: {first.message}"
             raise InvalidParameters(
                 f"The code cannot be read: {message}.", fields=[("code", message)]
             )
+        return review
 
 
 def _required(what: str) -> ModelRequired:

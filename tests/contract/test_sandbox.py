@@ -213,6 +213,17 @@ async def test_what_bubblewrap_says_against_it_is_told(monkeypatch):
         await sandbox(tried=False).run(program("print(1)"), 5)
 
 
+async def test_a_wall_that_cannot_be_built_is_told_whenever_that_is_noticed(monkeypatch):
+    def command(*args):
+        words = list(walls.command(*args))
+        return [*words[:-1], "--ro-bind", "/no/such/folder", "/x", "--"]
+
+    monkeypatch.setattr(bubblewrap, "command", command)
+    for tried in (False, True):
+        with pytest.raises(SandboxUnavailable, match="/no/such/folder"):
+            await sandbox(tried=tried).run(program("print(1)"), 5)
+
+
 def test_the_doctor_tries_the_sandbox(monkeypatch):
     found = checks.sandbox(Settings())
     assert found.state == "ok"

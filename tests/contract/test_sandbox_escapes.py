@@ -238,7 +238,7 @@ async def test_a_program_that_kills_or_stops_its_keeper_only_loses_its_answer():
     result = await ran("import os\nprint('hi', flush=True)\nos.kill(os.getppid(), 9)")
     assert result.ended is Ended.BROKEN
     stopped = "import os, time\nos.kill(os.getppid(), 19)\ntime.sleep(60)"
-    assert (await ran(stopped, timeout=1)).ended is Ended.TIME
+    assert (await ran(stopped, timeout=0.5)).ended is Ended.TIME
     assert (await ran("import os\nos.kill(-1, 9)")).ended is Ended.BROKEN
 
 

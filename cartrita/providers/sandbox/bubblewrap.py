@@ -123,9 +123,10 @@ class Bubblewrap:
         answer = b""
         try:
             async with asyncio.timeout(seconds + GRACE):
-                if cell.first is None:
-                    raise _unusable(await cell.complaint())
                 answer = await cell.ask(request, frames.longest(limits))
+                complaint = "" if answer else await cell.complaint()
+                if cell.first is None or complaint.startswith("bwrap:"):
+                    raise _unusable(complaint)
         except TimeoutError:
             look.verdict = look.verdict or Ended.TIME
         finally:
@@ -177,8 +178,9 @@ class _Look:
             Ended.TIME: use.cpu > bounds.seconds,
             Ended.FILES: (use.files or 0) > bounds.inodes,
         }
-        self.verdict = next((kind for kind, over in kinds.items() if over), None)
-        return self.verdict is not None
+        found = next((kind for kind, over in kinds.items() if over), None)
+        self.verdict = self.verdict or found
+        return found is not None
 
 
 def _unusable(why: str) -> SandboxUnavailable:

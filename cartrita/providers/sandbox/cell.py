@@ -45,24 +45,12 @@ class Cell:
         """
         reading, writing = info
         try:
-            process = await asyncio.create_subprocess_exec(
-                *argv,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                pass_fds=tuple(inherit),
-                env={},
-                cwd="/",
-                start_new_session=True,
-            )
-        finally:
-            os.close(writing)
-        cell = cls(process)
-        try:
-            cell._found(await _told(reading))
-        except BaseException:
-            await cell.end()
-            raise
+            cell = cls(await _started(argv, inherit, writing))
+            try:
+                cell._found(await _told(reading))
+            except BaseException:
+                await cell.end()
+                raise
         finally:
             os.close(reading)
         return cell
@@ -134,6 +122,25 @@ class Cell:
             while pipe is not None and await pipe.read(CHUNK):
                 pass
         await self._process.wait()
+
+
+async def _started(
+    argv: Sequence[str], inherit: Sequence[int], writing: int
+) -> asyncio.subprocess.Process:
+    """Start bubblewrap; the end of the pipe that it writes to is its own from then on."""
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            pass_fds=tuple(inherit),
+            env={},
+            cwd="/",
+            start_new_session=True,
+        )
+    finally:
+        os.close(writing)
 
 
 async def _told(fd: int) -> bytes:

@@ -261,9 +261,19 @@ async def test_what_needs_a_model_says_so_without_one(task, params):
         await run(task, params)
 
 
-async def test_what_rules_cannot_read_is_refused_by_its_line():
-    with pytest.raises(InvalidParameters, match="line 1 is no Python"):
-        await run("codewriter.refactor.code", {"code": "def f(:", "language": "python"})
+@pytest.mark.parametrize("answers", [(), (fenced(ADD),)])
+async def test_code_that_cannot_be_read_is_refused_by_its_line(answers):
+    for task in ("refactor.code", "optimize.performance", "add.tests", "document.code"):
+        with pytest.raises(InvalidParameters, match="line 1 is no python"):
+            await run(f"codewriter.{task}", {"code": "def f(:", "language": "python"}, *answers)
+
+
+async def test_code_that_cannot_be_read_can_be_corrected_by_a_model_only():
+    asked = {"code": "def add(a, b:\n    return a + b", "language": "python"}
+    result, _ = await run("codewriter.fix.bugs", asked, fenced(ADD))
+    assert result["code"].strip() == ADD
+    with pytest.raises(ModelRequired):
+        await run("codewriter.fix.bugs", asked)
 
 
 @pytest.mark.parametrize("spec", CodeWriter.spec.tasks, ids=lambda spec: spec.name)
