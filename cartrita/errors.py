@@ -28,6 +28,7 @@ CartritaError
 │   └── StillRunning                                 the first request with this key is at work
 ├── ConfigurationInvalid    CONFIGURATION_ERROR      a setting is missing or wrong
 │   ├── ModelRequired                                no model can do this honestly
+│   ├── SandboxUnavailable                           code cannot be run safely here
 │   └── MissingExtra                                 an optional package is not installed
 └── InternalFailure         INTERNAL_ERROR           a defect of ours
 
@@ -307,6 +308,12 @@ class ModelRequired(ConfigurationInvalid):
     """No configured or built-in model can do this honestly."""
 
     default_reason = Reason.MODEL_REQUIRED
+
+
+class SandboxUnavailable(ConfigurationInvalid):
+    """Nothing on this machine can run code safely."""
+
+    default_reason = Reason.SANDBOX_UNAVAILABLE
 
 
 class MissingExtra(ConfigurationInvalid):

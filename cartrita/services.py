@@ -30,6 +30,8 @@ from cartrita.providers.ports import (
     Toolbox,
 )
 from cartrita.providers.ports_charts import Draughtsman
+from cartrita.providers.ports_code import Workshop
+from cartrita.providers.ports_sandbox import Sandbox
 from cartrita.providers.ports_texts import LanguageDetector
 from cartrita.providers.probes import ModelProbe, ProbeSet
 from cartrita.rate import Limiter, Name, Quota
@@ -146,6 +148,17 @@ def blob_spill(settings: Settings, blobs: Blobs) -> Spill:
     return Spill(blobs, sizes, shared=together)
 
 
+def code_sandbox(settings: Settings) -> Sandbox:
+    """Return what runs code that nobody trusts; it tries itself out before its first run."""
+    from cartrita.providers.sandbox.bubblewrap import Bubblewrap
+    from cartrita.providers.sandbox.walls import MB, Bounds
+
+    chosen = settings.sandbox
+    memory, disk = chosen.memory_mb * MB, chosen.disk_mb * MB
+    bounds = Bounds(chosen.longest_s, memory, disk, chosen.processes)
+    return Bubblewrap(bounds, chosen.parallel, chosen.python)
+
+
 def rate_limiter(settings: Settings, clock: Clock) -> Limiter:
     """Return what counts requests, with all replicas together where a Valkey is named."""
     limits = settings.limits
@@ -225,6 +238,14 @@ class _Openers:
 
         return DuckDb()
 
+    def sandbox(self, _services: Services) -> Sandbox:
+        return code_sandbox(self._settings)
+
+    async def workshop(self, services: Services) -> Workshop:
+        from cartrita.providers.workshop.bench import Bench
+
+        return Bench(await services.get(Sandbox))
+
     async def chat(self, services: Services) -> ChatModels:
         from cartrita.openers.chat import open_chat_models
 
@@ -294,6 +315,8 @@ def open_services(settings: Settings) -> Services:
             TextClassifier: openers.classifier,
             QuestionAnswerer: openers.answerer,
             SqlEngine: openers.sql,
+            Sandbox: openers.sandbox,
+            Workshop: openers.workshop,
             ChatModels: openers.chat,
             Toolbox: openers.tools,
             Catalog: lambda _services: discover(AGENTS),

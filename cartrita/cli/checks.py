@@ -1,5 +1,6 @@
 """What a machine needs to run an instance."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ import psutil
 from cartrita.config.settings import Settings
 from cartrita.errors import CartritaError
 from cartrita.instance import paths_of
+from cartrita.services import code_sandbox
 from cartrita.storage.embedded import namespace
 from cartrita.storage.embedded.preconditions import check_port_free
 
@@ -66,7 +68,7 @@ def examine(settings: Settings, *, runs: bool) -> Iterator[Finding]:
     yield disk(paths_of(settings).home)
     yield memory()
     yield shared_memory(settings.ray.object_store_mb * MB)
-    yield bubblewrap()
+    yield sandbox(settings)
 
 
 def python(version: Sequence[int]) -> Finding:
@@ -226,13 +228,12 @@ def shared_memory(wanted: int, place: Path = Path("/dev/shm")) -> Finding:  # no
     return Finding("shared memory", state, _size(free), "" if state == "ok" else remedy)
 
 
-def bubblewrap() -> Finding:
-    """Check that code can be run in a sandbox."""
-    found = shutil.which("bwrap")
-    if found is None:
-        remedy = "Optional: install `bubblewrap`; without it, tasks that run code are refused."
-        return Finding("sandbox", "warn", "no bwrap", remedy)
-    return Finding("sandbox", "ok", found)
+def sandbox(settings: Settings) -> Finding:
+    """Check that code can be run in a sandbox, by building one and trying its walls."""
+    try:
+        return Finding("sandbox", "ok", asyncio.run(code_sandbox(settings).check()))
+    except CartritaError as error:
+        return Finding("sandbox", "warn", "no code is run", error.message)
 
 
 def _amount(name: str, free: int, bounds: tuple[int, int], remedy: str) -> Finding:

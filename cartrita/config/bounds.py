@@ -141,6 +141,34 @@ class Retention(Section):
         return self
 
 
+class Sandbox(Section):
+    """Running code that nobody trusts; it needs bubblewrap, and without it no code is run."""
+
+    longest_s: float = Field(
+        default=10.0,
+        ge=0.5,
+        le=3600,
+        description="Seconds that a run may take, by the clock and of CPU time.",
+    )
+    memory_mb: int = Field(
+        default=512, ge=128, le=1 << 20, description="Memory of all its processes, in MB."
+    )
+    disk_mb: int = Field(
+        default=32,
+        ge=1,
+        le=1 << 20,
+        description="Size of each of the three folders it can write to, in MB; they are in memory.",
+    )
+    processes: int = Field(
+        default=64, ge=24, le=1024, description="Processes and threads at once; Node needs 16."
+    )
+    parallel: int = Field(default=2, ge=1, le=256, description="Runs at a time, per host.")
+    python: Location | None = Field(
+        default=None,
+        description="Interpreter of Python programs; unset is the system's, or else ours.",
+    )
+
+
 class Blobs(Section):
     """Large things that are passed by reference."""
 

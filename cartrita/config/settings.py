@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr
 
-from cartrita.config.bounds import Blobs, Limits, Retention
+from cartrita.config.bounds import Blobs, Limits, Retention, Sandbox
 from cartrita.config.databases import Postgres, Redis
 from cartrita.config.kinds import Location, Section
 from cartrita.config.routing import Routing
@@ -56,6 +56,7 @@ class Settings(Section):
     egress: Egress = Egress()
     web: Web = Web()
     routing: Routing = Routing()
+    sandbox: Sandbox = Sandbox()
     telemetry: Telemetry = Telemetry()
     chaos: Chaos = Chaos()
 

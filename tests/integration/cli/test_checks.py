@@ -113,13 +113,6 @@ def test_shared_memory_that_is_too_small_warns(tmp_path):
     assert checks.shared_memory(1, tmp_path / "none").state == "ok"
 
 
-def test_a_sandbox_is_optional(monkeypatch):
-    monkeypatch.setattr(checks.shutil, "which", lambda _name: None)
-    assert checks.bubblewrap().state == "warn"
-    monkeypatch.setattr(checks.shutil, "which", lambda _name: "/usr/bin/bwrap")
-    assert checks.bubblewrap().state == "ok"
-
-
 def test_whatever_is_wrong_has_a_remedy(tmp_path):
     settings = Settings.model_validate({"home": tmp_path})
     findings = list(checks.examine(settings, runs=False))

@@ -1,0 +1,1 @@
+"""Has code written: by a chat model, or by rules where those can."""
