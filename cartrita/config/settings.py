@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr
 
 from cartrita.config.bounds import Blobs, Limits, Retention, Sandbox
 from cartrita.config.databases import Postgres, Redis
+from cartrita.config.huggingface import Embeddings, HuggingFace
 from cartrita.config.kinds import Location, Section
 from cartrita.config.routing import Routing
 from cartrita.config.sections import (
@@ -57,6 +58,8 @@ class Settings(Section):
     web: Web = Web()
     routing: Routing = Routing()
     sandbox: Sandbox = Sandbox()
+    huggingface: HuggingFace = HuggingFace()
+    embeddings: Embeddings = Embeddings()
     telemetry: Telemetry = Telemetry()
     chaos: Chaos = Chaos()
 

@@ -1,1 +1,1 @@
-"""Opens ports that need more than a line of settings."""
+"""What opens ports, by topic; services gives them to agents."""
