@@ -154,13 +154,13 @@ class Analytics(Agent, team="intelligence"):
         SQL is run as it is. Without a language model simple questions are understood, such as
         "total amount by city", "how many rows per month" or "top 5 by price".
         """
-        tables = _asked(_tables(params.data), params)
+        tables = await ctx.in_thread(_asked, _tables(params.data), params)
         if is_sql(params.query):
             found = await self._run(params.query, tables, params.max_rows, ctx)
             return _result(params.query, "sql", DUCKDB, found)
         chat = self._asker.chat_if_any(params.model)
         if chat is None:
-            sql = _by_template(params.query, tables)
+            sql = await ctx.in_thread(_by_template, params.query, tables)
             found = await self._run(sql, tables, params.max_rows, ctx)
             return _result(sql, "template", TEMPLATES, found)
         return await self._by_model(chat, params, tables, ctx)

@@ -29,7 +29,8 @@ def _std(values: Numbers) -> float:
 
 def _percentile(values: Numbers, percent: float) -> float:
     """Interpolate linearly between the nearest two, as NumPy and spreadsheets do."""
-    return float(np.percentile(np.asarray(values, dtype=np.float64), percent))
+    with np.errstate(all="ignore"):
+        return float(np.percentile(np.asarray(values, dtype=np.float64), percent))
 
 
 def _growth(values: Numbers) -> float:

@@ -122,8 +122,8 @@ def _correlation(rows: Sequence[Row], a: str, b: str) -> Correlation | None:
     if len(pairs) < LEAST_PAIRS:
         return None
     x, y = np.array(pairs, dtype=np.float64).T
-    if not (np.ptp(x) and np.ptp(y)):  # a constant goes with nothing
-        return None
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
+        if not (np.ptp(x) and np.ptp(y)):  # a constant goes with nothing
+            return None
         r = float(np.corrcoef(x, y)[0, 1])
     return Correlation(a, b, max(-1.0, min(1.0, r)), len(pairs)) if np.isfinite(r) else None

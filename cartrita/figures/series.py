@@ -9,6 +9,9 @@ from cartrita.figures.table import Period, Row, is_number, moment, present, seco
 from cartrita.figures.trend import Values
 
 DAY = 86_400
+LARGEST = 1e100
+"""Squares of larger numbers, summed, leave what a double can hold."""
+
 UNEVEN = 0.1
 """Steps that differ from the usual one by more than this share are uneven."""
 
@@ -83,13 +86,21 @@ def read(
     """
     if not dataset or not isinstance(dataset[0], dict):
         values = [value for value in dataset if is_number(value)]
-        return Series(np.array(values, dtype=np.float64), None, len(dataset) - len(values))
+        return _checked(
+            Series(np.array(values, dtype=np.float64), None, len(dataset) - len(values))
+        )
     rows = [row for row in dataset if isinstance(row, dict)]
     time_column = time_column or _only(time_columns(rows))
     value_column = value_column or _value_column(rows, time_column)
     if not any(map(is_number, present(rows, value_column))):
         raise SeriesError(f"the column {value_column!r} holds no number")
-    return _of_rows(rows, value_column, time_column)
+    return _checked(_of_rows(rows, value_column, time_column))
+
+
+def _checked(series: Series) -> Series:
+    if len(series.y) and np.abs(series.y).max() > LARGEST:
+        raise SeriesError(f"the numbers are too large to calculate with, {LARGEST:g} at most")
+    return series
 
 
 def _only(names: Sequence[str]) -> str | None:

@@ -16,6 +16,7 @@ Row = dict[str, Any]
 Scalar = str | bool | int | float
 
 MOST_ROWS = 100_000
+FIRST_YEAR, LAST_YEAR = 2, 9998
 LONGEST_LABEL = 120
 """Characters of a value that stands for a group, or in a report."""
 
@@ -76,6 +77,8 @@ def moment(value: object) -> float | None:
     try:
         read = datetime.fromisoformat(value)
     except ValueError:  # 30 February
+        return None
+    if not FIRST_YEAR <= read.year <= LAST_YEAR:  # a time zone would lead beyond the calendar
         return None
     return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
 

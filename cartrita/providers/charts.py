@@ -13,6 +13,7 @@ from cartrita.providers.ports_charts import Chart, Drawing, ImageFormat, Line
 DPI = 100
 MOST_TICKS = 30
 MOST_NOTES = 5
+LEAST_BINS, MOST_BINS = 5, 60
 STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # `$` is money, and TeX of strangers stays text
     "svg.fonttype": "none",  # text that can be read, searched and spoken
@@ -140,7 +141,9 @@ def _thin(axes: Any, chart: Chart) -> None:
 
 def _histogram(axes: Any, chart: Chart) -> None:
     values = [_present(line) for line in chart.lines]
-    axes.hist(values, bins="auto", label=[line.name for line in chart.lines])
+    # Rules that go by the spread make billions of bins of one far outlier.
+    bins = min(max(map(len, values)), MOST_BINS**2) ** 0.5
+    axes.hist(values, bins=max(round(bins), LEAST_BINS), label=[line.name for line in chart.lines])
 
 
 def _box(axes: Any, chart: Chart) -> None:

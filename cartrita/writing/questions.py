@@ -71,7 +71,8 @@ class Asker:
         Raises:
             AgentFailed: The model says that these tables cannot answer it.
         """
-        said = (Said("system", TOLD), Said("user", _put(question, tables)))
+        put = await ctx.in_thread(_put, question, tables)
+        said = (Said("system", TOLD), Said("user", put))
         return await _answered(Asked("", chat, said, chat.info), ctx, ceiling)
 
     async def repaired(self, asked: Asked, problem: str, ctx: Context, ceiling: Price) -> Asked:

@@ -62,6 +62,34 @@ def told(response):
     return f"{response['status']} {response.get('errorCode')} {response.get('errorMessage')}"
 
 
+WRITERS = {
+    "analytics.chart.render",
+    "analytics.data.query",
+    "analytics.metrics.calculate",
+    "analytics.report.generate",
+    "analytics.run_query",
+    "analytics.trend.analyze",
+    "bias.detect",
+    "comedian.generate_joke",
+    "data.analyze",
+    "data.process",
+    "emotion.analysis",
+    "translation.detect_translate",
+    "translation.translate_text",
+    "writer.blog.post",
+    "writer.compose",
+    "writer.content.create",
+    "writer.content.edit",
+    "writer.content.summarize",
+    "writer.email.compose",
+}
+"""Names that clients of the seed know, or that stand beside those."""
+
+
+def test_the_names_are_there():
+    assert set(CATALOG.names) >= WRITERS
+
+
 def test_every_type_has_an_example():
     assert [name for name, spec in CATALOG.tasks.items() if spec.example is None] == []
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cartrita.context import Usage
 from cartrita.cost.allowance import LEAST_ANSWER, Allowance
-from cartrita.cost.price import metered
+from cartrita.cost.price import Price, metered
 from cartrita.errors import InsufficientBudget
 from cartrita.protocol.task import Budget
 
@@ -65,3 +65,9 @@ def test_the_longest_answer_allowed_never_overdraws(usd, tokens, prompt, price_i
         return
     assert prompt + longest <= tokens
     assert (price_in * prompt + price_out * longest) / 1000 <= usd
+
+
+def test_a_fixed_price_is_not_to_be_had_for_tokens():
+    price = Price(usd=Decimal("0.02"), max_usd=Decimal("0.27"), max_tokens=1000)
+    assert Allowance.left(price, None, []).usd == Decimal("0.25")
+    assert Allowance.left(price, Budget(max_usd=0.05), []).usd == Decimal("0.03")

@@ -39,3 +39,4 @@ def test_columns_that_move_together_are_found():
     assert (found.a, found.b, found.r, found.rows) == ("n", "m", pytest.approx(-1.0), 10)
     assert correlations([{"a": 1, "b": n} for n in range(5)], ["a", "b"]) == []
     assert correlations(ROWS[:2], ["n", "m"]) == []
+    assert correlations([{"a": n * 1e308, "b": n} for n in (-1, 0, 1)], ["a", "b"]) == []

@@ -38,6 +38,7 @@ def test_uneven_steps_are_noticed():
     [
         ([{"a": 1, "b": 2}], {}, "'a', 'b'"),
         ([{"a": "x"}], {}, "none"),
+        ([1e200, 2], {}, "too large"),
         ([{"a": 1, "b": "x"}], {"value_column": "b"}, "'b' holds no number"),
         ([{"a": 1, "b": "x"}], {"value_column": "a", "time_column": "b"}, "no date"),
     ],

@@ -40,6 +40,7 @@ def test_what_cannot_be_calculated_with_is_no_number(value):
         ("1970-01-01T01:00:00+01:00", 0),
         ("2026-02-30", None),
         ("yesterday", None),
+        ("0001-01-01", None),
         (5, None),
     ],
 )

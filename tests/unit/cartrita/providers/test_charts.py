@@ -45,6 +45,13 @@ def test_the_same_chart_is_the_same_bytes(draughtsman):
     assert draughtsman.draw(chart, "svg") == draughtsman.draw(chart, "svg")
 
 
+@pytest.mark.parametrize("kind", ["histogram", "line", "bar", "box"])
+def test_one_value_far_off_costs_no_more_than_others(draughtsman, kind):
+    values = [*(number / 500 for number in range(400)), 1e15]
+    chart = Chart(kind, list(range(401)), [Line("a", values)])
+    assert len(draughtsman.draw(chart, "svg").data) < 400_000
+
+
 def test_texts_of_strangers_are_neither_markup_nor_formulas(draughtsman):
     title = "<script>$\\frac{1}{0}$ & $x</script>"
     svg = draughtsman.draw(Chart("line", ["a"], [Line(title, [1.0])], title=title), "svg")
