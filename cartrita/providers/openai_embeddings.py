@@ -6,6 +6,8 @@ from typing import Any
 import httpx
 import numpy as np
 
+from cartrita.egress.policy import named_by_operators
+from cartrita.egress.transport import GuardedTransport
 from cartrita.errors import (
     AgentFailed,
     CartritaError,
@@ -73,6 +75,7 @@ class OpenAiEmbeddings:
         shorter = f"@{length}" if self._asks else ""
         self.info = ModelInfo(f"{self._model}{shorter}", "openai", generative=False)
         self._client = httpx.AsyncClient(
+            transport=GuardedTransport(named_by_operators(), connections=None, keep=20),
             base_url=base_url or OFFICIAL,
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             timeout=httpx.Timeout(TIMEOUT, connect=CONNECT_SECONDS),

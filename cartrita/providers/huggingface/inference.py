@@ -7,6 +7,8 @@ from typing import Any
 
 import httpx
 
+from cartrita.egress.policy import named_by_operators
+from cartrita.egress.transport import GuardedTransport
 from cartrita.errors import (
     AgentFailed,
     CartritaError,
@@ -45,6 +47,7 @@ class InferenceApi:
 
     def __init__(self, token: str | None, url: str | None = None, timeout: float = 120.0) -> None:
         self._client = httpx.AsyncClient(
+            transport=GuardedTransport(named_by_operators(), connections=None, keep=20),
             base_url=url or OFFICIAL,
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
