@@ -85,7 +85,7 @@ class Attempts:
         randomness: random.Random,
     ) -> None:
         self._journal, self._clock, self._tasks = journal, clock, tasks
-        self._family = Family(calls, self._suspend, self._resume)
+        self._family = Family(calls, self._suspend, self._resume, self._tell)
         self.effects = Effects(ledger, clock, tasks.check_fence)
         self._random = randomness
         self._sent = MESSAGES_SENT.labels("TASK_REQUEST", shard, "worker")
@@ -181,6 +181,11 @@ class Attempts:
             self.effects.ask(cell, host, data)
         elif not cell.ending:
             self.log_of(cell).say(kind, data, exchange.grant)
+
+    def _tell(self, cell: Cell, token: dict[str, Any]) -> None:
+        """Show a sub-task's token as its parent's."""
+        if cell.running and not cell.ending:
+            self.log_of(cell).say("token", token)
 
     def _used(self, cell: Cell, row: list[Any]) -> None:
         """Keep what an agent used, for the task's story."""

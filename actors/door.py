@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Any, Literal
 
-from actors.family import SubTask
+from actors.family import Heard, SubTask
 from actors.follow import Follower
 from actors.intake import MAX_PARAMETERS, Intake, parse
 from actors.pipelines import admission
@@ -106,7 +106,7 @@ class Door:
 
     async def enter(self, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
         """Accept a record: check its parameters, let the policies look, ask the shard."""
-        spec = await self._spec(record.task_type)
+        spec = await self._spec(record.task_type, inner=record.parent is not None)
         context = Context(
             record.task_id,
             record.task_type,
@@ -127,9 +127,9 @@ class Door:
             answer = await self.get(record.task_id, record.principal, left)
         return answer
 
-    async def _spec(self, task_type: str) -> TaskSpec:
+    async def _spec(self, task_type: str, *, inner: bool = False) -> TaskSpec:
         if task_type in self.catalog.names or self._roster is None:
-            return self.catalog.task(task_type)
+            return self.catalog.task(task_type, inner=inner)
         return await self._roster.task(task_type)
 
     async def _parsed(self, spec: TaskSpec, record: TaskRecord) -> Params:
@@ -152,14 +152,33 @@ class Door:
     async def _admitted(self, job: Job) -> None:
         """Nothing is left to refuse it."""
 
-    async def call(self, parent: TaskRecord, ask: SubTask) -> dict[str, Any]:
+    async def call(
+        self, parent: TaskRecord, ask: SubTask, heard: Heard | None = None
+    ) -> dict[str, Any]:
         """Run a sub-task as its parent's principal and return its response."""
-        spec = await self._spec(ask.task_type)
-        return await self.enter(self._intake.child(parent, ask, spec), wait=True)
+        spec = await self._spec(ask.task_type, inner=True)
+        record = self._intake.child(parent, ask, spec)
+        if heard is None:
+            return await self.enter(record, wait=True)
+        await self.enter(record, wait=False)
+        await self._overhear(record, heard)
+        return await self.get(record.task_id, record.principal, LATE)
+
+    async def _overhear(self, record: TaskRecord, heard: Heard) -> None:
+        """Pass on the text a task writes, to its end.
+
+        What it writes when it runs anew is not passed on: the reader would have it twice.
+        """
+        first = True
+        async with aclosing(self.events(record.task_id, record.principal)) as events:
+            async for event in events:
+                first = first and event["type"] != "reset"
+                if first and event["type"] == "token":
+                    heard(event["data"])
 
     async def cancel_child(self, parent: TaskRecord, ask: SubTask) -> None:
         """Cancel a sub-task that may not even be accepted yet."""
-        spec = await self._spec(ask.task_type)
+        spec = await self._spec(ask.task_type, inner=True)
         child = self._intake.child(parent, ask, spec)
         shard = await self.routes.shard_of(spec.team, child.principal.user)
         if not await self.routes.call(shard, "cancel", child.task_id, ACCEPT_TIMEOUT):

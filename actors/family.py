@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from actors.cell import Cell
@@ -16,6 +17,9 @@ MOST_CALLS = 1000
 
 RESUME_TIMEOUT = 30.0
 
+Heard = Callable[[dict[str, Any]], None]
+"""Takes the data of each token that a sub-task says."""
+
 
 @dataclass(frozen=True, slots=True)
 class SubTask:
@@ -26,6 +30,7 @@ class SubTask:
             under the same number gets the same task, with what it has done already.
         timeout: Seconds; None for the type's own. The parent's deadline holds in any case.
         priority: None for one more than the parent's.
+        relay: Whether its tokens are shown as the parent's.
     """
 
     index: int
@@ -33,12 +38,15 @@ class SubTask:
     params: dict[str, Any]
     timeout: float | None = None
     priority: int | None = None
+    relay: bool = False
 
 
 class Calls(Protocol):
     """How a supervisor reaches other agents: through a Door, as everybody does."""
 
-    async def call(self, parent: TaskRecord, ask: SubTask) -> dict[str, Any]:
+    async def call(
+        self, parent: TaskRecord, ask: SubTask, heard: Heard | None = None
+    ) -> dict[str, Any]:
         """Run a sub-task as its parent's principal and return its response."""
 
     async def cancel_child(self, parent: TaskRecord, ask: SubTask) -> None:
@@ -52,18 +60,23 @@ class Family:
         calls: The Door; without one there are no sub-tasks.
         waits: Called when a task begins to wait for sub-tasks.
         goes_on: Called when it waits no longer.
+        tell: Shows the data of a token as a task's own.
     """
 
     def __init__(
-        self, calls: Calls | None, waits: Callable[[Cell], None], goes_on: Callable[[Cell], None]
+        self,
+        calls: Calls | None,
+        waits: Callable[[Cell], None],
+        goes_on: Callable[[Cell], None],
+        tell: Callable[[Cell, dict[str, Any]], None],
     ) -> None:
-        self._calls, self._waits, self._goes_on = calls, waits, goes_on
+        self._calls, self._waits, self._goes_on, self._tell = calls, waits, goes_on, tell
         self._cancelling: set[asyncio.Task[None]] = set()
 
     def ask(self, cell: Cell, host: Host, payload: list[Any]) -> None:
         """Carry out what an agent calls for."""
         index, task_type, params, options = payload
-        child = SubTask(index, task_type, params, options.get("timeout"), options.get("priority"))
+        child = SubTask(index, task_type, params, **options)
         cell.called += 1
         cell.calls += 1
         if cell.calls == 1:
@@ -89,7 +102,8 @@ class Family:
                 raise InternalFailure("This supervisor has no Door for sub-tasks.")
             if cell.called > MOST_CALLS:
                 raise ResourceLimitExceeded(f"A task may call for {MOST_CALLS} sub-tasks.")
-            return {"response": await self._calls.call(cell.record, ask)}
+            heard = partial(self._tell, cell) if ask.relay else None
+            return {"response": await self._calls.call(cell.record, ask, heard)}
         except CartritaError as error:
             return {"error": error.to_wire()}
         except asyncio.CancelledError:

@@ -147,6 +147,8 @@ class AttemptReach:
         params: dict[str, Any],
         timeout: float | None,
         priority: int | None,
+        *,
+        relay: bool = False,
     ) -> dict[str, Any]:
         """Have the supervisor run a sub-task and return its response.
 
@@ -164,7 +166,9 @@ class AttemptReach:
                 f"Task {self.task_id!r} waits for {MOST_CALLS} sub-tasks, which is the most."
             )
         index, self._called = self._called, self._called + 1
-        options = {"timeout": timeout, "priority": priority}
+        options: dict[str, Any] = {"timeout": timeout, "priority": priority}
+        if relay:
+            options["relay"] = True
         answer = self._calls[index] = asyncio.get_running_loop().create_future()
         try:
             self._line.emit(["call", [index, task_type, params, options]])

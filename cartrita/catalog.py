@@ -69,14 +69,18 @@ class Catalog:
             names.update((item.name, item) for item in new)
         return self._frozen(agents, tasks, names)
 
-    def task(self, name: str) -> TaskSpec:
+    def task(self, name: str, *, inner: bool = False) -> TaskSpec:
         """Return a task type by its name or alias.
+
+        Args:
+            name: As the caller writes it.
+            inner: An agent calls for it, who may call for hidden ones, too.
 
         Raises:
             InvalidTaskType: Nobody declares it; the message offers the nearest names.
         """
         spec = self.names.get(name)
-        if spec is None or spec.hidden:
+        if spec is None or (spec.hidden and not inner):
             known = [known for known, item in self.names.items() if not item.hidden]
             near = get_close_matches(name, known, n=3)
             hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""

@@ -103,6 +103,8 @@ class Reach(Protocol):
         params: dict[str, Any],
         timeout: float | None,
         priority: int | None,
+        *,
+        relay: bool = False,
     ) -> dict[str, Any]:
         """Run a sub-task and return its TaskResponse in wire form."""
 
@@ -221,6 +223,7 @@ class Context:
         *,
         timeout: float | None = None,
         priority: int | None = None,
+        relay: bool = False,
     ) -> dict[str, Any]: ...
 
     @overload
@@ -232,6 +235,7 @@ class Context:
         timeout: float | None = None,
         priority: int | None = None,
         into: type[M],
+        relay: bool = False,
     ) -> M: ...
 
     async def call(
@@ -242,6 +246,7 @@ class Context:
         timeout: float | None = None,
         priority: int | None = None,
         into: type[M] | None = None,
+        relay: bool = False,
     ) -> dict[str, Any] | M:
         """Run another agent's task as a part of this one and return its result.
 
@@ -254,6 +259,7 @@ class Context:
             timeout: Seconds; the type's own by default, and never past our deadline.
             priority: 0-10; one more than our own by default.
             into: The model to read the result as.
+            relay: Show the text that it writes as ours, while it does.
 
         Raises:
             CartritaError: What the sub-task ended with, or why it was not accepted.
@@ -261,7 +267,7 @@ class Context:
         """
         plain = params.to_wire() if isinstance(params, WireModel) else dict(params)
         reach = self._beyond("call other agents")
-        response = await reach.call(task_type, plain, timeout, priority)
+        response = await reach.call(task_type, plain, timeout, priority, relay=relay)
         result = result_of(response, task_type)
         if into is None:
             return result

@@ -115,7 +115,8 @@ def task(  # noqa: PLR0913 - each is one declared fact
         effects: The kinds of effects that it has on the outside world, all of them through
             `ctx.effect`. Such a task is delivered exactly once by default: after a crash it
             runs again and finds what happened.
-        hidden: It is not for callers, and not in the catalogue: it carries other task types.
+        hidden: It is not for callers, and not in the catalogue: it does the work of other task
+            types, whose agents call for it.
     """
     if timeout <= 0 or max_attempts < 1:
         raise TypeError(f"{name!r} needs timeout > 0 and max_attempts >= 1")

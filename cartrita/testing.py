@@ -133,6 +133,8 @@ class Bench:
         params: dict[str, Any],
         timeout: float | None,
         priority: int | None,
+        *,
+        relay: bool = False,
     ) -> dict[str, Any]:
         """Return what the test gave."""
         self.used = True
@@ -163,6 +165,7 @@ async def run_task(  # noqa: PLR0913 - each is one thing a test may want to give
     emitted: list[Said] | None = None,
     chunks: Iterable[Any] = (),
     effects: Effects | None = None,
+    inner: bool = False,
     **context: Any,
 ) -> Result:
     """Build an agent with fakes for its ports and run one of its tasks as a worker would.
@@ -181,6 +184,7 @@ async def run_task(  # noqa: PLR0913 - each is one thing a test may want to give
         emitted: A list to which everything is appended that the task says before its result.
         chunks: What is fed into a task that takes a stream.
         effects: What earlier attempts left in the ledger; afterwards also what this one did.
+        inner: Another agent calls for it, who may call for a hidden one.
         context: Fields of `Context`, such as `principal` or `session_id`. Pass lists as
             `warnings` and `usages` to see afterwards what the task reported.
 
@@ -191,7 +195,7 @@ async def run_task(  # noqa: PLR0913 - each is one thing a test may want to give
         TaskTimeout: The task took longer than it declares.
         TypeError: The result is not what the task declares.
     """
-    spec = Catalog.of([agent]).task(task_type)
+    spec = Catalog.of([agent]).task(task_type, inner=inner)
     services = Services({port: _giving(made) for port, made in (providers or {}).items()})
     instance = await services.build(agent)
     said, ledger = [] if emitted is None else emitted, {} if effects is None else effects
