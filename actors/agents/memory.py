@@ -145,6 +145,12 @@ class Memory(Agent, team="system", concurrency=8):
             threshold=params.threshold,
             session=params.session_id,
         )
+        if not found and (other := await self._memories.foreign(ctx.principal.tenant, info.model)):
+            ctx.warn(
+                f"Memories that were stored with {other!r} were not looked at: vectors of "
+                f"different models cannot be compared, and {info.model!r} is in use. Store them "
+                "again to find them."
+            )
         return RetrieveResult(memories=[_found(item) for item in found], **info.fields())
 
 

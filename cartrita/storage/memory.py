@@ -56,10 +56,15 @@ class InMemoryMemories:
         found = [
             Recalled(record, float(own @ vector))
             for made_by, record, own in self._kept.get(tenant, {}).values()
-            if made_by == model and session in (None, record.session)
+            if (made_by, own.size) == (model, vector.size) and session in (None, record.session)
         ]
         near = [item for item in found if item.score >= threshold]
         return sorted(near, key=lambda item: (-item.score, item.record.id))[:limit]
+
+    async def foreign(self, tenant: str, model: str) -> str | None:
+        """Return another model whose vectors the tenant has here, if there is one."""
+        made_by = {name for name, _, _ in self._kept.get(tenant, {}).values()}
+        return min(made_by - {model}, default=None)
 
 
 @dataclass(slots=True)

@@ -78,6 +78,12 @@ class Memories(Protocol):
             session: Only this conversation's; all of the tenant's when None.
         """
 
+    async def foreign(self, tenant: str, model: str) -> str | None:
+        """Return another model whose vectors the tenant has here, if there is one.
+
+        What it made is out of sight of `model`, as their vectors cannot be compared.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class User:

@@ -11,15 +11,15 @@ from cartrita.clock import new_id
 from cartrita.errors import ServiceUnavailable
 from cartrita.storage.memory import InMemoryMemories
 from cartrita.storage.ports import Memories, MemoryRecord
-from cartrita.storage.postgres.memories import _BY_INDEX, PostgresMemories, _literal
+from cartrita.storage.postgres.memories import PostgresMemories, _literal, by_index
 
 DIMENSIONS = 384
 MODEL = "local/test"
 
 
-def at(degrees):
+def at(degrees, length=DIMENSIONS):
     """Return a unit vector in a plane: the cosine of the angle between two is their likeness."""
-    vector = np.zeros(DIMENSIONS, dtype=np.float32)
+    vector = np.zeros(length, dtype=np.float32)
     vector[:2] = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return vector
 
@@ -76,6 +76,29 @@ class MemoriesContract:
         assert await self.find(memories, tenant) == []
         assert len(await self.find(memories, tenant, model="other/model")) == 1
 
+    async def test_what_another_model_made_is_known_to_be_there(self, memories, tenant):
+        assert await memories.foreign(tenant, MODEL) is None
+        await self.put(memories, tenant, [record(1)], [0])
+        assert await memories.foreign(tenant, MODEL) is None
+        await self.put(memories, tenant, [record(2)], [0], model="other/model")
+        assert await memories.foreign(tenant, MODEL) == "other/model"
+        assert await memories.foreign(f"{tenant}-other", "a") is None
+
+    @pytest.mark.parametrize("length", [8, 768, 3072])
+    async def test_models_of_any_length_stand_side_by_side(self, memories, tenant, length):
+        await self.put(memories, tenant, [record(1, "short")], [0])
+        vectors = np.stack([at(60, length), at(0, length)])
+        await memories.store(tenant, [record(2, "far"), record(3, "near")], vectors, "long")
+        found = await memories.search(tenant, at(0, length), "long", limit=10, threshold=0.0)
+        assert [item.record.text for item in found] == ["near", "far"]
+        assert [item.record.text for item in await self.find(memories, tenant)] == ["short"]
+
+    async def test_one_name_for_models_of_two_lengths_compares_nothing_wrong(
+        self, memories, tenant
+    ):
+        await self.put(memories, tenant, [record(1)], [0])
+        assert await memories.search(tenant, at(0, 768), MODEL, limit=10, threshold=-1.0) == []
+
     async def test_a_session_narrows_the_search(self, memories, tenant):
         records = [record(1, session="a"), record(2, session="b"), record(3)]
         await self.put(memories, tenant, records, [0, 0, 0])
@@ -128,7 +151,7 @@ class TestPostgres(MemoriesContract):
         return PostgresMemories(pool)
 
     @pytest.fixture
-    async def by_index(self, database_url):
+    async def indexed(self, database_url):
         """Connections whose planner uses the index, as it would with a hundred thousand rows."""
         settings = {"enable_sort": "off", "enable_seqscan": "off", "enable_bitmapscan": "off"}
         async with asyncpg.create_pool(
@@ -137,17 +160,17 @@ class TestPostgres(MemoriesContract):
             yield pool
 
     async def test_near_duplicates_of_others_do_not_hide_a_small_tenants_memories(
-        self, by_index, tenant
+        self, indexed, tenant
     ):
-        memories = PostgresMemories(by_index)
+        memories = PostgresMemories(indexed)
         crowd = [record(n) for n in range(1_000)]
         await self.put(memories, f"{tenant}-crowd", crowd, [n / 1_000 for n in range(1_000)])
         await self.put(memories, tenant, [record(1, "far"), record(2, "near")], [60, 50])
         found = await self.find(memories, tenant)
         assert [item.record.text for item in found] == ["near", "far"]
 
-    async def test_a_large_tenant_is_searched_through_the_index(self, by_index, tenant):
-        memories = PostgresMemories(by_index, exact_up_to=0)
+    async def test_a_large_tenant_is_searched_through_the_index(self, indexed, tenant):
+        memories = PostgresMemories(indexed, exact_up_to=0)
         vectors = np.random.default_rng(1).normal(size=(1_500, DIMENSIONS)).astype(np.float32)
         vectors[:1_000] += 20 * at(0)  # others' memories, nearer to the question
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -158,8 +181,8 @@ class TestPostgres(MemoriesContract):
         best = 1_000 + np.argsort(-(vectors[1_000:] @ at(0)))[:5]
         assert len({item.record.id.int for item in found} & set(best.tolist())) >= 4
         question = (tenant, _literal(at(0)), MODEL, None, 5, -1.0)
-        plan = await by_index.fetch(f"EXPLAIN {_BY_INDEX}", *question)
-        assert "memories_embedding" in "\n".join(row[0] for row in plan)
+        plan = await indexed.fetch(f"EXPLAIN {by_index(DIMENSIONS)}", *question)
+        assert "memories_embedding_384" in "\n".join(row[0] for row in plan)
 
     async def test_a_database_that_is_away_is_unavailable(self, pool, memories, tenant):
         await pool.close()

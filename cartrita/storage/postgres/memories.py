@@ -4,18 +4,18 @@ import json
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from functools import cache
 
 import asyncpg
 import numpy as np
 import numpy.typing as npt
 from asyncpg.pool import PoolConnectionProxy
 
-from cartrita.errors import ConfigurationInvalid
 from cartrita.storage.ports import MemoryRecord, Recalled
 from cartrita.storage.postgres.outage import lend
 
-DIMENSIONS = 384
-"""Of the column `memories.embedding`."""
+INDEXED = (384, 768, 1024, 1536, 3072)
+"""Lengths of vectors for which there is an index; others are compared one by one."""
 
 EF_SEARCH = 100
 """Neighbours that HNSW looks at: 97 % of the true five at 100,000 rows, where 40 found 92 %."""
@@ -51,13 +51,30 @@ WITH nearest AS MATERIALIZED (
     SELECT id, session, text, metadata::text AS metadata, stored_at, {distance} AS distance
     FROM memories
     WHERE tenant = $1 AND embedding_model = $3 AND ($4::text IS NULL OR session = $4)
+        AND vector_dims(embedding) = {length}
     ORDER BY {order}
     LIMIT $5)
 SELECT *, 1 - distance AS score FROM nearest WHERE 1 - distance >= $6 ORDER BY distance, id
 """
-_DISTANCE = "(embedding <=> (SELECT $2::text::halfvec))"
-_BY_INDEX = _SEARCH.format(distance=_DISTANCE, order=_DISTANCE)
-_ONE_BY_ONE = _SEARCH.format(distance=_DISTANCE, order=f"0 + {_DISTANCE}")  # no index has this
+_DISTANCE = "(embedding::halfvec({length}) <=> (SELECT $2::text::halfvec({length})))"
+
+_FOREIGN = (
+    "SELECT embedding_model FROM memories WHERE tenant = $1 AND embedding_model <> $2 LIMIT 1"
+)
+
+
+@cache
+def by_index(length: int) -> str:
+    """Return the search for vectors of one length that the index of that length can answer."""
+    distance = _DISTANCE.format(length=length)
+    return _SEARCH.format(length=length, distance=distance, order=distance)
+
+
+@cache
+def one_by_one(length: int) -> str:
+    """Return the search that no index can answer, as none has this order."""
+    distance = _DISTANCE.format(length=length)
+    return _SEARCH.format(length=length, distance=distance, order=f"0 + {distance}")
 
 
 class PostgresMemories:
@@ -118,28 +135,33 @@ class PostgresMemories:
         """
         question = (tenant, _literal(vector), model, session, limit, threshold)
         async with self._connection() as connection, connection.transaction(readonly=True):
-            few = await connection.fetchval(_FEW, tenant, self._exact_up_to, timeout=self._timeout)
-            if not few:
+            exact = vector.size not in INDEXED or await connection.fetchval(
+                _FEW, tenant, self._exact_up_to, timeout=self._timeout
+            )
+            if not exact:
                 await connection.execute(_TUNE, timeout=self._timeout)
-            search = _ONE_BY_ONE if few else _BY_INDEX
+            search = one_by_one(vector.size) if exact else by_index(vector.size)
             rows = await connection.fetch(search, *question, timeout=self._timeout)
         return [_recalled(row) for row in rows]
+
+    async def foreign(self, tenant: str, model: str) -> str | None:
+        """Return another model whose vectors the tenant has here, if there is one.
+
+        Raises:
+            ServiceUnavailable: The database cannot be reached.
+        """
+        async with self._connection() as connection:
+            found: str | None = await connection.fetchval(
+                _FOREIGN, tenant, model, timeout=self._timeout
+            )
+        return found
 
     def _connection(self) -> AbstractAsyncContextManager[PoolConnectionProxy]:
         return lend(self._pool, self._timeout, "The memory store")
 
 
 def _literal(vector: npt.NDArray[np.float32]) -> str:
-    """Write a vector as pgvector reads it.
-
-    Raises:
-        ConfigurationInvalid: It does not fit the column.
-    """
-    if vector.shape != (DIMENSIONS,):
-        raise ConfigurationInvalid(
-            f"Memories hold vectors of {DIMENSIONS} numbers, and the embedding model makes "
-            f"{vector.size}: choose another model."
-        )
+    """Write a vector as pgvector reads it."""
     return "[" + ",".join(f"{value:.6g}" for value in vector.tolist()) + "]"
 
 

@@ -1,5 +1,7 @@
 """Tests of actors/agents/memory.py."""
 
+from dataclasses import replace
+
 import pytest
 
 from actors.agents.memory import MAX_ITEMS, Memory
@@ -48,6 +50,18 @@ async def test_what_was_stored_is_found_with_all_that_belongs_to_it(memory):
     }
     assert found["model"] == stored["model"] == "fake/words"
     assert stored["stored"] == 1
+
+
+async def test_who_finds_nothing_is_told_of_memories_that_another_model_made(memory, monkeypatch):
+    warnings = []
+    await memory(STORE, {"text": "ours"})
+    await memory(RETRIEVE, {"query": "other words"}, warnings=warnings)
+    assert warnings == []  # nothing is alike, and all of it was looked at
+    monkeypatch.setattr(WordEmbedder, "info", replace(WordEmbedder.info, model="fake/new"))
+    assert await texts(memory, "ours", warnings=warnings) == []
+    assert len(warnings) == 1
+    assert "'fake/words'" in warnings[0]
+    assert "'fake/new'" in warnings[0]
 
 
 async def test_no_tenant_sees_what_another_stored(memory):
