@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
 
-EPSILON = np.float32(1e-12)
-"""`layer_norm_eps` of the checkpoint."""
+EPSILON = 1e-12
+"""`layer_norm_eps` of most checkpoints."""
 
 _CHUNK = 32_768
 """Floats per step of GELU: its temporaries then stay in the second-level cache."""
@@ -83,11 +83,12 @@ class _Norm:
 
     weight: Array
     bias: Array
+    epsilon: np.float32
 
     def __call__(self, x: Array) -> Array:
         x -= x.mean(axis=-1, keepdims=True)
         variance = np.einsum("...i,...i->...", x, x)[..., None] / np.float32(x.shape[-1])
-        x /= np.sqrt(variance + EPSILON)
+        x /= np.sqrt(variance + self.epsilon)
         x *= self.weight
         x += self.bias
         return x
@@ -106,26 +107,35 @@ class _Layer:
 
 
 class Bert:
-    """A BERT encoder with mean pooling.
+    """A BERT encoder with pooling.
 
     Args:
         weights: The checkpoint's tensors by their Hugging Face names, float32.
         heads: Attention heads per layer.
+        epsilon: Of its layer normalisation.
+        first: The first token's state is the text's vector, not the mean of all.
     """
 
-    def __init__(self, weights: Mapping[str, Array], heads: int) -> None:
-        self._heads = heads
+    def __init__(
+        self,
+        weights: Mapping[str, Array],
+        heads: int,
+        *,
+        epsilon: float = EPSILON,
+        first: bool = False,
+    ) -> None:
+        self._heads, self._first, small = heads, first, np.float32(epsilon)
         self._words = weights["embeddings.word_embeddings.weight"]
         # Every input is one segment, so the segment's vector is part of each position's.
         self._positions = (
             weights["embeddings.position_embeddings.weight"]
             + weights["embeddings.token_type_embeddings.weight"][0]
         )
-        self._norm = _norm(weights, "embeddings.LayerNorm")
+        self._norm = _norm(weights, "embeddings.LayerNorm", small)
         count = 0
         while f"encoder.layer.{count}.output.dense.weight" in weights:
             count += 1
-        self._layers = [_layer(weights, f"encoder.layer.{index}") for index in range(count)]
+        self._layers = [_layer(weights, f"encoder.layer.{index}", small) for index in range(count)]
 
     def encode(self, batch: Sequence[Sequence[int]]) -> Array:
         """Return one vector of length 1 per row of token ids, shape (rows, width)."""
@@ -139,7 +149,7 @@ class Bert:
         hidden = np.where(present, np.float32(0), np.finfo(np.float32).min)[:, None, None, :]
         for layer in self._layers:
             x = self._run(layer, x, hidden)
-        return _pool(x, present)
+        return _unit(x[:, 0]) if self._first else _pool(x, present)
 
     def _run(self, layer: _Layer, x: Array, hidden: Array) -> Array:
         attended = layer.attended(self._attention(layer.qkv(x), hidden))
@@ -170,9 +180,12 @@ class Bert:
 def _pool(x: Array, present: npt.NDArray[np.bool_]) -> Array:
     """Average the tokens that are there and scale to length 1."""
     weights = present.astype(np.float32)[:, :, None]
-    mean: Array = (x * weights).sum(axis=1) / weights.sum(axis=1)
-    mean /= np.linalg.norm(mean, axis=1, keepdims=True)
-    return mean
+    return _unit((x * weights).sum(axis=1) / weights.sum(axis=1))
+
+
+def _unit(rows: Array) -> Array:
+    scaled: Array = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return scaled
 
 
 def _dense(weights: Mapping[str, Array], *names: str) -> _Dense:
@@ -182,17 +195,17 @@ def _dense(weights: Mapping[str, Array], *names: str) -> _Dense:
     return _Dense(np.ascontiguousarray(weight), bias)
 
 
-def _norm(weights: Mapping[str, Array], name: str) -> _Norm:
-    return _Norm(weights[f"{name}.weight"], weights[f"{name}.bias"])
+def _norm(weights: Mapping[str, Array], name: str, epsilon: np.float32) -> _Norm:
+    return _Norm(weights[f"{name}.weight"], weights[f"{name}.bias"], epsilon)
 
 
-def _layer(weights: Mapping[str, Array], name: str) -> _Layer:
+def _layer(weights: Mapping[str, Array], name: str, epsilon: np.float32) -> _Layer:
     own = f"{name}.attention.self"
     return _Layer(
         qkv=_dense(weights, f"{own}.query", f"{own}.key", f"{own}.value"),
         attended=_dense(weights, f"{name}.attention.output.dense"),
-        attention_norm=_norm(weights, f"{name}.attention.output.LayerNorm"),
+        attention_norm=_norm(weights, f"{name}.attention.output.LayerNorm", epsilon),
         widen=_dense(weights, f"{name}.intermediate.dense"),
         narrow=_dense(weights, f"{name}.output.dense"),
-        output_norm=_norm(weights, f"{name}.output.LayerNorm"),
+        output_norm=_norm(weights, f"{name}.output.LayerNorm", epsilon),
     )

@@ -1,0 +1,162 @@
+"""Embeds texts with OpenAI, or with a server that speaks its protocol."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import httpx
+import numpy as np
+
+from cartrita.errors import (
+    AgentFailed,
+    CartritaError,
+    ConfigurationInvalid,
+    ModelRequired,
+    NetworkFailed,
+)
+from cartrita.providers.ports import ModelInfo, Vectors
+
+OFFICIAL = "https://api.openai.com/v1"
+DEFAULT = "text-embedding-3-small"
+DIMENSIONS = {
+    "text-embedding-3-small": 1536,
+    "text-embedding-3-large": 3072,
+    "text-embedding-ada-002": 1536,
+}
+"""Of what the models make when they are not told otherwise."""
+
+MOST_TEXTS = 128
+MOST_CHARS = 200_000
+"""Of one request; OpenAI takes 2,048 texts and 300,000 tokens."""
+
+CONNECT_SECONDS = 10.0
+TIMEOUT = 60.0
+LONGEST_DETAIL = 300
+FIRST_SERVER_ERROR = 500
+BUSY = (408, 409, 425, 429)
+NO_KEY = (401, 403)
+
+
+class OpenAiEmbeddings:
+    """An embedder behind an OpenAI-compatible address.
+
+    Args:
+        api_key: Needed by OpenAI; most local servers want none.
+        base_url: Such as `http://localhost:11434/v1`; OpenAI's own by default.
+        model: The server's name for it.
+        dimensions: What the server is asked for; the model's own by default.
+
+    Raises:
+        ConfigurationInvalid: How long its vectors are is not known.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None,
+        base_url: str | None = None,
+        model: str | None = None,
+        dimensions: int | None = None,
+    ) -> None:
+        if not (api_key or base_url):
+            raise ConfigurationInvalid(
+                "embeddings.provider is 'openai': set OPENAI_API_KEY, or OPENAI_BASE_URL."
+            )
+        self._model = model or DEFAULT
+        known = DIMENSIONS.get(self._model)
+        length = dimensions or known
+        if length is None:
+            raise ConfigurationInvalid(
+                f"How long the vectors of {self._model!r} are is not known: set "
+                "embeddings.dimensions."
+            )
+        self.dimensions = length
+        self._asks = {"dimensions": length} if known and length != known else {}
+        shorter = f"@{length}" if self._asks else ""
+        self.info = ModelInfo(f"{self._model}{shorter}", "openai", generative=False)
+        self._client = httpx.AsyncClient(
+            base_url=base_url or OFFICIAL,
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            timeout=httpx.Timeout(TIMEOUT, connect=CONNECT_SECONDS),
+        )
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return one row per text, in order, normalised, float32.
+
+        Raises:
+            NetworkFailed: The server cannot be reached, or is busy.
+            ConfigurationInvalid: It refuses the key, or has vectors of another length.
+            ModelRequired: It does not serve the model.
+        """
+        vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
+        done = 0
+        for part in _parts(texts):
+            vectors[done : done + len(part)] = await self._embedded(part)
+            done += len(part)
+        return vectors
+
+    async def _embedded(self, texts: Sequence[str]) -> Vectors:
+        # A blank text is refused there, and has a vector here.
+        given = [text or " " for text in texts]
+        body = {"model": self._model, "input": given, "encoding_format": "float", **self._asks}
+        try:
+            response = await self._client.post("embeddings", json=body)
+        except httpx.HTTPError as error:
+            raise NetworkFailed(
+                f"The provider of {self._model!r} could not be reached; see OPENAI_BASE_URL."
+            ) from error
+        if response.status_code != httpx.codes.OK:
+            raise self._refused(response)
+        try:
+            rows = sorted(response.json()["data"], key=lambda row: int(row["index"]))
+            vectors = np.array([row["embedding"] for row in rows], dtype=np.float32)
+        except (KeyError, TypeError, ValueError) as error:
+            raise AgentFailed(f"The provider of {self._model!r} answered no vectors.") from error
+        if vectors.shape != (len(texts), self.dimensions):
+            raise ConfigurationInvalid(
+                f"{self._model!r} made vectors of shape {vectors.shape}, not "
+                f"{(len(texts), self.dimensions)}: set embeddings.dimensions to what it makes."
+            )
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        normalised: Vectors = vectors / np.maximum(lengths, np.float32(1e-12))
+        return normalised
+
+    def _refused(self, response: httpx.Response) -> CartritaError:
+        status = response.status_code
+        if status in NO_KEY:  # its message may repeat parts of the key
+            return ConfigurationInvalid(
+                f"The provider refused the API key for {self._model!r} ({status}): set "
+                "OPENAI_API_KEY to one that may use it."
+            )
+        if status == httpx.codes.NOT_FOUND:
+            return ModelRequired(f"The provider does not serve {self._model!r} for embeddings.")
+        detail = " ".join(response.text.split())[:LONGEST_DETAIL]
+        if status in BUSY or status >= FIRST_SERVER_ERROR:
+            return NetworkFailed(
+                f"The provider of {self._model!r} answered {status}: {detail}",
+                retry_after=_seconds(response.headers.get("retry-after")),
+            )
+        return AgentFailed(f"The provider of {self._model!r} refused ({status}): {detail}")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+def _parts(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Cut texts into what one request may carry."""
+    part: list[str] = []
+    size = 0
+    for text in texts:
+        if part and (len(part) == MOST_TEXTS or size + len(text) > MOST_CHARS):
+            yield part
+            part, size = [], 0
+        part.append(text)
+        size += len(text)
+    if part:
+        yield part
+
+
+def _seconds(told: Any) -> float | None:
+    try:
+        return max(0.0, float(told))
+    except (TypeError, ValueError):
+        return None
