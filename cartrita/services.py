@@ -11,6 +11,7 @@ from cartrita.clock import Clock, SystemClock
 from cartrita.config.settings import Settings
 from cartrita.declare import Agent
 from cartrita.errors import ConfigurationInvalid
+from cartrita.openers.huggingface import BuiltInEmbedder, huggingface_openers
 from cartrita.providers.ports import (
     ChatModels,
     EffectSink,
@@ -189,29 +190,25 @@ class _Openers:
         cache = postgres.statement_cache_size
         return await asyncpg.create_pool(url, min_size=0, max_size=4, statement_cache_size=cache)
 
-    def embedder(self, _services: Services) -> Embedder:
-        from cartrita.providers.embedded.minilm import MiniLm
-
-        return MiniLm(self._models.embedding_path)
-
     async def counter(self, services: Services) -> TokenCounter:
-        counter: TokenCounter = await services.get(Embedder)
+        counter: TokenCounter = await services.get(BuiltInEmbedder)
         return counter
 
     async def summarizer(self, services: Services) -> Summarizer:
         from cartrita.providers.embedded.summarizer import ExtractiveSummarizer
 
-        return ExtractiveSummarizer(await services.get(Embedder), await services.get(TokenCounter))
+        embedder = await services.get(BuiltInEmbedder)
+        return ExtractiveSummarizer(embedder, await services.get(TokenCounter))
 
     async def classifier(self, services: Services) -> TextClassifier:
         from cartrita.providers.embedded.classifier import EmbeddedClassifier
 
-        return EmbeddedClassifier(await services.get(Embedder))
+        return EmbeddedClassifier(await services.get(BuiltInEmbedder))
 
     async def answerer(self, services: Services) -> QuestionAnswerer:
         from cartrita.providers.embedded.passages import SentenceRetrieval
 
-        return SentenceRetrieval(await services.get(Embedder))
+        return SentenceRetrieval(await services.get(BuiltInEmbedder))
 
     def sql(self, _services: Services) -> SqlEngine:
         from cartrita.providers.embedded.duck import DuckDb
@@ -226,7 +223,7 @@ class _Openers:
             base_url=self._models.openai_base_url,
             organization=self._models.openai_organization,
             default_model=self._models.chat_model,
-            embedder=await services.get(Embedder),
+            embedder=await services.get(BuiltInEmbedder),
         )
 
     async def tools(self, services: Services) -> Toolbox:
@@ -256,8 +253,9 @@ class _Openers:
         return HttpAgents(PostgresRegistry(await services.get(asyncpg.Pool)), SystemClock())
 
     async def probes(self, services: Services) -> Probes:
-        embedder = ModelProbe(await services.get(Embedder))
-        return ProbeSet([*database_probes(self._settings), embedder])
+        paid = self._settings.embeddings.provider == "openai"  # every look would cost something
+        embedder = await services.get(BuiltInEmbedder if paid else Embedder)
+        return ProbeSet([*database_probes(self._settings), ModelProbe(embedder)])
 
 
 def open_services(settings: Settings) -> Services:
@@ -266,7 +264,6 @@ def open_services(settings: Settings) -> Services:
     return Services(
         {
             asyncpg.Pool: openers.pool,
-            Embedder: openers.embedder,
             TokenCounter: openers.counter,
             Summarizer: openers.summarizer,
             TextClassifier: openers.classifier,
@@ -278,5 +275,6 @@ def open_services(settings: Settings) -> Services:
             Probes: openers.probes,
             EffectSink: openers.effect_sink,
             ExternalAgents: openers.external_agents,
+            **huggingface_openers(settings),
         }
     )

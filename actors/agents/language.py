@@ -11,13 +11,33 @@ from cartrita.errors import ModelRequired
 from cartrita.protocol.task import Name
 from cartrita.protocol.text import Prose
 from cartrita.protocol.wire import WireModel
-from cartrita.providers.ports import ModelInfo, QuestionAnswerer, Summarizer, TextClassifier
+from cartrita.providers.ports import (
+    ModelInfo,
+    QuestionAnswerer,
+    Summarizer,
+    TextClassifier,
+)
+from cartrita.providers.ports_huggingface import (
+    ENABLE,
+    MOST_CHARS,
+    MOST_LABELS,
+    HuggingFace,
+    TextAnswer,
+    TextAsk,
+    TextKind,
+)
 
-MAX_CHARS = 100_000
 AUTO = "auto"
 
-Text = Annotated[Prose, Field(max_length=MAX_CHARS)]
-Model = Annotated[Name | None, Field(description="`auto`, or the name of the model in use.")]
+Text = Annotated[Prose, Field(max_length=MOST_CHARS)]
+Model = Annotated[
+    Name | None,
+    Field(
+        description="`auto`, the built-in model's name, a folder's below `huggingface.path`, or "
+        "a hub id."
+    ),
+]
+Labels = Annotated[list[Name], Field(min_length=2, max_length=MOST_LABELS)]
 MaxTokens = Annotated[int, Field(ge=8, le=1024, description="Tokens of the model in use.")]
 
 
@@ -54,7 +74,7 @@ class ClassificationParams(Params):
     """What to sort; without labels, by feeling."""
 
     text: Text
-    labels: Annotated[list[Name], Field(min_length=2, max_length=50)] | None = None
+    labels: Labels | None = None
     model: Model = None
 
     @model_validator(mode="after")
@@ -63,6 +83,12 @@ class ClassificationParams(Params):
         if len(set(labels)) < len(labels):
             raise ValueError("labels must differ from each other")
         return self
+
+
+class ZeroShotParams(ClassificationParams):
+    """What to sort into which labels."""
+
+    labels: Labels
 
 
 class ScoredLabel(WireModel):
@@ -99,8 +125,13 @@ class Language(Agent, team="intelligence", concurrency=8):
     """Summarises, classifies and answers questions about texts."""
 
     def __init__(
-        self, summarizer: Summarizer, classifier: TextClassifier, answerer: QuestionAnswerer
+        self,
+        summarizer: Summarizer,
+        classifier: TextClassifier,
+        answerer: QuestionAnswerer,
+        hugging: HuggingFace,
     ) -> None:
+        self._hugging = hugging
         self._summarizer = summarizer
         self._classifier = classifier
         self._answerer = answerer
@@ -119,8 +150,15 @@ class Language(Agent, team="intelligence", concurrency=8):
     )
     async def summarize(self, params: SummarizationParams, ctx: Context) -> SummarizationResult:
         """Make a text shorter."""
-        _require(params.model, self._summarizer.info, ctx)
         limit = params.options.max_length or params.max_length
+        model = self._hugging.choose(TextKind.SUMMARIZATION, params.model)
+        if model:
+            ask = TextAsk(
+                kind=TextKind.SUMMARIZATION, model=model, text=params.text, max_tokens=limit
+            )
+            answer = await self._hugging.run(ask, ctx)
+            return SummarizationResult(summary=answer.text, **answer.about())
+        _require(params.model, self._summarizer.info, ctx)
         began = ctx.clock.monotonic()
         summary = await self._summarizer.summarize(params.text, limit)
         ctx.spent(Usage(summary.info.model, seconds=ctx.clock.monotonic() - began))
@@ -132,7 +170,7 @@ class Language(Agent, team="intelligence", concurrency=8):
     @task(
         "huggingface.text.classification",
         cost=per_call("0.001"),
-        timeout=30,
+        timeout=60,
         idempotent=True,
         example={
             "text": "The striker scored twice in the final minutes to win the cup.",
@@ -141,6 +179,11 @@ class Language(Agent, team="intelligence", concurrency=8):
     )
     async def classify(self, params: ClassificationParams, ctx: Context) -> ClassificationResult:
         """Sort a text into your labels or, without labels, by its sentiment."""
+        kind = TextKind.ZERO_SHOT if params.labels else TextKind.CLASSIFICATION
+        model = self._hugging.choose(kind, params.model)
+        if model:
+            ask = TextAsk(kind=kind, model=model, text=params.text, labels=params.labels or [])
+            return _labelled(await self._hugging.run(ask, ctx))
         began = ctx.clock.monotonic()
         if params.labels:
             _require(params.model, self._classifier.info, ctx)
@@ -151,6 +194,20 @@ class Language(Agent, team="intelligence", concurrency=8):
         ctx.spent(Usage(found.info.model, seconds=ctx.clock.monotonic() - began))
         labels = [ScoredLabel(label=one.label, score=one.score) for one in found.labels]
         return ClassificationResult(labels=labels, **found.info.fields())
+
+    @task(
+        "huggingface.text.zero_shot_classification",
+        cost=per_call("0.001"),
+        timeout=60,
+        idempotent=True,
+        example={
+            "text": "The night train to Vienna leaves at ten.",
+            "labels": ["travel", "food", "health"],
+        },
+    )
+    async def sort(self, params: ZeroShotParams, ctx: Context) -> ClassificationResult:
+        """Sort a text into labels that no model was trained on."""
+        return await self.classify(params, ctx)
 
     @task(
         "huggingface.text.question_answering",
@@ -166,6 +223,12 @@ class Language(Agent, team="intelligence", concurrency=8):
         self, params: QuestionAnsweringParams, ctx: Context
     ) -> QuestionAnsweringResult:
         """Find the passage of a text that answers a question."""
+        model = self._hugging.choose(TextKind.ANSWERING, params.model)
+        if model:
+            ask = TextAsk(
+                kind=TextKind.ANSWERING, model=model, text=params.context, question=params.question
+            )
+            return _found(await self._hugging.run(ask, ctx), ctx)
         _require(params.model, self._answerer.info, ctx)
         began = ctx.clock.monotonic()
         found = await self._answerer.answer(params.question, params.context)
@@ -181,11 +244,25 @@ class Language(Agent, team="intelligence", concurrency=8):
         )
 
 
+def _labelled(answer: TextAnswer) -> ClassificationResult:
+    labels = [ScoredLabel(label=one.label, score=one.score) for one in answer.findings]
+    return ClassificationResult(labels=labels, **answer.about())
+
+
+def _found(answer: TextAnswer, ctx: Context) -> QuestionAnsweringResult:
+    if not answer.findings:
+        ctx.warn("Not found: the model sees no answer in the context.")
+        return QuestionAnsweringResult(answer="", score=0.0, start=0, end=0, **answer.about())
+    best = answer.findings[0]
+    return QuestionAnsweringResult(
+        answer=best.label, score=best.score, start=best.start, end=best.end, **answer.about()
+    )
+
+
 def _require(asked: str | None, present: ModelInfo, ctx: Context) -> None:
     """Refuse to answer with another model than the one that was asked for."""
     if asked not in (None, AUTO, present.model):
         raise ModelRequired(
             f"{ctx.task_type!r} is done by {present.model!r} here, not by {asked!r}. Leave "
-            f"`model` out to use it, or run `pip install 'cartrita[torch]'` and configure a "
-            f"Hugging Face provider for {asked!r}."
+            f"`model` out to use it, or to have {asked!r}: {ENABLE}."
         )

@@ -12,12 +12,15 @@ from cartrita.protocol.task import Name
 from cartrita.protocol.text import Prose
 from cartrita.protocol.wire import WireModel
 from cartrita.providers.ports import ChatModel, ChatModels
+from cartrita.providers.ports_huggingface import ENABLE, HuggingFace, TextAsk, TextKind
 
 CEILING = metered("0.25", 24_000)
 LONGEST_TEXT = 20_000
 """Characters, so that the text and its translation fit the ceiling."""
 
 MOST_NEW_TOKENS = 4096
+MOST_TRANSLATED = 1024
+"""Tokens that a translation model writes; they read no more either."""
 
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 """A BCP 47 tag such as `fr` or `pt-BR`; nothing else, as it becomes part of an instruction."""
@@ -75,9 +78,10 @@ class GenerationResult(ModelResult):
 class Translation(Agent, team="intelligence"):
     """Writes text with a language model; there is none built in."""
 
-    def __init__(self, models: ChatModels) -> None:
+    def __init__(self, models: ChatModels, hugging: HuggingFace) -> None:
         from cartrita.conversation import Said, converse  # noqa: PLC0415 - imports LangChain
 
+        self._hugging = hugging
         self._models, self._said, self._converse = models, Said, converse
 
     @task(
@@ -89,14 +93,29 @@ class Translation(Agent, team="intelligence"):
     )
     async def translate(self, params: TranslationParams, ctx: Context) -> TranslationResult:
         """Translate a text. Needs a configured language model."""
+        source, target = params.source_language, params.target_language
+        model = self._hugging.choose(TextKind.TRANSLATION, params.model)
+        if model:
+            ask = TextAsk(
+                kind=TextKind.TRANSLATION,
+                model=model,
+                text=params.text,
+                source_language=source,
+                target_language=target,
+                max_tokens=MOST_TRANSLATED,
+            )
+            answer = await self._hugging.run(ask, ctx)
+            return TranslationResult(
+                text=answer.text,
+                source_language=source,
+                target_language=target,
+                **answer.about(),
+            )
         chat = self._writer(params.model)
-        instruction = TRANSLATE.format(source=params.source_language, target=params.target_language)
+        instruction = TRANSLATE.format(source=source, target=target)
         text = await self._write(chat, instruction, params.text, ctx)
         return TranslationResult(
-            text=text,
-            source_language=params.source_language,
-            target_language=params.target_language,
-            **chat.info.fields(),
+            text=text, source_language=source, target_language=target, **chat.info.fields()
         )
 
     @task(
@@ -109,6 +128,17 @@ class Translation(Agent, team="intelligence"):
     async def generate(self, params: GenerationParams, ctx: Context) -> GenerationResult:
         """Go on from a prompt. Needs a configured language model."""
         options = params.options
+        model = self._hugging.choose(TextKind.GENERATION, params.model)
+        if model:
+            ask = TextAsk(
+                kind=TextKind.GENERATION,
+                model=model,
+                text=params.text,
+                max_tokens=options.max_new_tokens,
+                temperature=options.temperature,
+            )
+            answer = await self._hugging.run(ask, ctx)
+            return GenerationResult(text=answer.text, **answer.about())
         chat = self._writer(params.model, options.temperature)
         text = await self._write(chat, CONTINUE, params.text, ctx, options.max_new_tokens)
         return GenerationResult(text=text, **chat.info.fields())
@@ -118,7 +148,8 @@ class Translation(Agent, team="intelligence"):
         if not chat.info.generative:
             raise ModelRequired(
                 f"Writing text needs a language model, and {chat.info.model!r} is none: set "
-                "OPENAI_API_KEY, or OPENAI_BASE_URL for a compatible server such as Ollama or vLLM."
+                "OPENAI_API_KEY, or OPENAI_BASE_URL for a compatible server such as Ollama or "
+                f"vLLM; or have a model of Hugging Face: {ENABLE}."
             )
         return chat
 

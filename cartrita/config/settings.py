@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr
 
 from cartrita.config.bounds import Blobs, Limits, Retention
 from cartrita.config.databases import Postgres, Redis
+from cartrita.config.huggingface import Embeddings, HuggingFace
 from cartrita.config.kinds import Location, Section
 from cartrita.config.sections import (
     Admin,
@@ -51,6 +52,8 @@ class Settings(Section):
     retention: Retention = Retention()
     supervision: Supervision = Supervision()
     models: Models = Models()
+    huggingface: HuggingFace = HuggingFace()
+    embeddings: Embeddings = Embeddings()
     telemetry: Telemetry = Telemetry()
     chaos: Chaos = Chaos()
 

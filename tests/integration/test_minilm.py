@@ -15,10 +15,12 @@ from cartrita.providers.embedded.passages import SentenceRetrieval
 from cartrita.providers.embedded.sentences import split
 from cartrita.providers.embedded.summarizer import ExtractiveSummarizer
 from cartrita.providers.ports import Embedder, QuestionAnswerer, Summarizer, TextClassifier
+from cartrita.providers.ports_huggingface import HuggingFace
 from cartrita.providers.probes import ModelProbe
 from cartrita.storage.memory import InMemoryMemories
 from cartrita.storage.ports import Memories
 from cartrita.testing import run_task
+from tests.support.hugging import NOTHING
 
 ROBOTS = (
     "Harbor Robotics, a startup based in Portland, announced on Tuesday that it has raised $42 "
@@ -187,6 +189,7 @@ async def test_the_examples_of_the_agents_run_on_the_built_in_models(model, spec
         QuestionAnswerer: SentenceRetrieval(model),
         Embedder: model,
         Memories: InMemoryMemories(),
+        HuggingFace: NOTHING,
     }
     agent = next(agent for agent in (Language, Memory) if spec in agent.spec.tasks)
     wire = (await run_task(agent, spec.name, spec.example, providers)).to_wire()

@@ -46,6 +46,7 @@ class Instance:
                 "CARTRITA_RAY__DASHBOARD_PORT": str(dashboard),
                 "CARTRITA_POSTGRES__PORT": str(postgres),
                 "CARTRITA_REDIS__PORT": str(redis),
+                "CARTRITA_HUGGINGFACE__PATH": str(home / "models"),
                 # Load is what some of these tests are about.
                 "CARTRITA_LIMITS__RATE_MAX": "1000000",
                 "CARTRITA_LIMITS__RATE_SHARED_MAX": "1000000",

@@ -5,8 +5,10 @@ import pytest
 from actors.agents.language import Language
 from cartrita.errors import InvalidParameters, ModelRequired
 from cartrita.providers.ports import QuestionAnswerer, Summarizer, TextClassifier
+from cartrita.providers.ports_huggingface import Finding, HuggingFace, TextKind
 from cartrita.testing import run_task
 from tests.support.fakes import FirstLabel, FirstWords, WordFinder
+from tests.support.hugging import NOTHING, OneModel
 
 SUMMARIZATION = "huggingface.text.summarization"
 CLASSIFICATION = "huggingface.text.classification"
@@ -24,6 +26,7 @@ def providers(summarizer):
         Summarizer: summarizer,
         TextClassifier: FirstLabel(),
         QuestionAnswerer: WordFinder(),
+        HuggingFace: NOTHING,
     }
 
 
@@ -139,6 +142,53 @@ async def test_parameters_out_of_range_are_named(providers, task, params, field)
 @pytest.mark.parametrize("spec", Language.spec.tasks, ids=lambda spec: spec.name)
 async def test_examples_run(providers, spec):
     assert await run_task(Language, spec.name, spec.example, providers)
+
+
+class TestHuggingFace:
+    """With a model of Hugging Face, named or configured."""
+
+    async def run(self, providers, task, params, *findings, text=""):
+        one = OneModel(*findings, text=text)
+        warnings = []
+        given = providers | {HuggingFace: one}
+        result = await run_task(Language, task, params, given, warnings=warnings)
+        (ask,) = one.asked
+        return ask, result.to_wire(), warnings
+
+    async def test_a_summary_is_its_text(self, providers):
+        params = {"text": "A long text.", "maxLength": 20, "model": "org/model"}
+        ask, result, _ = await self.run(providers, SUMMARIZATION, params, text="Short.")
+        assert (ask.kind, ask.text, ask.max_tokens) == (TextKind.SUMMARIZATION, "A long text.", 20)
+        assert result == {
+            "summary": "Short.",
+            "model": "org/model",
+            "provider": "huggingface",
+            "generative": True,
+        }
+
+    @pytest.mark.parametrize(
+        ("labels", "kind"), [(None, TextKind.CLASSIFICATION), (["a", "b"], TextKind.ZERO_SHOT)]
+    )
+    async def test_texts_are_sorted_by_its_labels_or_the_caller_s(self, providers, labels, kind):
+        found = Finding(label="a", score=0.75)
+        params = {"text": "x", **({"labels": labels} if labels else {})}
+        ask, result, _ = await self.run(providers, CLASSIFICATION, params, found)
+        assert (ask.kind, ask.labels) == (kind, labels or [])
+        assert result["labels"] == [{"label": "a", "score": 0.75}]
+
+    async def test_an_answer_is_its_passage(self, providers):
+        found = Finding(label="wine", score=0.5, start=8, end=12)
+        params = {"question": "Which?", "context": "Beer or wine."}
+        ask, result, warnings = await self.run(providers, ANSWERING, params, found)
+        assert (ask.question, ask.text) == ("Which?", "Beer or wine.")
+        assert (result["answer"], result["start"], result["end"]) == ("wine", 8, 12)
+        assert warnings == []
+
+    async def test_no_passage_is_no_answer(self, providers):
+        params = {"question": "Which?", "context": "Beer or wine."}
+        _, result, warnings = await self.run(providers, ANSWERING, params)
+        assert result["answer"] == ""
+        assert warnings[0].startswith("Not found")
 
 
 def test_each_costs_a_tenth_of_a_cent_and_may_run_twice():

@@ -6,15 +6,18 @@ from actors.agents.translation import Translation
 from cartrita.errors import InvalidParameters, ModelRequired
 from cartrita.providers.chat_models import chat_models
 from cartrita.providers.ports import ChatModels
+from cartrita.providers.ports_huggingface import HuggingFace, TextKind
 from cartrita.testing import run_task
+from tests.support.hugging import NOTHING, OneModel
 from tests.support.scripted_model import ScriptedModels, said
 
 TRANSLATION = "huggingface.text.translation"
 GENERATION = "huggingface.text.generation"
 
 
-async def run(task, params, models, **context):
-    return (await run_task(Translation, task, params, {ChatModels: models}, **context)).to_wire()
+async def run(task, params, models, hugging=NOTHING, **context):
+    providers = {ChatModels: models, HuggingFace: hugging}
+    return (await run_task(Translation, task, params, providers, **context)).to_wire()
 
 
 async def test_a_translation_names_its_languages_and_its_model():
@@ -52,6 +55,21 @@ async def test_generation_goes_on_from_a_prompt_within_its_options():
 async def test_without_a_language_model_both_name_what_would_enable_them(spec):
     with pytest.raises(ModelRequired, match="OPENAI_API_KEY, or OPENAI_BASE_URL"):
         await run(spec.name, spec.example, chat_models())
+
+
+async def test_a_model_of_hugging_face_that_is_named_or_configured_goes_before_chat_models():
+    models, one = ScriptedModels(said("no")), OneModel(text="Bonjour")
+    params = {"text": "Hello", "targetLanguage": "fr", "model": "org/model"}
+    result = await run(TRANSLATION, params, models, one)
+    assert (result["text"], result["provider"]) == ("Bonjour", "huggingface")
+    options = {"maxNewTokens": 9, "temperature": 0.5}
+    result = await run(GENERATION, {"text": "Once", "options": options}, models, one)
+    assert result["text"] == "Bonjour"
+    translate, generate = one.asked
+    assert (translate.kind, translate.target_language) == (TextKind.TRANSLATION, "fr")
+    assert (generate.kind, generate.max_tokens) == (TextKind.GENERATION, 9)
+    assert generate.temperature == 0.5
+    assert models.opened == []
 
 
 @pytest.mark.parametrize("spec", Translation.spec.tasks, ids=lambda spec: spec.name)

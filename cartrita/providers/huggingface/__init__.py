@@ -1,0 +1,1 @@
+"""Models of Hugging Face, on this machine and at its inference API."""
