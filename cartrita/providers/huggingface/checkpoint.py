@@ -11,6 +11,9 @@ from cartrita.errors import ConfigurationInvalid
 from cartrita.providers.huggingface.folder import weights_mb
 from cartrita.providers.ports_huggingface import TextKind
 
+transformers.utils.logging.disable_progress_bar()
+transformers.utils.logging.set_verbosity_error()
+
 LONGEST_INPUT = 1024
 """Tokens of a text that are read by models which name no limit of their own."""
 
@@ -82,7 +85,8 @@ def _longest(config: Any, tokenizer: Any) -> int:
     limits = [n for n in (*known, tokenizer.model_max_length) if isinstance(n, int) and n > 0]
     longest = min(limits, default=LONGEST_INPUT)
     # RoBERTa and its like count positions from behind the padding's number.
-    offset = (config.pad_token_id or 0) + 1 if config.model_type in _OFFSET else 0
+    padding = getattr(config, "pad_token_id", None) or 0
+    offset = padding + 1 if config.model_type in _OFFSET else 0
     return min(longest - offset, 32 * LONGEST_INPUT) if longest < 10**9 else LONGEST_INPUT
 
 

@@ -40,6 +40,7 @@ class Hub:
         """
         import huggingface_hub as hub  # noqa: PLC0415 - takes a second
 
+        hub.utils.disable_progress_bars()
         api = hub.HfApi(endpoint=self._url, token=self._token)
         told = self._asked(name, lambda: api.model_info(name, files_metadata=True))
         sizes = {one.rfilename: one.size or 0 for one in told.siblings or ()}

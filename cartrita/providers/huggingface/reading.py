@@ -87,7 +87,8 @@ def _logits(point: Checkpoint, first: list[str], second: list[str] | None, stop:
 def _classified(point: Checkpoint, asks: Sequence[TextAsk], stop: Event) -> list[TextAnswer]:
     logits = _logits(point, [ask.text for ask in asks], None, stop)
     config = point.model.config
-    several = config.problem_type == "multi_label_classification" or config.num_labels == 1
+    problem = getattr(config, "problem_type", None)
+    several = problem == "multi_label_classification" or config.num_labels == 1
     scores = logits.sigmoid() if several else logits.softmax(-1)
     answers = []
     for ask, row in zip(asks, scores.tolist(), strict=True):
