@@ -111,6 +111,7 @@ async def test_each_kind_is_asked_for_and_read_as_that_api_has_it(asked, sent, g
     assert [(one.label, one.score) for one in found.findings] == made.get("findings", [])
     assert (found.model, found.provider) == ("org/model", "huggingface")
     assert found.generative is ("text" in made)
+    assert found.tokens_out == len(found.text.encode()) // 3
 
 
 async def test_an_answer_s_place_is_where_it_stands_whatever_the_server_counts_in():

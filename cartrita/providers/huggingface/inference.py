@@ -27,6 +27,9 @@ BUSY = (408, 425, 429)
 NO_TOKEN = (401, 403)
 EVENT = "data:"
 
+BYTES_PER_TOKEN = 3
+"""Errs on the long side for English."""
+
 _PATHS = {TextKind.SIMILARITY: "/pipeline/sentence-similarity"}
 """Where a model's own kind of task may be another one."""
 
@@ -198,7 +201,14 @@ def _written(ask: TextAsk, text: str) -> TextAnswer:
         provider="huggingface",
         generative=True,
         limitations=["A language model: check what it states."],
+        tokens_in=_tokens(ask.text),
+        tokens_out=_tokens(text),
     )
+
+
+def _tokens(text: str) -> int:
+    """Estimate what a text is counted as: the API does not tell."""
+    return len(text.encode()) // BYTES_PER_TOKEN
 
 
 def _found(ask: TextAsk, findings: list[Finding]) -> TextAnswer:

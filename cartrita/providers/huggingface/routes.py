@@ -81,6 +81,8 @@ class HuggingFaceModels:
             return await ctx.call(LOCAL_TASK, ask, into=TextAnswer, relay=shown)
         if self._api is None:
             raise ModelRequired(f"There is no model {ask.model!r} here: {ENABLE}.")
+        if ask.kind in CHATS:
+            ctx.warn("The inference API reports no usage; tokens are estimates.")
         return await self._api.run(ask, ctx.token if shown else None)
 
     async def close(self) -> None:

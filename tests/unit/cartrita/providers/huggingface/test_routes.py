@@ -119,6 +119,7 @@ async def test_text_is_shown_while_it_is_written_to_those_who_want_that(folder, 
     assert reach.called == [(LOCAL_TASK, "tiny", shown)]
     reach, ctx = await run(models(api=Api()), "org/x", kind, streaming=streaming)
     assert reach.said == (["hi"] if shown else [])
+    assert len(ctx.warnings) == (1 if kind is WRITE else 0)
     tokens = (3, 2) if kind is WRITE else (0, 0)
     assert [(use.tokens_in, use.tokens_out) for use in ctx.usages] == [tokens]
 
