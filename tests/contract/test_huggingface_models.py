@@ -6,6 +6,8 @@ All that imports torch and transformers is in this file, so that one process pay
 import asyncio
 import shutil
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -45,7 +47,8 @@ from tests.support.records import ADA
 from tests.support.stage import request
 from tests.support.troupe import told
 
-pytestmark = [pytest.mark.xdist_group("torch"), pytest.mark.filterwarnings("default")]
+# What transformers warns of is its own business.
+pytestmark = [pytest.mark.xdist_group("torch"), pytest.mark.filterwarnings("ignore")]
 
 pytest.importorskip("torch", reason="make dev installs it")
 pytest.importorskip("transformers", reason="make dev installs it")
@@ -316,16 +319,15 @@ class TestWriting:
 
 class TestTree:
     @pytest.fixture
-    async def tree(self, root, local, tmp_path):
+    async def tree(self, root, local):
         from actors.local import local_tree
 
         routes = HuggingFaceModels(ModelFolder(root), {}, None, download=False, chat_ids=False)
         given = {HuggingFace: routes, LocalText: local, ChatModels: chat_models(), **BUILT_IN}
         services = Services({port: lambda _, made=made: made for port, made in given.items()})
-        folder = tmp_path / "t"
-        folder.mkdir()
-        async with local_tree(Catalog.of([*AGENTS, Host]), services, folder) as tree:
-            yield tree
+        with TemporaryDirectory(prefix="ctl-", dir="/tmp") as short:  # sockets have short names
+            async with local_tree(Catalog.of([*AGENTS, Host]), services, Path(short)) as tree:
+                yield tree
 
     async def test_text_is_shown_as_the_caller_s_own_task_while_another_host_writes_it(self, tree):
         options = {"maxNewTokens": 12}
