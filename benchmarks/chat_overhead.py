@@ -1,6 +1,6 @@
 """What does the whole task path add to a chat completion, and how many tokens stream through it?
 
-    python -m benchmarks.chat_overhead [--seconds 15]
+    python -m benchmarks.chat_overhead [--seconds 15] [--part overhead|streams]
 
 One instance talks to a model server that thinks for 40 ms. First as many callers as it takes to
 have it fully at work tell its capacity. At half of that rate, calls come at random (Poisson), in
@@ -25,9 +25,8 @@ from urllib.parse import urlsplit
 import httpx
 from openai import AsyncOpenAI
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks.harness import Instance, cpu_seconds, instance, label, save
+from benchmarks.harness import RESULTS, Instance, cpu_seconds, instance, label, save
 
 CALLERS, ROUNDS, WARM = 24, 3, 40
 CHAT = "langchain.chat.execute"
@@ -210,10 +209,14 @@ async def stream(running: Instance, streams: int) -> dict[str, Any]:
     }
 
 
-def measure(seconds: float) -> dict[str, Any]:
-    """Run both parts, each with an instance of its own."""
-    with model_server(think_ms=40, words=20) as model, talking_to(model) as running:
-        found = {"overhead": asyncio.run(overhead(running, model, seconds))}
+def measure(part: str, seconds: float) -> dict[str, Any]:
+    """Run one part, or both, each with an instance of its own."""
+    found: dict[str, Any] = {}
+    if part != "streams":
+        with model_server(think_ms=40, words=20) as model, talking_to(model) as running:
+            found["overhead"] = asyncio.run(overhead(running, model, seconds))
+    if part == "overhead":
+        return found
     options = {"think_ms": 40, "pause_ms": 5, "words": STREAMED_WORDS}
     with model_server(**options) as model, talking_to(model) as running:
         asyncio.run(stream(running, 4))  # warm
@@ -232,14 +235,14 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=15)
-    found = measure(parser.parse_args().seconds)
-    table = Table("", "p50", "p95", "p99")
-    for name, row in found["overhead"]["ms"].items():
-        table.add_row(name, *(str(value) for value in row.values()))
-    console = Console(width=100)
-    console.print(table)
-    console.print_json(json.dumps(found))
-    save("chat_overhead", found)
+    parser.add_argument("--part", choices=("overhead", "streams", "both"), default="both")
+    chosen = parser.parse_args()
+    found = measure(chosen.part, chosen.seconds)
+    Console(width=100).print_json(json.dumps(found))
+    last = RESULTS / "chat_overhead.json"
+    before = json.loads(last.read_text()) if last.exists() else {}
+    kept = {name: before[name] for name in ("overhead", "streams") if name in before}
+    save("chat_overhead", {**kept, **found})
 
 
 if __name__ == "__main__":
