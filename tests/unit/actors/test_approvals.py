@@ -95,8 +95,8 @@ async def test_what_was_approved_and_then_refused_certainly_did_not_happen(tree,
     await tree.approvals.decide(row["approvalId"], ADA, "approve")
     (step,) = (await ended(running))["result"]["intermediateSteps"]
     assert (step["failed"], step["output"]) == (True, "there is nothing to send")
-    (effect,) = await tree.storyteller._book.of_work(task_id)
-    assert effect.state is State.NOT_DONE
+    (effect,) = await tree.effects.list(ADA, State.NOT_DONE)
+    assert effect["taskId"] == task_id
 
 
 async def test_what_is_denied_does_not_happen_and_the_model_is_told_why(tree, bureau, asking):
