@@ -38,6 +38,7 @@ PATHS = {
     "taskId": TASK_ID,
     "effectId": EFFECT_ID,
     "keyId": KEY_ID,
+    "approvalId": {"name": "approvalId", "in": "path", "required": True, "schema": UUID},
     "blobId": {"name": "blobId", "in": "path", "required": True, "schema": UUID},
     "name": {"name": "name", "in": "path", "required": True, "schema": LABEL},
 }
