@@ -21,6 +21,7 @@ from langgraph.types import Command
 from cartrita.context import Context, ToolRun, Usage
 from cartrita.cost.allowance import Allowance
 from cartrita.cost.price import Price
+from cartrita.discretion import discreet
 from cartrita.errors import AgentFailed, TaskTimeout
 from cartrita.providers.ports import ChatModel
 
@@ -38,6 +39,8 @@ BYTES_PER_TOKEN = 3
 
 MESSAGE_TOKENS = 8
 """What a message costs besides its text."""
+
+AGAIN = "Your last answer to this was rejected: {} Answer once more, without that fault."
 
 LONGEST_WAIT = 86_400.0
 """Seconds; a task without a deadline still ends."""
@@ -108,8 +111,10 @@ async def converse(
         ToolCallLimitMiddleware(run_limit=TOOL_CALLS),
         _Meter(chat, ctx, ceiling, answer_tokens),
     ]
-    agent: Any = create_agent(chat.model, tools=list(tools), middleware=middleware)
+    agent: Any = create_agent(discreet(chat, ctx), tools=list(tools), middleware=middleware)
     before = len(ctx.usages)
+    if ctx.complaint:
+        said = [*said, Said("user", AGAIN.format(ctx.complaint))]
     messages = [{"role": message.role, "content": message.content} for message in said]
     try:
         async with asyncio.timeout(min(ctx.remaining(), LONGEST_WAIT)) as limit:

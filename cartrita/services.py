@@ -11,6 +11,7 @@ from cartrita.clock import Clock, SystemClock
 from cartrita.config.settings import Settings
 from cartrita.declare import Agent
 from cartrita.errors import ConfigurationInvalid
+from cartrita.openers.answers import answer_openers
 from cartrita.providers.ports import (
     ChatModels,
     EffectSink,
@@ -60,6 +61,10 @@ class Services:
             made = factory(self)
             self._open[port] = await made if inspect.isawaitable(made) else made
         return self._open[port]
+
+    async def find(self, port: Any) -> Any | None:
+        """Return the adapter of a port; None where nothing provides it."""
+        return await self.get(port) if port in self._factories else None
 
     def fresh(self) -> "Services":
         """Return services of the same ports with nothing opened yet, as another process has."""
@@ -190,9 +195,10 @@ class _Openers:
         return await asyncpg.create_pool(url, min_size=0, max_size=4, statement_cache_size=cache)
 
     def embedder(self, _services: Services) -> Embedder:
+        from cartrita.providers.batching import BatchedEmbedder
         from cartrita.providers.embedded.minilm import MiniLm
 
-        return MiniLm(self._models.embedding_path)
+        return BatchedEmbedder(MiniLm(self._models.embedding_path))
 
     async def counter(self, services: Services) -> TokenCounter:
         counter: TokenCounter = await services.get(Embedder)
@@ -278,5 +284,6 @@ def open_services(settings: Settings) -> Services:
             Probes: openers.probes,
             EffectSink: openers.effect_sink,
             ExternalAgents: openers.external_agents,
+            **answer_openers(settings),
         }
     )

@@ -8,6 +8,7 @@ from cartrita.clock import iso
 from cartrita.context import Context
 from cartrita.cost.price import metered
 from cartrita.declare import Agent, ModelResult, Params, task
+from cartrita.protocol.answer import Cacheable, Gate
 from cartrita.protocol.task import Name
 from cartrita.protocol.text import Prose, Unicode
 from cartrita.protocol.wire import WireModel
@@ -87,6 +88,11 @@ class ChatResult(ModelResult):
     metadata: ChatMetadata
 
 
+def alone(params: ChatParams, ctx: Context) -> bool:
+    """Tell whether a message says all that its answer depends on."""
+    return not (params.history or ctx.session_id or params.temperature)
+
+
 class Chat(Agent, team="intelligence"):
     """Talks, and uses tools while it does."""
 
@@ -101,6 +107,8 @@ class Chat(Agent, team="intelligence"):
         cost=CEILING,
         timeout=120,
         idempotent=True,
+        cacheable=Cacheable(text="message", when=alone),
+        gate=Gate(text="message", refusals=True),
         example={"message": "What is 15% of 240?"},
     )
     async def execute(self, params: ChatParams, ctx: Context) -> ChatResult:
@@ -116,6 +124,8 @@ class Chat(Agent, team="intelligence"):
             self._said("user", params.message),
         ]
         reply = await self._converse(chat, said, self._toolbox.tools(ctx), ctx, CEILING)
+        # What tools said holds now, and for this caller; the built-in router asks nobody else.
+        ctx.storable = chat.info.generative and not (reply.calls or reply.refused)
         if reply.refused:
             ctx.warn("The model did not do what was asked; its message says why.")
         return ChatResult(

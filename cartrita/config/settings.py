@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr
 
+from cartrita.config.answers import Cache, Privacy
 from cartrita.config.bounds import Blobs, Limits, Retention
 from cartrita.config.databases import Postgres, Redis
 from cartrita.config.kinds import Location, Section
@@ -51,6 +52,8 @@ class Settings(Section):
     retention: Retention = Retention()
     supervision: Supervision = Supervision()
     models: Models = Models()
+    cache: Cache = Cache()
+    privacy: Privacy = Privacy()
     telemetry: Telemetry = Telemetry()
     chaos: Chaos = Chaos()
 

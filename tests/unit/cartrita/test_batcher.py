@@ -1,6 +1,7 @@
 """Batches: who is joined with whom, in which order, and who pays for whose failure."""
 
 import asyncio
+from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -13,12 +14,12 @@ from cartrita.errors import InternalFailure, NetworkFailed, QueueFull
 class Squares:
     """Squares numbers, batch by batch, each when it is let go."""
 
-    def __init__(self, *, open: bool = True) -> None:
+    def __init__(self, *, ready: bool = True) -> None:
         self.batches: list[list[int]] = []
         self.cancelled = 0
         self.began = asyncio.Event()
         self.gate = asyncio.Event()
-        if open:
+        if ready:
             self.gate.set()
 
     async def __call__(self, numbers: list[int]) -> list[int]:
@@ -45,7 +46,7 @@ async def test_joins_callers_of_one_moment_and_answers_each_in_order():
 
 
 async def test_what_comes_while_a_batch_runs_is_the_next_one():
-    work = Squares(open=False)
+    work = Squares(ready=False)
     batcher = Batcher(work)
     first = asyncio.create_task(batcher.ask([1]))
     await work.began.wait()
@@ -64,7 +65,7 @@ async def test_a_full_batch_does_not_linger():
 
 
 async def test_callers_take_turns():
-    work = Squares(open=False)
+    work = Squares(ready=False)
     batcher = Batcher(work, most=2)
     many = asyncio.create_task(batcher.ask([1, 2, 3, 4, 5, 6]))
     await work.began.wait()
@@ -85,7 +86,7 @@ async def test_a_batch_weighs_no_more_than_it_may_and_what_is_heavier_goes_alone
 
 
 async def test_no_more_lanes_run_than_there_are():
-    work = Squares(open=False)
+    work = Squares(ready=False)
     batcher = Batcher(work, most=1, lanes=2, linger=0)
     asked = asyncio.create_task(batcher.ask([1, 2, 3, 4]))
     await work.began.wait()
@@ -115,7 +116,7 @@ async def test_a_failure_that_may_pass_is_not_made_worse_by_asking_again_for_eac
 
 
 async def test_a_caller_that_leaves_takes_its_items_along():
-    work = Squares(open=False)
+    work = Squares(ready=False)
     batcher = Batcher(work, queue=3)
     first = asyncio.create_task(batcher.ask([1]))
     await work.began.wait()
@@ -132,7 +133,7 @@ async def test_a_caller_that_leaves_takes_its_items_along():
 
 
 async def test_a_batch_that_nobody_waits_for_is_cancelled_and_others_are_not():
-    work = Squares(open=False)
+    work = Squares(ready=False)
     batcher = Batcher(work)
     both = [asyncio.create_task(batcher.ask([number])) for number in (1, 2)]
     await work.began.wait()
@@ -149,7 +150,7 @@ async def test_a_batch_that_nobody_waits_for_is_cancelled_and_others_are_not():
 
 
 async def test_refuses_more_than_may_wait():
-    work = Squares(open=False)
+    work = Squares(ready=False)
     batcher = Batcher(work, queue=2, name="squares")
     first = asyncio.create_task(batcher.ask([1]))
     await work.began.wait()
@@ -170,7 +171,7 @@ async def test_work_that_loses_answers_is_found_out():
 
 
 async def test_whoever_waits_when_it_is_closed_is_cancelled():
-    work = Squares(open=False)
+    work = Squares(ready=False)
     batcher = Batcher(work, most=1)
     asked = [asyncio.create_task(batcher.ask([number])) for number in (1, 2)]
     await work.began.wait()
@@ -195,4 +196,4 @@ def test_everybody_gets_the_answers_to_what_they_asked(asked, most, lanes):
     answers, batches = asyncio.run(run())
     assert answers == [[number * number for number in items] for items in asked]
     assert all(len(batch) <= most for batch in batches)
-    assert sorted(sum(batches, [])) == sorted(sum(asked, []))
+    assert sorted(chain.from_iterable(batches)) == sorted(chain.from_iterable(asked))

@@ -1,0 +1,235 @@
+"""Gives answers again: from this process, from Valkey, from questions that mean the same."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeVar
+
+from cartrita.clock import Clock
+from cartrita.errors import CartritaError, ServiceUnavailable
+from cartrita.privacy.finding import find
+from cartrita.providers.ports import Embedder
+from cartrita.storage.answers import Alike, Entry, Likeness, Meanings, Owner, Shelf
+from cartrita.telemetry.log import get_logger
+
+log = get_logger(__name__)
+
+T = TypeVar("T")
+
+Tier = Literal["memory", "valkey", "meaning"]
+
+LARGEST = 256 << 10
+"""Bytes of an answer that is kept."""
+
+LONGEST_TEXT = 1_000
+"""Characters of a question that is compared by meaning: of a longer one a model reads a part."""
+
+_MARKED = re.compile(r"\S*[^\W_a-z]\S*|\S*[^\w\s]\S+")
+"""Words with a capital, a digit or a sign in them: names, numbers, addresses."""
+
+_NEGATIONS = frozenset(
+    ["no", "not", "never", "none", "nobody", "nothing", "without", "nor", "neither", "cannot"]
+)
+
+
+@dataclass(slots=True)
+class Question:
+    """What is asked, so that it is known again.
+
+    Attributes:
+        key: Of everything that the answer depends on.
+        text: What may be only alike; None where nothing may.
+        rest: Of everything else it depends on.
+    """
+
+    owner: Owner
+    key: str
+    text: str | None = None
+    rest: str = ""
+    likeness: Likeness | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An answer that was given before.
+
+    Attributes:
+        result: In wire form.
+        score: How alike the question was that it answered, up to 1.
+    """
+
+    result: dict[str, Any]
+    tier: Tier
+    score: float = 1.0
+
+
+class Answers(Protocol):
+    """Answers that may be given again. They only save work, so nothing here ever fails.
+
+    Attributes:
+        models: Names the models that are configured; those of others are not given.
+    """
+
+    models: str
+
+    async def find(self, question: Question) -> Given | None:
+        """Return the answer to a question, or to one that means the same."""
+
+    async def keep(self, question: Question, result: dict[str, Any], seconds: float | None) -> None:
+        """Keep an answer for so many seconds, or for the time that is set."""
+
+    async def forget(self, *, tenant: str | None = None, user: str | None = None) -> int:
+        """Delete all answers of a tenant, or of a user in every tenant; returns how many.
+
+        Raises:
+            ServiceUnavailable: Something that may keep some cannot be reached.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How answers are kept.
+
+    Attributes:
+        seconds: How long, unless their task says otherwise.
+        own_seconds: How long at most in this process, where others have a say: what is deleted
+            elsewhere is given here for so long.
+        least: How alike two questions must be to have the same answer, up to 1.
+    """
+
+    seconds: float = 3600.0
+    own_seconds: float = 30.0
+    least: float = 0.85
+
+
+class TieredAnswers:
+    """Looks in the nearest place first, and keeps in all.
+
+    Args:
+        own: In this process.
+        shelf: What all hosts share, if anything.
+        meanings: The same, by meaning.
+        embedder: Opens what compares texts, when there is one to compare.
+        models: Names the models that are configured.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a separate collaborator
+        self,
+        terms: Terms,
+        clock: Clock,
+        own: Shelf,
+        *,
+        shelf: Shelf | None = None,
+        meanings: Meanings | None = None,
+        embedder: Callable[[], Awaitable[Embedder]] | None = None,
+        models: str = "",
+    ) -> None:
+        self._terms, self._clock = terms, clock
+        self._own, self._shelf, self._meanings = own, shelf, meanings
+        self._embedder, self.models = embedder, models
+
+    async def find(self, question: Question) -> Given | None:
+        """Return the answer to a question, or to one that means the same."""
+        tenant, key = question.owner.tenant, question.key
+        body = await self._own.get(tenant, key)
+        if body is not None:
+            return _given(body, "memory")
+        if self._shelf:
+            body = await _trying(self._shelf.get(tenant, key))
+            if body is not None:
+                await self._hold(question, body)
+                return _given(body, "valkey")
+        alike = await self._alike(question)
+        return _given(alike.body, "meaning", alike.score) if alike else None
+
+    async def keep(self, question: Question, result: dict[str, Any], seconds: float | None) -> None:
+        """Keep an answer for so many seconds, or for the time that is set."""
+        life = seconds or self._terms.seconds
+        body = json.dumps([self._clock.now() + life, result], ensure_ascii=False).encode()
+        if life <= 0 or len(body) > LARGEST:
+            return
+        entry = Entry(question.owner, question.key, body, life)
+        await self._hold(question, body)
+        if self._shelf:
+            await _trying(self._shelf.put(entry))
+        if self._meanings:
+            asked = await self._likeness(question)
+            if asked:
+                await _trying(self._meanings.put(entry, asked))
+
+    async def forget(self, *, tenant: str | None = None, user: str | None = None) -> int:
+        """Delete all answers of a tenant, or of a user in every tenant; returns how many."""
+        places = (self._own, self._shelf, self._meanings)
+        return sum([await place.forget(tenant=tenant, user=user) for place in places if place])
+
+    async def close(self) -> None:
+        """Let go of what keeps them."""
+        for shelf in (self._own, self._shelf):
+            if shelf:
+                await shelf.close()
+
+    async def _hold(self, question: Question, body: bytes) -> None:
+        """Keep an answer in this process, for as long as it holds and no longer than it may."""
+        left = json.loads(body)[0] - self._clock.now()
+        life = min(left, self._terms.own_seconds) if self._shelf else left
+        if life > 0:
+            await self._own.put(Entry(question.owner, question.key, body, life))
+
+    async def _alike(self, question: Question) -> Alike | None:
+        if self._meanings is None:
+            return None
+        asked = await self._likeness(question)
+        if asked is None:
+            return None
+        least, tenant = self._terms.least, question.owner.tenant
+        return await _trying(self._meanings.nearest(tenant, asked, least))
+
+    async def _likeness(self, question: Question) -> Likeness | None:
+        """Return what a question is compared by; None where it is compared by nothing.
+
+        What must be equal, whatever the text means: numbers, names and negations in it. A text
+        with personal data in it is nobody else's.
+        """
+        text = question.text
+        if question.likeness or text is None or self._embedder is None:
+            return question.likeness
+        if len(text) > LONGEST_TEXT or find(text):
+            return None
+        try:
+            embedder = await self._embedder()
+            vector = (await embedder.embed([text]))[0]
+        except CartritaError as error:
+            log.warning("answers_not_compared", error=error.message)
+            return None
+        scope = f"{question.rest}:{marks(text)}"
+        question.likeness = Likeness(scope, embedder.info.model, vector)
+        return question.likeness
+
+
+def marks(text: str) -> str:
+    """Return the words of a text that likeness in meaning says too little about.
+
+    The first word's capital is its sentence's, so of it only what follows counts.
+    """
+    words = [word.strip(".,;:!?()\"'") for word in text.split()]
+    plain = [word[:1].lower() + word[1:] if not at else word for at, word in enumerate(words)]
+    chosen = {w for w in plain if _MARKED.fullmatch(w) or _negates(w)}
+    return json.dumps(sorted(chosen), ensure_ascii=False)
+
+
+def _negates(word: str) -> bool:
+    return word.lower() in _NEGATIONS or word.lower().endswith(("n't", "n\u2019t"))
+
+
+def _given(body: bytes, tier: Tier, score: float = 1.0) -> Given:
+    return Given(json.loads(body)[1], tier, score)
+
+
+async def _trying(asked: Awaitable[T]) -> T | None:
+    """Return what storage answers; None where it cannot be reached, which costs work only."""
+    try:
+        return await asked
+    except ServiceUnavailable as error:
+        log.debug("answers_away", error=error.message)
+        return None

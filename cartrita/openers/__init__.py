@@ -1,0 +1,1 @@
+"""What opens ports, by topic; services gives them to agents."""

@@ -1,0 +1,127 @@
+"""The tiers of answers: who is asked first, and what happens when one is away."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cartrita.answers import LARGEST, Question, Terms, TieredAnswers, marks
+from cartrita.clock import ManualClock
+from cartrita.errors import ModelRequired, ServiceUnavailable
+from cartrita.storage.answers import Owner
+from cartrita.storage.memory_answers import InMemoryMeanings, InMemoryShelf
+from tests.support.fakes import WordEmbedder
+
+WHO = Owner("shop", "ada")
+
+
+class Away:
+    """A shelf that nobody reaches."""
+
+    async def get(self, *args):
+        raise ServiceUnavailable
+
+    put = nearest = get
+
+    async def forget(self, **whose):
+        raise ServiceUnavailable("away")
+
+
+class Unwell(WordEmbedder):
+    """An embedder without a model."""
+
+    async def embed(self, texts):
+        raise ModelRequired("no weights")
+
+
+def tiers(clock, shelf=None, meanings=None, embedder=None, **terms):
+    made = embedder or WordEmbedder()
+
+    async def opened():
+        return made
+
+    own = InMemoryShelf(clock)
+    return TieredAnswers(
+        Terms(**terms), clock, own, shelf=shelf, meanings=meanings, embedder=opened
+    )
+
+
+def question(text=None, key="k"):
+    return Question(WHO, key, text, "rest")
+
+
+async def test_what_others_keep_is_found_and_then_kept_here_for_a_moment():
+    clock = ManualClock()
+    shelf = InMemoryShelf(clock)
+    here, there = tiers(clock, shelf, own_seconds=5), tiers(clock, shelf)
+    await there.keep(question(), {"a": 1}, None)
+    tier = [(await here.find(question())).tier for _ in range(2)]
+    assert tier == ["valkey", "memory"]
+    await there.forget(tenant="shop")
+    assert (await here.find(question())).result == {"a": 1}  # for a moment
+    clock.advance(5)
+    assert await here.find(question()) is None
+
+
+async def test_a_process_gives_nothing_for_longer_than_it_holds():
+    clock = ManualClock()
+    shelf = InMemoryShelf(clock)
+    here, there = tiers(clock, shelf, own_seconds=30), tiers(clock, shelf)
+    await there.keep(question(), {}, 60)
+    clock.advance(50)
+    assert await here.find(question())
+    clock.advance(10)
+    assert await here.find(question()) is None
+
+
+async def test_what_is_away_costs_work_only():
+    answers = tiers(ManualClock(), Away(), Away())
+    await answers.keep(question("what is it"), {"a": 1}, None)
+    assert (await answers.find(question("what is it"))).tier == "memory"
+    assert await answers.find(question("what is it", "other")) is None
+    with pytest.raises(ServiceUnavailable):  # but whoever wants it forgotten must know
+        await answers.forget(user="ada")
+
+
+async def test_without_a_model_nothing_is_compared():
+    clock = ManualClock()
+    answers = tiers(clock, None, InMemoryMeanings(clock), Unwell())
+    await answers.keep(question("what is it"), {"a": 1}, None)
+    assert await answers.find(question("what is it", "other")) is None
+
+
+async def test_a_text_is_embedded_once_for_looking_and_keeping():
+    clock, embedder = ManualClock(), WordEmbedder()
+    answers = tiers(clock, None, InMemoryMeanings(clock), embedder)
+    asked = question("what is it")
+    assert await answers.find(asked) is None
+    await answers.keep(asked, {"a": 1}, None)
+    assert embedder.asked == ["what is it"]
+    found = await answers.find(question("what is it", "other"))
+    assert (found.result, found.tier) == ({"a": 1}, "meaning")
+
+
+async def test_what_is_too_large_is_not_kept():
+    answers = tiers(ManualClock())
+    await answers.keep(question(), {"a": "x" * LARGEST}, None)
+    assert await answers.find(question()) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("What is it?", []),
+        ("What is 15% of 240?", ["15%", "240"]),
+        ("Is Rome not in Italy", ["Italy", "Rome", "not"]),
+        ("don't open ada@x.org, please", ["ada@x.org", "don't"]),
+        ("über alles", ["über"]),
+    ],
+)
+def test_the_words_that_must_be_the_same(text, marked):
+    assert json.loads(marks(text)) == marked
+
+
+@given(st.text(max_size=300))
+def test_any_text_has_marks(text):
+    assert isinstance(json.loads(marks(text)), list)
