@@ -36,8 +36,8 @@ class BatchedEmbedder:
     def __init__(self, inner: CountingEmbedder, *, lanes: int = 1, linger: float = 0.002) -> None:
         self._inner = inner
         self.info, self.dimensions = inner.info, inner.dimensions
-        self._batcher = Batcher(
-            inner.embed,
+        self._batcher: Batcher[str, Vectors] = Batcher(
+            self._rows,
             most=HEAVIEST,
             weigh=_weight,
             linger=linger,
@@ -56,6 +56,9 @@ class BatchedEmbedder:
         if not rows:
             return np.zeros((0, self.dimensions), dtype=np.float32)
         return np.stack(rows)
+
+    async def _rows(self, texts: list[str]) -> list[Vectors]:
+        return list(await self._inner.embed(texts))
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text is, without start and end marks."""

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 from cartrita.clock import Clock
 from cartrita.errors import ServiceUnavailable
@@ -45,8 +46,8 @@ class ValkeyShelf:
     async def get(self, tenant: str, key: str) -> bytes | None:
         """Return a body; None when there is none, or no longer."""
         with self._reaching():
-            body: bytes | None = await self._redis.get(self._place(tenant, key))
-            return body
+            body: Any = await self._redis.get(self._place(tenant, key))
+        return body if isinstance(body, bytes) else None
 
     async def put(self, entry: Entry) -> None:
         """Keep an answer in the place of an older one."""
