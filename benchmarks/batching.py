@@ -10,11 +10,13 @@ it, and serves eight at once.
 import asyncio
 import statistics
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
 from cartrita.providers.batching import BatchedEmbedder
 from cartrita.providers.embedded.minilm import MiniLm
+from cartrita.providers.ports import Embedder, Vectors
 
 CALLERS = 16
 ROUNDS = 12
@@ -29,20 +31,23 @@ class Remote:
     def __init__(self) -> None:
         self._turns, self.requests = asyncio.Semaphore(8), 0
 
-    async def embed(self, texts):
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """Wait for a turn and for the answer."""
         self.requests += 1
         async with self._turns:
             await asyncio.sleep(0.04)
         return np.zeros((len(texts), self.dimensions), dtype=np.float32)
 
-    async def count_tokens(self, texts):
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count nothing."""
         return [0] * len(texts)
 
 
-async def measure(name, embedder, callers, rounds=ROUNDS):
-    waits = []
+async def measure(name: str, embedder: Embedder, callers: int, rounds: int = ROUNDS) -> None:
+    """Let so many callers embed one text after the other, and print what that took."""
+    waits: list[float] = []
 
-    async def one(caller):
+    async def one(caller: int) -> None:
         for number in range(rounds):
             began = time.perf_counter()
             await embedder.embed([TEXT.format(caller * rounds + number)])
@@ -59,7 +64,8 @@ async def measure(name, embedder, callers, rounds=ROUNDS):
     )
 
 
-async def main():
+async def main() -> None:
+    """Compare."""
     model = MiniLm()
     for callers in (1, CALLERS):
         await measure("built-in, one by one", model, callers)

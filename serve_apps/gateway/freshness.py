@@ -12,8 +12,12 @@ Use = Literal["refresh", "off"]
 
 def cache_use(request: Request) -> Use | None:
     """Return what a request says about answers that were given before; None when nothing."""
-    said = exchange_of(request).headers.get(b"cache-control", b"").decode("latin-1")
-    directives = {part.strip().lower() for part in said.split(",")}
+    return use_of(exchange_of(request).headers.get(b"cache-control", b"").decode("latin-1"))
+
+
+def use_of(said: str | None) -> Use | None:
+    """Return what the directives of `Cache-Control` mean; the others mean nothing here."""
+    directives = {part.strip().lower() for part in (said or "").split(",")}
     if "no-store" in directives:
         return "off"
     return "refresh" if directives & {"no-cache", "max-age=0"} else None
