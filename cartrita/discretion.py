@@ -1,5 +1,6 @@
 """A chat model that is told no personal data: placeholders leave, true values come back."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
@@ -16,6 +17,9 @@ from cartrita.providers.ports import ChatModel
 
 EMBEDDED = "embedded"
 """The provider of models that run in this process: nothing leaves."""
+
+LONG = 4_096
+"""Characters that take a few milliseconds to look through."""
 
 
 def discreet(chat: ChatModel, ctx: Context) -> Any:
@@ -71,9 +75,8 @@ class DiscreetChat(BaseChatModel):
         run_manager: Any = None,
         **kwargs: Any,
     ) -> ChatResult:
-        result = await self.inner._agenerate(  # noqa: SLF001
-            masked(messages, self.masker), stop, **kwargs
-        )
+        sent = await self._sent(messages)
+        result = await self.inner._agenerate(sent, stop, **kwargs)  # noqa: SLF001
         return _unmasked(result, self.masker)
 
     async def _astream(
@@ -84,12 +87,18 @@ class DiscreetChat(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         pieces = _Pieces(self.masker)
-        sent = masked(messages, self.masker)
+        sent = await self._sent(messages)
         async for chunk in self.inner._astream(sent, stop, **kwargs):  # noqa: SLF001
             yield pieces.take(chunk)
         rest = pieces.rest()
         if rest is not None:
             yield rest
+
+    async def _sent(self, messages: list[BaseMessage]) -> list[BaseMessage]:
+        """Return messages as they may leave; where they are long, nobody waits for that."""
+        if sum(len(str(message.content)) for message in messages) < LONG:
+            return masked(messages, self.masker)
+        return await asyncio.to_thread(masked, messages, self.masker)
 
 
 def masked(messages: Sequence[BaseMessage], masker: Masker) -> list[BaseMessage]:

@@ -35,6 +35,9 @@ Span = tuple[int, int]
 
 CARD_DIGITS = range(13, 20)
 SHORTEST_IBAN = 15
+FEWEST_DIGITS = 6
+"""Of a text that may have a number of a card, an account or a person in it."""
+
 CUE = 40
 """Characters before a bare row of digits in which something must say that it is a telephone's."""
 
@@ -60,6 +63,7 @@ _GROUP = re.compile(r"[0-9]+")
 _IPV4 = re.compile(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w]|\.[0-9])")
 _IPV6 = re.compile(r"(?<![\w:.])(?=[0-9A-Fa-f]*:[0-9A-Fa-f]*:)[0-9A-Fa-f:]{2,39}(?![\w:])")
 _UUID = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_DIGIT = re.compile(r"[0-9]")
 _MANY_DIGITS = re.compile(r"[0-9](?:\D{0,3}[0-9]){6}")
 _BARE = re.compile(r"[0-9]+")
 _CUE = re.compile(
@@ -78,7 +82,10 @@ def find(text: str, region: str = "US") -> list[Found]:
     """
     taken: list[Span] = [match.span() for match in _UUID.finditer(text)]
     found: list[Found] = []
+    few = len(_DIGIT.findall(text)) < FEWEST_DIGITS
     for kind, spans in _FINDERS:
+        if few and kind in _OF_DIGITS:
+            continue
         for start, end in spans(text):
             _add(Found(kind, start, end), taken, found)
     # What is known is nobody's extension.
@@ -179,6 +186,8 @@ def _phones(text: str, region: str) -> Iterator[Span]:
         if not bare or _CUE.search(text, max(0, match.start - CUE), match.start):
             yield match.start, match.end
 
+
+_OF_DIGITS = {Kind.IBAN, Kind.CARD, Kind.ID}
 
 _FINDERS: tuple[tuple[Kind, Callable[[str], Iterator[Span]]], ...] = (
     (Kind.JWT, _matches(_JWT, "eyJ")),

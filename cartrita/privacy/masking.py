@@ -44,13 +44,14 @@ class Masker:
     speak of it.
     """
 
-    __slots__ = ("_by_value", "_counts", "_values", "rules")
+    __slots__ = ("_by_value", "_counts", "_known", "_values", "rules")
 
     def __init__(self, rules: Rules = DEFAULT) -> None:
         self.rules = rules
         self._values: dict[str, str] = {}
         self._by_value: dict[tuple[str, str], str] = {}
         self._counts: dict[str, int] = {}
+        self._known: dict[str, str] = {}  # a conversation is sent again with each call
 
     def mask(self, text: str) -> str:
         """Return a text that may leave.
@@ -60,6 +61,12 @@ class Masker:
         """
         if self.rules.mode == "off":
             return text
+        known = self._known.get(text)
+        if known is None:
+            known = self._known[text] = self._masked(text)
+        return known
+
+    def _masked(self, text: str) -> str:
         spans = [(one.start, one.end, one.kind.value) for one in find(text, self.rules.region)]
         if self.rules.mode == "block":
             _refuse(kind for _, _, kind in spans)

@@ -131,3 +131,10 @@ async def test_blocks_of_text_are_masked_as_plain_text_is():
     assert str(answer.text) == "Dear ada@x.org"
     assert inner.asked[0][0][0].content[0]["text"] == "I am <EMAIL_1>"
     assert blocks[0]["text"] == "I am ada@x.org"
+
+
+async def test_a_long_message_is_masked_as_a_short_one_is():
+    model = ScriptedModel(said("Dear <EMAIL_2>"))
+    reply = await talk(model, f"{'All about it. ' * 1_000} I am ada@x.org.")
+    assert reply.text == "Dear ada@x.org"
+    assert "@" not in sent(model)
