@@ -1,12 +1,12 @@
 """Gives answers again: from this process, from Valkey, from questions that mean the same."""
 
 import json
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 from cartrita.clock import Clock
+from cartrita.contrast import contrast
 from cartrita.errors import CartritaError, ServiceUnavailable
 from cartrita.privacy.finding import find
 from cartrita.providers.ports import Embedder
@@ -24,13 +24,6 @@ LARGEST = 256 << 10
 
 LONGEST_TEXT = 1_000
 """Characters of a question that is compared by meaning: of a longer one a model reads a part."""
-
-_MARKED = re.compile(r"\S*[^\W_a-z]\S*|\S*[^\w\s]\S+")
-"""Words with a capital, a digit or a sign in them: names, numbers, addresses."""
-
-_NEGATIONS = frozenset(
-    ["no", "not", "never", "none", "nobody", "nothing", "without", "nor", "neither", "cannot"]
-)
 
 
 @dataclass(slots=True)
@@ -188,8 +181,8 @@ class TieredAnswers:
     async def _likeness(self, question: Question) -> Likeness | None:
         """Return what a question is compared by; None where it is compared by nothing.
 
-        What must be equal, whatever the text means: numbers, names and negations in it. A text
-        with personal data in it is nobody else's.
+        What tells it from texts that only seem alike is a part of the scope. A text with
+        personal data in it is nobody else's.
         """
         text = question.text
         if question.likeness or text is None or self._embedder is None:
@@ -202,24 +195,9 @@ class TieredAnswers:
         except CartritaError as error:
             log.warning("answers_not_compared", error=error.message)
             return None
-        scope = f"{question.rest}:{marks(text)}"
+        scope = f"{question.rest}:{contrast(text)}"
         question.likeness = Likeness(scope, embedder.info.model, vector)
         return question.likeness
-
-
-def marks(text: str) -> str:
-    """Return the words of a text that likeness in meaning says too little about.
-
-    The first word's capital is its sentence's, so of it only what follows counts.
-    """
-    words = [word.strip(".,;:!?()\"'") for word in text.split()]
-    plain = [word[:1].lower() + word[1:] if not at else word for at, word in enumerate(words)]
-    chosen = {w for w in plain if _MARKED.fullmatch(w) or _negates(w)}
-    return json.dumps(sorted(chosen), ensure_ascii=False)
-
-
-def _negates(word: str) -> bool:
-    return word.lower() in _NEGATIONS or word.lower().endswith(("n't", "n\u2019t"))
 
 
 def _given(body: bytes, tier: Tier, score: float = 1.0) -> Given:

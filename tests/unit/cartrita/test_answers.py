@@ -1,12 +1,8 @@
 """The tiers of answers: who is asked first, and what happens when one is away."""
 
-import json
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from cartrita.answers import LARGEST, Question, Terms, TieredAnswers, marks
+from cartrita.answers import LARGEST, Question, Terms, TieredAnswers
 from cartrita.clock import ManualClock
 from cartrita.errors import ModelRequired, ServiceUnavailable
 from cartrita.storage.answers import Owner
@@ -106,22 +102,3 @@ async def test_what_is_too_large_is_not_kept():
     answers = tiers(ManualClock())
     await answers.keep(question(), {"a": "x" * LARGEST}, None)
     assert await answers.find(question()) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "marked"),
-    [
-        ("What is it?", []),
-        ("What is 15% of 240?", ["15%", "240"]),
-        ("Is Rome not in Italy", ["Italy", "Rome", "not"]),
-        ("don't open ada@x.org, please", ["ada@x.org", "don't"]),
-        ("über alles", ["über"]),
-    ],
-)
-def test_the_words_that_must_be_the_same(text, marked):
-    assert json.loads(marks(text)) == marked
-
-
-@given(st.text(max_size=300))
-def test_any_text_has_marks(text):
-    assert isinstance(json.loads(marks(text)), list)
