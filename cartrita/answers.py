@@ -1,5 +1,6 @@
 """Gives answers again: from this process, from Valkey, from questions that mean the same."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ Tier = Literal["memory", "valkey", "meaning"]
 
 LARGEST = 256 << 10
 """Bytes of an answer that is kept."""
+
+MOST_SHARED = 256
+"""Answers on their way to where others find them; further ones stay in this process."""
 
 LONGEST_TEXT = 1_000
 """Characters of a question that is compared by meaning: of a longer one a model reads a part."""
@@ -121,6 +125,7 @@ class TieredAnswers:
         self._terms, self._clock = terms, clock
         self._own, self._shelf, self._meanings = own, shelf, meanings
         self._embedder, self.models = embedder, models
+        self._sharing: set[asyncio.Task[None]] = set()
 
     async def find(self, question: Question) -> Given | None:
         """Return the answer to a question, or to one that means the same."""
@@ -142,8 +147,20 @@ class TieredAnswers:
         body = json.dumps([self._clock.now() + life, result], ensure_ascii=False).encode()
         if life <= 0 or len(body) > LARGEST:
             return
-        entry = Entry(question.owner, question.key, body, life)
         await self._hold(question, body)
+        if len(self._sharing) < MOST_SHARED and (self._shelf or self._meanings):
+            entry = Entry(question.owner, question.key, body, life)
+            task = asyncio.create_task(self._share(question, entry))
+            self._sharing.add(task)
+            task.add_done_callback(self._sharing.discard)
+
+    async def settle(self) -> None:
+        """Wait until what is kept here is kept everywhere."""
+        while self._sharing:
+            await asyncio.wait(tuple(self._sharing))
+
+    async def _share(self, question: Question, entry: Entry) -> None:
+        """Keep an answer where others find it, which nobody waits for."""
         if self._shelf:
             await _trying(self._shelf.put(entry))
         if self._meanings:
@@ -153,11 +170,15 @@ class TieredAnswers:
 
     async def forget(self, *, tenant: str | None = None, user: str | None = None) -> int:
         """Delete all answers of a tenant, or of a user in every tenant; returns how many."""
+        await self.settle()
         places = (self._own, self._shelf, self._meanings)
         return sum([await place.forget(tenant=tenant, user=user) for place in places if place])
 
     async def close(self) -> None:
-        """Let go of what keeps them."""
+        """Let go of what keeps them; what is not kept everywhere by now is not."""
+        for task in tuple(self._sharing):
+            task.cancel()
+        await self.settle()
         for shelf in (self._own, self._shelf):
             if shelf:
                 await shelf.close()
@@ -170,34 +191,41 @@ class TieredAnswers:
             await self._own.put(Entry(question.owner, question.key, body, life))
 
     async def _alike(self, question: Question) -> Alike | None:
-        if self._meanings is None:
+        """Look for a question that means the same, if there is one to compare it with at all."""
+        tenant, scope = question.owner.tenant, _scope(question)
+        if self._meanings is None or scope is None:
             return None
-        asked = await self._likeness(question)
+        known = await _trying(self._meanings.knows(tenant, scope))
+        asked = await self._likeness(question) if known else None
         if asked is None:
             return None
-        least, tenant = self._terms.least, question.owner.tenant
-        return await _trying(self._meanings.nearest(tenant, asked, least))
+        return await _trying(self._meanings.nearest(tenant, asked, self._terms.least))
 
     async def _likeness(self, question: Question) -> Likeness | None:
-        """Return what a question is compared by; None where it is compared by nothing.
-
-        What tells it from texts that only seem alike is a part of the scope. A text with
-        personal data in it is nobody else's.
-        """
-        text = question.text
-        if question.likeness or text is None or self._embedder is None:
+        """Return what a question is compared by; None where it is compared by nothing."""
+        text, scope = question.text, _scope(question)
+        if question.likeness or not (text and scope and self._embedder):
             return question.likeness
-        if len(text) > LONGEST_TEXT or find(text):
-            return None
         try:
             embedder = await self._embedder()
             vector = (await embedder.embed([text]))[0]
         except CartritaError as error:
             log.warning("answers_not_compared", error=error.message)
             return None
-        scope = f"{question.rest}:{contrast(text)}"
         question.likeness = Likeness(scope, embedder.info.model, vector)
         return question.likeness
+
+
+def _scope(question: Question) -> str | None:
+    """Return what must be the same in two questions, whatever their texts mean.
+
+    What tells a text from others that only seem alike is a part of it. A text with personal
+    data in it is nobody else's.
+    """
+    text = question.text
+    if text is None or len(text) > LONGEST_TEXT or find(text):
+        return None
+    return f"{question.rest}:{contrast(text)}"
 
 
 def _given(body: bytes, tier: Tier, score: float = 1.0) -> Given:

@@ -95,6 +95,13 @@ class Alike:
 class Meanings(Protocol):
     """Keeps answers by the meaning of what was asked."""
 
+    async def knows(self, tenant: str, scope: str) -> bool:
+        """Tell whether there is anything to compare a question of this scope with.
+
+        Raises:
+            ServiceUnavailable: They cannot be reached.
+        """
+
     async def nearest(self, tenant: str, asked: Likeness, least: float) -> Alike | None:
         """Return the answer to the most alike question; None where none is at least that.
 

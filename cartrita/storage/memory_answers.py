@@ -83,6 +83,11 @@ class InMemoryShelf(_Keeping):
 class InMemoryMeanings(_Keeping):
     """Answers by meaning, compared one by one; for tests and a single process."""
 
+    async def knows(self, tenant: str, scope: str) -> bool:
+        """Tell whether there is anything to compare a question of this scope with."""
+        kept = (self._fresh(place) for place in list(self._kept) if place[0] == tenant)
+        return any(one and one.asked and one.asked.scope == scope for one in kept)
+
     async def nearest(self, tenant: str, asked: Likeness, least: float) -> Alike | None:
         """Return the answer to the most alike question; None where none is at least that."""
         found: list[Alike] = []

@@ -47,6 +47,7 @@ async def test_hosts_share_answers_and_find_them_by_meaning(settings, opened):
     here, there = [await opened(settings).get(Answers) for _ in range(2)]
     question = asked("How do I change the password of my account?", "key")
     await here.keep(question, {"answer": "In the settings."}, None)
+    await here.settle()
 
     same = await there.find(asked(None, "key"))
     alike = await there.find(asked("How can I change my account's password?"))
@@ -75,6 +76,7 @@ async def test_likeness_can_be_off(settings, opened):
     exact = settings.model_copy(update={"cache": Cache(similarity=1)})
     answers = await opened(exact).get(Answers)
     await answers.keep(asked("How do I get in?"), {}, None)
+    await answers.settle()
     assert await answers.find(asked("How do I get in?")) is None
 
 

@@ -156,6 +156,16 @@ class MeaningsContract:
         assert await meanings.nearest(tenant, at(0, scope="other"), 0.5) is None
         assert await meanings.nearest(tenant, at(0, model="other", dimensions=8), 0.5) is None
 
+    async def test_it_tells_whether_there_is_anything_to_compare_with(
+        self, meanings, clock, tenant
+    ):
+        assert not await meanings.knows(tenant, "s")
+        await meanings.put(entry(tenant, seconds=10), at(0))
+        known = [(tenant, "s"), (tenant, "other"), (f"{tenant}-other", "s")]
+        assert [await meanings.knows(*one) for one in known] == [True, False, False]
+        clock.advance(10)
+        assert not await meanings.knows(tenant, "s")
+
     async def test_models_may_have_vectors_of_any_length(self, meanings, tenant):
         await meanings.put(entry(tenant, "a", b"long"), at(0))
         await meanings.put(entry(tenant, "b", b"short"), at(0, model="other", dimensions=8))

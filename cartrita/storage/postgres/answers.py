@@ -31,6 +31,9 @@ WITH newest AS MATERIALIZED (
 best AS (SELECT key, score FROM newest WHERE score >= $7 ORDER BY score DESC, key LIMIT 1)
 SELECT a.body, b.score FROM best b JOIN answers a ON a.tenant = $1 AND a.key = b.key
 """
+_KNOWS = """
+SELECT EXISTS (SELECT FROM answers WHERE tenant = $1 AND scope = $2 AND expires_at > $3)
+"""
 _FORGET = "DELETE FROM answers WHERE tenant = $1 OR owner = $2"
 
 
@@ -51,6 +54,13 @@ class PostgresMeanings:
     ) -> None:
         self._pool, self._clock = pool, clock
         self._timeout, self._newest = timeout, newest
+
+    async def knows(self, tenant: str, scope: str) -> bool:
+        """Tell whether there is anything to compare a question of this scope with."""
+        asked = (tenant, scope, self._now())
+        async with self._connection() as connection:
+            found: bool = await connection.fetchval(_KNOWS, *asked, timeout=self._timeout)
+        return found
 
     async def nearest(self, tenant: str, asked: Likeness, least: float) -> Alike | None:
         """Return the answer to the most alike question; None where none is at least that."""

@@ -12,13 +12,18 @@ from tests.support.fakes import WordEmbedder
 WHO = Owner("shop", "ada")
 
 
+async def keep(answers, question, result, seconds=None):
+    await answers.keep(question, result, seconds)
+    await answers.settle()
+
+
 class Away:
     """A shelf that nobody reaches."""
 
     async def get(self, *args):
         raise ServiceUnavailable
 
-    put = nearest = get
+    put = knows = nearest = get
 
     async def forget(self, **whose):
         raise ServiceUnavailable("away")
@@ -51,7 +56,7 @@ async def test_what_others_keep_is_found_and_then_kept_here_for_a_moment():
     clock = ManualClock()
     shelf = InMemoryShelf(clock)
     here, there = tiers(clock, shelf, own_seconds=5), tiers(clock, shelf)
-    await there.keep(question(), {"a": 1}, None)
+    await keep(there, question(), {"a": 1})
     tier = [(await here.find(question())).tier for _ in range(2)]
     assert tier == ["valkey", "memory"]
     await there.forget(tenant="shop")
@@ -64,7 +69,7 @@ async def test_a_process_gives_nothing_for_longer_than_it_holds():
     clock = ManualClock()
     shelf = InMemoryShelf(clock)
     here, there = tiers(clock, shelf, own_seconds=30), tiers(clock, shelf)
-    await there.keep(question(), {}, 60)
+    await keep(there, question(), {}, 60)
     clock.advance(50)
     assert await here.find(question())
     clock.advance(10)
@@ -73,7 +78,7 @@ async def test_a_process_gives_nothing_for_longer_than_it_holds():
 
 async def test_what_is_away_costs_work_only():
     answers = tiers(ManualClock(), Away(), Away())
-    await answers.keep(question("what is it"), {"a": 1}, None)
+    await keep(answers, question("what is it"), {"a": 1})
     assert (await answers.find(question("what is it"))).tier == "memory"
     assert await answers.find(question("what is it", "other")) is None
     with pytest.raises(ServiceUnavailable):  # but whoever wants it forgotten must know
@@ -83,22 +88,43 @@ async def test_what_is_away_costs_work_only():
 async def test_without_a_model_nothing_is_compared():
     clock = ManualClock()
     answers = tiers(clock, None, InMemoryMeanings(clock), Unwell())
-    await answers.keep(question("what is it"), {"a": 1}, None)
+    await keep(answers, question("what is it"), {"a": 1})
     assert await answers.find(question("what is it", "other")) is None
 
 
-async def test_a_text_is_embedded_once_for_looking_and_keeping():
+async def test_a_text_is_embedded_only_where_there_is_something_to_compare_it_with():
     clock, embedder = ManualClock(), WordEmbedder()
     answers = tiers(clock, None, InMemoryMeanings(clock), embedder)
     asked = question("what is it")
     assert await answers.find(asked) is None
-    await answers.keep(asked, {"a": 1}, None)
-    assert embedder.asked == ["what is it"]
+    await keep(answers, asked, {"a": 1})
+    assert embedder.asked == ["what is it"]  # not for looking: there was nothing to compare
     found = await answers.find(question("what is it", "other"))
     assert (found.result, found.tier) == ({"a": 1}, "meaning")
 
 
 async def test_what_is_too_large_is_not_kept():
     answers = tiers(ManualClock())
-    await answers.keep(question(), {"a": "x" * LARGEST}, None)
+    await keep(answers, question(), {"a": "x" * LARGEST})
+    assert await answers.find(question()) is None
+
+
+async def test_whoever_answers_does_not_wait_until_all_have_it():
+    clock = ManualClock()
+    shelf = InMemoryShelf(clock)
+    answers = tiers(clock, shelf)
+    await answers.keep(question(), {"a": 1}, None)
+    assert await shelf.get("shop", "k") is None
+    assert (await answers.find(question())).tier == "memory"
+    await answers.settle()
+    assert await shelf.get("shop", "k") is not None
+
+
+async def test_what_is_forgotten_is_not_kept_a_moment_later():
+    clock = ManualClock()
+    shelf = InMemoryShelf(clock)
+    answers = tiers(clock, shelf)
+    await answers.keep(question(), {"a": 1}, None)
+    assert await answers.forget(user="ada") == 2
+    await answers.settle()
     assert await answers.find(question()) is None

@@ -46,6 +46,7 @@ class Desk:
         )
         job = Job(CATALOG.task(kind), Ask(text=text, **(params or {})), self.context)
         result = await self.cache(job, lambda job: self.oracle.answer(job.params, job.context))
+        await self.answers.settle()
         return result.text
 
 
