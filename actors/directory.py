@@ -9,6 +9,7 @@ from actors.hosting import RouteTable
 from actors.setup import Network, TreeConfig, catalog
 from cartrita.clock import SystemClock
 from cartrita.journal import Stories
+from cartrita.openers.answers import privacy_rules
 from cartrita.protocol.principal import Principal
 from cartrita.rate import Limiter
 from cartrita.roster import Roster
@@ -89,4 +90,5 @@ def open_door(  # noqa: PLR0913, PLR0917 - each is a separate collaborator
         limiter=limiter,
         spill=blob_spill(settings, blob_store(settings, clock)),
         roster=roster,
+        privacy=privacy_rules(settings),
     )

@@ -30,6 +30,7 @@ from cartrita.errors import (
 )
 from cartrita.journal import END_STEP, Remnant, Stories, TaskRecord, TaskState, fold
 from cartrita.policy.chain import Job, chain
+from cartrita.privacy.masking import DEFAULT, Rules
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest, TaskStatus
 from cartrita.rate import Limiter
@@ -61,6 +62,7 @@ class Door:
         limiter: Counts the tasks that clients ask for; sub-tasks are nobody's requests.
         spill: Where large parameters go; without it they travel with their tasks.
         roster: Knows the tasks of external agents, too.
+        privacy: Whether tasks with personal data are taken in.
     """
 
     def __init__(  # noqa: PLR0913 - each is a separate collaborator
@@ -76,13 +78,14 @@ class Door:
         limiter: Limiter | None = None,
         spill: Spill | None = None,
         roster: Roster | None = None,
+        privacy: Rules = DEFAULT,
     ) -> None:
         self._spill, self._roster = spill, roster
         self.catalog, self.routes = catalog, Routes(directory, name, connect)
         self._stories, self._clock = stories, clock
         self._intake = Intake(clock, max_parameters)
-        self._admit = chain(admission(limiter), self._admitted)
-        self._admit_child = chain(admission(), self._admitted)
+        self._admit = chain(admission(limiter, privacy), self._admitted)
+        self._admit_child = chain(admission(privacy=privacy), self._admitted)
 
     async def submit(
         self,

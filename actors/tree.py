@@ -47,8 +47,8 @@ class _Actor:
     """What all actors of the tree share."""
 
     def __init__(self, config: TreeConfig, agent_id: str) -> None:
-        telemetry = config.settings.telemetry
-        log.configure(telemetry.log_level, telemetry.log_format)
+        telemetry, scrubbed = config.settings.telemetry, config.settings.privacy.logs
+        log.configure(telemetry.log_level, telemetry.log_format, scrubbed=scrubbed)
         for folder in (config.runtime_dir, config.metrics_dir):
             make_private(folder)
         self.config = config

@@ -15,6 +15,7 @@ from actors.outbox import Line
 from actors.pipelines import execution
 from actors.reach import AttemptReach
 from actors.response import failure
+from cartrita.answers import Answers
 from cartrita.catalog import Catalog
 from cartrita.channel.address import Address
 from cartrita.channel.server import Call, ChannelServer
@@ -30,6 +31,7 @@ from cartrita.errors import (
 )
 from cartrita.journal import TaskRecord
 from cartrita.policy.chain import Job, Proceed, chain, concerning
+from cartrita.privacy.masking import DEFAULT, Masker, Rules
 from cartrita.protocol.task import Budget, Preferences, TaskStatus
 from cartrita.protocol.wire import field_errors
 from cartrita.services import Services
@@ -75,6 +77,7 @@ class WorkerHost:
         self._threads = Threads(clock=self._clock)
         self._attempts: dict[str, AttemptReach] = {}
         self._left_behind: list[AttemptReach] = []
+        self._privacy = DEFAULT
         self.server = ChannelServer(
             spec.host_id, self, token=spec.token, epoch=spec.epoch, least_epoch=spec.epoch
         )
@@ -90,11 +93,19 @@ class WorkerHost:
         Raises:
             ConfigurationInvalid: An agent asks for a port nobody provides.
         """
+        self._privacy = await self._services.find(Rules) or DEFAULT
+        answers = await self._keeping()
         for name in self._spec.agents:
             agent = self._catalog.agents[name]
             self._agents[name] = await self._services.build(agent.cls)
             for task in agent.tasks:
-                self._work[task.name] = _bind(task, self._agents[name])
+                self._work[task.name] = _bind(task, self._agents[name], answers)
+
+    async def _keeping(self) -> Answers | None:
+        """Open what keeps answers, where an agent has some that may be kept."""
+        specs = (task for name in self._spec.agents for task in self._catalog.agents[name].tasks)
+        kept = any(spec.cacheable for spec in specs)
+        return await self._services.find(Answers) if kept else None
 
     async def stop(self) -> None:
         """Stop listening and let the agents' providers go."""
@@ -257,11 +268,12 @@ class WorkerHost:
             preferences=_preferences(record),
             metadata=record.metadata,
             clock=self._clock,
+            privacy=Masker(self._privacy),
             reach=reach,
         )
 
 
-def _bind(spec: TaskSpec, agent: Agent) -> _Work:
+def _bind(spec: TaskSpec, agent: Agent, answers: Answers | None) -> _Work:
     method = getattr(agent, spec.method)
 
     def work(job: Job) -> Awaitable[Any]:
@@ -271,7 +283,7 @@ def _bind(spec: TaskSpec, agent: Agent) -> _Work:
     def stream(job: Job) -> Awaitable[Any]:
         return last_of(method(job.params, job.context), spec.result, job.context.say)
 
-    policies = concerning(spec, execution())
+    policies = concerning(spec, execution(answers))
     names = agent.spec.probes
     probes = {effect: getattr(agent, names[effect]) for effect in spec.effects if effect in names}
     return _Work(spec, chain(policies, stream if spec.streams else work), probes)
@@ -290,7 +302,7 @@ def _metered(
 ) -> dict[str, Any]:
     """Add what an attempt took and used."""
     usages, tokens = context.usages, 0
-    usd = price if outcome["status"] == _COMPLETED else Decimal(0)
+    usd = price if outcome["status"] == _COMPLETED and not context.given else Decimal(0)
     for use in usages:
         usd += use.usd
         tokens += use.tokens_in + use.tokens_out

@@ -15,6 +15,7 @@ from cartrita.clock import new_random
 from cartrita.context import Context, Usage
 from cartrita.cost.allowance import Allowance
 from cartrita.cost.price import Price
+from cartrita.discretion import discreet
 from cartrita.errors import (
     CartritaError,
     ConfigurationInvalid,
@@ -187,7 +188,7 @@ class Caller:
     ) -> ModelResponse[Any]:
         """Make one call and meter it, whatever comes of it."""
         settings = self._limit(chat, prompt, held)
-        model, heard = chat.model, _Heard(self)
+        model, heard = discreet(chat, self._ctx), _Heard(self)
         if self._stream:
             model = model.model_copy(update={"callbacks": [heard]})
         clock = self._ctx.clock

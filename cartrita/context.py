@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from cartrita.clock import Clock, SystemClock
 from cartrita.effects import Acting, Effect
 from cartrita.errors import AgentFailed, CartritaError, InternalFailure, TaskTimeout
+from cartrita.privacy.masking import Masker
 from cartrita.protocol.principal import SYSTEM, Principal
 from cartrita.protocol.task import Budget, Preferences, TaskStatus
 from cartrita.protocol.wire import WireModel
@@ -130,6 +131,11 @@ class Context:
         root: The first of the tasks that try this one again; None for itself.
         trace: The W3C `traceparent` this attempt belongs to.
         pressure: How full the fullest budget above the task was when it was accepted, 0 to 1.
+        privacy: What takes personal data out of what leaves; it keeps the true values.
+        complaint: What was wrong with the answer before, where the task answers a second time.
+        storable: Whether its answer may be given to others who ask the same. An agent whose
+            answer holds only now, or for one caller, says no.
+        given: The answer came from a cache, so it costs nothing.
         reach: None in a context that was made by hand: nobody hears what it says.
     """
 
@@ -150,6 +156,10 @@ class Context:
     warnings: list[str] = field(default_factory=list)
     usages: list[Usage] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
+    privacy: Masker = field(default_factory=Masker, repr=False)
+    complaint: str | None = None
+    storable: bool = True
+    given: bool = False
     reach: Reach | None = field(default=None, repr=False)
     _over: threading.Event | None = field(default=None, init=False, repr=False, compare=False)
     _ended: bool = field(default=False, init=False, repr=False, compare=False)

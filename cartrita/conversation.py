@@ -38,6 +38,8 @@ ANSWER_TOKENS = 4096
 LONGEST_TOLD = 2_000
 """Characters of a tool's answer that readers of the task's events see."""
 
+AGAIN = "Your last answer to this was rejected: {} Answer once more, without that fault."
+
 LONGEST_WAIT = 86_400.0
 """Seconds; a task without a deadline still ends."""
 
@@ -141,6 +143,8 @@ async def converse(  # noqa: PLR0913 - each is one thing a task may say
         TaskTimeout: The deadline passed.
         AgentFailed: The model came to no answer.
     """
+    if ctx.complaint:
+        said = [*said, Said("user", AGAIN.format(ctx.complaint))]
     texts = [message.content for message in said]
     demand = Demand(ctx.preferences, ctx.pressure, complexity(texts, len(tools)))
     caller = Caller(chat.candidates(demand), ctx, ceiling, answer_tokens, stream=stream)

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import UnionType
 from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -11,6 +11,7 @@ from pydantic import Field
 from cartrita.context import Context
 from cartrita.cost.price import Price, free
 from cartrita.effects import Doubt, Finding, check_declared
+from cartrita.protocol.answer import Cacheable, Gate
 from cartrita.protocol.carrier import Carrier
 from cartrita.protocol.task import Delivery
 from cartrita.protocol.wire import WireModel
@@ -79,6 +80,8 @@ class Declaration:
     idle_timeout: float
     effects: tuple[str, ...]
     hidden: bool
+    cacheable: Cacheable | None
+    gate: Gate | None
 
 
 def task(  # noqa: PLR0913 - each is one declared fact
@@ -94,6 +97,8 @@ def task(  # noqa: PLR0913 - each is one declared fact
     idle_timeout: float | None = None,
     effects: tuple[str, ...] = (),
     hidden: bool = False,
+    cacheable: bool | float | Cacheable = False,
+    gate: Gate | None = None,
 ) -> Callable[[Method], Method]:
     """Declare that a method does the work of a task type.
 
@@ -117,6 +122,10 @@ def task(  # noqa: PLR0913 - each is one declared fact
             runs again and finds what happened.
         hidden: It is not for callers, and not in the catalogue: it does the work of other task
             types, whose agents call for it.
+        cacheable: Whether, or for how many seconds, its answer may be given again to others of
+            the tenant who ask the same. Such a task is idempotent and depends on its parameters
+            alone; where it does not, it sets `ctx.storable` to False.
+        gate: What its answer must be beyond what its model says.
     """
     if timeout <= 0 or max_attempts < 1:
         raise TypeError(f"{name!r} needs timeout > 0 and max_attempts >= 1")
@@ -125,18 +134,13 @@ def task(  # noqa: PLR0913 - each is one declared fact
     if idle_timeout is not None and not (takes_stream and idle_timeout > 0):
         raise TypeError(f"{name!r}: idle_timeout > 0 is for a task that takes a stream")
     check_declared(name, effects, idempotent=idempotent)
+    kept = Cacheable.of(cacheable)
+    if kept and not idempotent:
+        raise TypeError(f"{name!r} is cacheable, so it must be idempotent")
+    repeats = (idempotent, max_attempts, aliases, example)
+    stream = (takes_stream, idle_timeout or IDLE_TIMEOUT)
     declaration = Declaration(
-        name,
-        cost or free(),
-        timeout,
-        idempotent,
-        max_attempts,
-        aliases,
-        example,
-        takes_stream,
-        idle_timeout or IDLE_TIMEOUT,
-        effects,
-        hidden,
+        name, cost or free(), timeout, *repeats, *stream, effects, hidden, kept, gate
     )
 
     def attach(method: Method) -> Method:
@@ -179,6 +183,8 @@ class TaskSpec:
         effects: What it does to the outside world, all of it through the ledger.
         hidden: Callers cannot ask for it.
         carrier: What does its work, where its own agent's class does not.
+        cacheable: For how long, and how, its answers may be given again.
+        gate: What its answers must be beyond their model.
     """
 
     name: str
@@ -200,6 +206,8 @@ class TaskSpec:
     effects: tuple[str, ...] = ()
     hidden: bool = False
     carrier: Carrier | None = None
+    cacheable: Cacheable | None = None
+    gate: Gate | None = None
 
     @property
     def safe(self) -> bool:
@@ -308,26 +316,17 @@ def _task_specs(cls: type[Agent], agent: str, team: Team) -> list[TaskSpec]:
         if declared is None:
             continue
         params, result = _signature(f"{cls.__name__}.{attribute}", method)
+        facts = {one.name: getattr(declared, one.name) for one in fields(declared)}
         specs.append(
             TaskSpec(
-                name=declared.name,
+                **facts,
                 agent=agent,
                 team=team,
                 method=attribute,
                 params=params,
                 result=result,
                 summary=_first_line(method),
-                cost=declared.cost,
-                timeout=declared.timeout,
-                idempotent=declared.idempotent,
-                max_attempts=declared.max_attempts,
-                aliases=declared.aliases,
-                example=declared.example,
                 streams=inspect.isasyncgenfunction(method),
-                takes_stream=declared.takes_stream,
-                idle_timeout=declared.idle_timeout,
-                effects=declared.effects,
-                hidden=declared.hidden,
             )
         )
     if not specs:

@@ -14,6 +14,7 @@ from cartrita.clock import Clock, SystemClock
 from cartrita.config.settings import Settings
 from cartrita.declare import Agent
 from cartrita.errors import ConfigurationInvalid
+from cartrita.openers.answers import answer_openers
 from cartrita.openers.huggingface import BuiltInEmbedder, huggingface_openers
 from cartrita.openers.web import web_openers
 from cartrita.providers.ports import (
@@ -70,6 +71,10 @@ class Services:
             made = factory(self)
             self._open[port] = await made if inspect.isawaitable(made) else made
         return self._open[port]
+
+    async def find(self, port: Any) -> Any | None:
+        """Return the adapter of a port; None where nothing provides it."""
+        return await self.get(port) if port in self._factories else None
 
     def fresh(self) -> "Services":
         """Return services of the same ports with nothing opened yet, as another process has."""
@@ -328,5 +333,6 @@ def open_services(settings: Settings) -> Services:
             ExternalAgents: openers.external_agents,
             **web_openers(settings),
             **huggingface_openers(settings),
+            **answer_openers(settings),
         }
     )

@@ -76,8 +76,8 @@ class Gateway:
     """One gateway replica."""
 
     def __init__(self, config: TreeConfig, rpc: Port) -> None:
-        telemetry = config.settings.telemetry
-        log.configure(telemetry.log_level, telemetry.log_format)
+        telemetry, scrubbed = config.settings.telemetry, config.settings.privacy.logs
+        log.configure(telemetry.log_level, telemetry.log_format, scrubbed=scrubbed)
         for folder in (config.runtime_dir, config.metrics_dir):
             make_private(folder)
         self._config, self._rpc = config, rpc

@@ -16,11 +16,13 @@ import pytest
 from openapi_spec_validator import validate
 
 from actors.pipelines import admission, execution
+from cartrita.answers import Terms, TieredAnswers
 from cartrita.catalog import discover
 from cartrita.clock import SystemClock
 from cartrita.errors import CartritaError, ErrorCode, Reason, from_wire, leaves
 from cartrita.rate import Limiter
 from cartrita.schema import openapi
+from cartrita.storage.memory_answers import InMemoryShelf
 from serve_apps.problems import STATUS
 
 ROOT = Path(__file__).parents[1]
@@ -114,9 +116,12 @@ def test_every_agent_has_a_test():
 
 def test_policies_come_in_this_order():
     names = [type(policy).__name__ for policy in admission(Limiter(SystemClock()))]
-    assert names == ["Authorize", "RateLimit"]
-    assert [type(policy).__name__ for policy in admission()] == ["Authorize"]
-    assert [type(policy).__name__ for policy in execution()] == ["Deadline", "Retry"]
+    assert names == ["Authorize", "RateLimit", "Pii"]
+    assert [type(policy).__name__ for policy in admission()] == ["Authorize", "Pii"]
+    kept = TieredAnswers(Terms(), SystemClock(), InMemoryShelf(SystemClock()))
+    names = [type(policy).__name__ for policy in execution(kept)]
+    assert names == ["Deadline", "Retry", "Cache", "Quality"]
+    assert [type(policy).__name__ for policy in execution()] == ["Deadline", "Retry", "Quality"]
 
 
 def test_every_error_stands_in_the_tree():
@@ -178,6 +183,7 @@ def test_the_wheel_holds_three_packages_and_their_data(wheel):
         "cartrita/py.typed",
         "cartrita/cost/models.toml",
         "cartrita/cost/prices.toml",
+        "cartrita/quality/rules.toml",
         "serve_apps/rpc/proto/cartrita/mcp/v1/mcp.proto",
         *(str(path.relative_to(ROOT)) for path in migrations),
     }

@@ -10,6 +10,7 @@ from cartrita.context import Context
 from cartrita.cost.price import metered
 from cartrita.declare import Agent, ModelResult, Params, Result, task
 from cartrita.errors import InvalidParameters
+from cartrita.protocol.answer import Cacheable, Gate
 from cartrita.protocol.task import Name
 from cartrita.protocol.text import Prose, Unicode
 from cartrita.protocol.wire import WireModel
@@ -110,6 +111,11 @@ class ChatResult(ModelResult):
     metadata: ChatMetadata
 
 
+def alone(params: ChatParams, ctx: Context) -> bool:
+    """Tell whether a message says all that its answer depends on."""
+    return not (params.history or ctx.session_id or params.temperature)
+
+
 class Chat(Agent, team="intelligence"):
     """Talks, and uses tools while it does."""
 
@@ -124,6 +130,8 @@ class Chat(Agent, team="intelligence"):
         cost=CEILING,
         timeout=120,
         idempotent=True,
+        cacheable=Cacheable(text="message", when=alone),
+        gate=Gate(text="message", refusals=True),
         example={"message": "What is 15% of 240?"},
     )
     async def execute(self, params: ChatParams, ctx: Context) -> ChatResult:
@@ -147,6 +155,8 @@ class Chat(Agent, team="intelligence"):
         tools = self._toolbox.tools(ctx, self.spec.name)
         shown = ctx.preferences.streaming
         reply = await self._converse(chat, said, tools, ctx, CEILING, stream=shown)
+        # What tools said holds now, and for this caller; the built-in router asks nobody else.
+        ctx.storable = reply.info.generative and not (owner or reply.calls or reply.refused)
         if reply.refused:
             ctx.warn("The model did not do what was asked; its message says why.")
         if owner:

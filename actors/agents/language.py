@@ -8,6 +8,7 @@ from cartrita.context import Context, Usage
 from cartrita.cost.price import per_call
 from cartrita.declare import Agent, ModelResult, Params, task
 from cartrita.errors import ModelRequired
+from cartrita.protocol.answer import Gate
 from cartrita.protocol.task import Name
 from cartrita.protocol.text import Prose
 from cartrita.protocol.wire import WireModel
@@ -141,6 +142,8 @@ class Language(Agent, team="intelligence", concurrency=8):
         cost=per_call("0.001"),
         timeout=60,
         idempotent=True,
+        cacheable=True,
+        gate=Gate(text="summary", quotes=True),
         example={
             "text": "The release is postponed to Friday because two payment tests fail. "
             "Maria found the cause: a race between refunds and webhooks. "
@@ -172,6 +175,8 @@ class Language(Agent, team="intelligence", concurrency=8):
         cost=per_call("0.001"),
         timeout=60,
         idempotent=True,
+        cacheable=True,
+        gate=Gate(confidence="labels.0.score"),
         example={
             "text": "The striker scored twice in the final minutes to win the cup.",
             "labels": ["sports", "politics", "food"],
@@ -214,6 +219,8 @@ class Language(Agent, team="intelligence", concurrency=8):
         cost=per_call("0.001"),
         timeout=60,
         idempotent=True,
+        cacheable=True,
+        gate=Gate(confidence="score"),
         example={
             "question": "When does the shop close?",
             "context": "Refunds take ten days. The shop in Rome closes at six in the evening.",

@@ -8,6 +8,7 @@ from cartrita.context import Context
 from cartrita.cost.price import metered
 from cartrita.declare import Agent, ModelResult, Params, task
 from cartrita.errors import ModelRequired
+from cartrita.protocol.answer import Gate
 from cartrita.protocol.task import Name
 from cartrita.protocol.text import Prose
 from cartrita.protocol.wire import WireModel
@@ -89,6 +90,8 @@ class Translation(Agent, team="intelligence"):
         cost=CEILING,
         timeout=120,
         idempotent=True,
+        cacheable=True,
+        gate=Gate(text="text", quotes=True),
         example={"text": "Good morning", "sourceLanguage": "en", "targetLanguage": "fr"},
     )
     async def translate(self, params: TranslationParams, ctx: Context) -> TranslationResult:
@@ -123,6 +126,7 @@ class Translation(Agent, team="intelligence"):
         cost=CEILING,
         timeout=120,
         idempotent=True,
+        gate=Gate(text="text"),
         example={"text": "Once upon a time", "options": {"maxNewTokens": 32}},
     )
     async def generate(self, params: GenerationParams, ctx: Context) -> GenerationResult:

@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr
 
+from cartrita.config.answers import Cache, Privacy
 from cartrita.config.bounds import Blobs, Limits, Retention, Sandbox
 from cartrita.config.databases import Postgres, Redis
 from cartrita.config.huggingface import Embeddings, HuggingFace
@@ -60,6 +61,8 @@ class Settings(Section):
     sandbox: Sandbox = Sandbox()
     huggingface: HuggingFace = HuggingFace()
     embeddings: Embeddings = Embeddings()
+    cache: Cache = Cache()
+    privacy: Privacy = Privacy()
     telemetry: Telemetry = Telemetry()
     chaos: Chaos = Chaos()
 

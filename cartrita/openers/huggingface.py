@@ -80,9 +80,10 @@ def open_local(settings: Settings) -> LocalText:
 
 def open_built_in(settings: Settings) -> Embedder:
     """Return the built-in embedder."""
+    from cartrita.providers.batching import BatchedEmbedder
     from cartrita.providers.embedded.minilm import MiniLm
 
-    return MiniLm(settings.models.embedding_path)
+    return BatchedEmbedder(MiniLm(settings.models.embedding_path))
 
 
 async def open_embedder(settings: Settings, get: Callable[[Any], Any]) -> Embedder:

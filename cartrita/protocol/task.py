@@ -67,6 +67,14 @@ class Preferences(WireModel):
     quality_level: Literal["fast", "balanced", "best"] = "balanced"
     cost_optimization: bool = False
     streaming: bool = False
+    min_confidence: float | None = Field(
+        default=None, ge=0, le=1, description="The least confidence that an answer must have."
+    )
+    cache: Literal["use", "refresh", "off"] = Field(
+        default="use",
+        description="`refresh` (or `Cache-Control: no-cache`) works anew and keeps the answer; "
+        "`off` (or `no-store`) keeps it nowhere.",
+    )
 
 
 class TaskRequest(WireModel):

@@ -68,7 +68,7 @@ class Finder:
         """
         wanted = [name for name in asked if name != LOCAL]
         if wanted or (not asked and self._search.sources):
-            found = await self._search.search(query, limit, wanted)
+            found = await self._search.search(ctx.privacy.mask(query), limit, wanted)
             for problem in found.problems:
                 ctx.warn(problem)
             if found.sources:

@@ -233,6 +233,7 @@ def _create(catalog: Catalog) -> dict[str, Any]:
             "`respond-async` answers 202 once the task is accepted, `wait=10` if it has not "
             "ended after so many seconds.",
         ),
+        header("Cache-Control", "`no-cache` works anew, `no-store` also keeps no answer."),
         header("traceparent", "W3C trace context."),
         _wait(),
     ]

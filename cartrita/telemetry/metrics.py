@@ -60,6 +60,15 @@ MESSAGE_LATENCY = Histogram(
 TOKENS_USED = _counter("tokens_used", "Tokens charged.", ["model", "task_type"])
 COST_INCURRED = _counter("cost_incurred_usd", "USD charged.", ["model", "task_type"])
 MODEL_USAGE = _counter("model_usage", "Tasks a model worked on.", ["model", "task_type"])
+CACHE_LOOKUPS = _counter(
+    "cache_lookups",
+    "Tasks whose answer may be kept, by where it was found: memory, valkey, meaning, running, or "
+    "missed, refreshed, passed_by.",
+    ["task_type", "outcome"],
+)
+QUALITY_VERDICTS = _counter(
+    "quality_verdicts", "Answers that were looked at.", ["task_type", "verdict"]
+)
 AGENT_HEALTH = _gauge("agent_health", "1 when its workers run, else 0.", ["agent_id"])
 AGENT_CPU = _gauge("agent_cpu_usage_percent", "CPU of its process.", ["agent_id"])
 AGENT_MEMORY = _gauge("agent_memory_usage_bytes", "Memory of its process.", ["agent_id"])

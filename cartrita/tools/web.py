@@ -61,32 +61,36 @@ class WebTools(Tools):
                 "no search engine is configured: set models.tavily_api_key, "
                 "web.serpapi_api_key, web.brave_api_key or web.searxng_url"
             )
-        return _shown(await self._search.search(given.query, given.limit))
+        return await self._found(given, ctx)
 
     @tool("tavily_search", agents=SEARCHERS)
     async def tavily(self, given: SearchInput, ctx: Context) -> Answer:
         """Search the web with Tavily."""
-        return _shown(await self._search.search(given.query, given.limit, ("tavily",)))
+        return await self._found(given, ctx, "tavily")
 
     @tool("serp_search", agents=SEARCHERS)
     async def serp(self, given: SearchInput, ctx: Context) -> Answer:
         """Search Google through SerpAPI."""
-        return _shown(await self._search.search(given.query, given.limit, ("serp",)))
+        return await self._found(given, ctx, "serp")
 
     @tool("brave_search", agents=SEARCHERS)
     async def brave(self, given: SearchInput, ctx: Context) -> Answer:
         """Search the web with Brave."""
-        return _shown(await self._search.search(given.query, given.limit, ("brave",)))
+        return await self._found(given, ctx, "brave")
 
     @tool("wikipedia_search", agents=SEARCHERS)
     async def wikipedia(self, given: SearchInput, ctx: Context) -> Answer:
         """Find articles of Wikipedia."""
-        return _shown(await self._search.search(given.query, given.limit, ("wikipedia",)))
+        return await self._found(given, ctx, "wikipedia")
 
     @tool("arxiv_search", agents=SEARCHERS)
     async def arxiv(self, given: SearchInput, ctx: Context) -> Answer:
         """Find papers on arXiv."""
-        return _shown(await self._search.search(given.query, given.limit, ("arxiv",)))
+        return await self._found(given, ctx, "arxiv")
+
+    async def _found(self, given: SearchInput, ctx: Context, *sources: str) -> Answer:
+        query = ctx.privacy.mask(given.query)
+        return _shown(await self._search.search(query, given.limit, sources))
 
     @tool("github_search", agents=SEARCHERS)
     async def github(self, given: GitHubInput, ctx: Context) -> Answer:

@@ -17,6 +17,7 @@ from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import header_text, read_json, reply
 from serve_apps.asgi.reserved import Reserved
 from serve_apps.asgi.strict import parse, read
+from serve_apps.gateway.freshness import Use, cache_use, freshened
 from serve_apps.gateway.gate import Tasks, gate_of, submitter_of
 from serve_apps.gateway.tasks import LONGEST_KEY, is_key
 from serve_apps.problems import document
@@ -43,7 +44,8 @@ async def create_many(request: Request) -> Response:
     asked = parse(Batch, await read_json(request))
     key = header_text(request, "Idempotency-Key", _is_short_key)
     trace = exchange_of(request).traceparent
-    desk, turn = _Desk(gate_of(request).tasks, who, key, trace), asyncio.Semaphore(AT_ONCE)
+    use = cache_use(request)
+    desk, turn = _Desk(gate_of(request).tasks, who, key, trace, use), asyncio.Semaphore(AT_ONCE)
 
     async def in_turn(place: int, task: Any) -> dict[str, Any]:
         async with turn:
@@ -62,13 +64,16 @@ def _is_short_key(text: str) -> bool:
 class _Desk:
     """Where the tasks of one batch are handed in."""
 
-    def __init__(self, tasks: Tasks, who: Principal, key: str | None, trace: str) -> None:
+    def __init__(
+        self, tasks: Tasks, who: Principal, key: str | None, trace: str, use: Use | None
+    ) -> None:
         self._tasks, self._who, self._key, self._trace = tasks, who, key, trace
+        self._use = use
 
     async def verdict(self, place: int, task: Any) -> dict[str, Any]:
         """Ask for one task and say what became of that."""
         try:
-            asked = read(TaskRequest, task)
+            asked = freshened(read(TaskRequest, task), self._use)
             answer = await self._tasks.submit(
                 asked,
                 self._who,

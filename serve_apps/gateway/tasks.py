@@ -11,6 +11,7 @@ from cartrita.telemetry.trace import trace_id
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import header_text, read_json, reply
 from serve_apps.asgi.strict import parse
+from serve_apps.gateway.freshness import cache_use, freshened
 from serve_apps.gateway.gate import gate_of, principal_of, submitter_of
 from serve_apps.gateway.listing import listing
 from serve_apps.gateway.query import patience_of, task_id_of, wait_of
@@ -28,12 +29,13 @@ async def create(request: Request) -> Response:
     """POST /v3/tasks: run a task and answer with its response.
 
     With `Prefer: respond-async` the answer is 202 once it is accepted; with `?wait=` seconds
-    or `Prefer: wait=` it is 202 when the task has not ended by then.
+    or `Prefer: wait=` it is 202 when the task has not ended by then. `Cache-Control: no-cache`
+    has the work done anew, `no-store` also keeps the answer nowhere.
     """
     who = await submitter_of(request)
     exchange = exchange_of(request)
     patience = patience_of(request)
-    asked = parse(TaskRequest, await read_json(request))
+    asked = freshened(parse(TaskRequest, await read_json(request)), cache_use(request))
     key = header_text(request, "Idempotency-Key", is_key)
     tasks = gate_of(request).tasks
     answer = await tasks.submit(

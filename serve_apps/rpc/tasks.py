@@ -6,6 +6,7 @@ from typing import Any
 
 from cartrita.protocol.envelope import MessageType
 from cartrita.protocol.task import TaskRequest
+from serve_apps.gateway.freshness import freshened, use_of
 from serve_apps.gateway.sockets.bounds import Bounds
 from serve_apps.gateway.sockets.session import Session
 from serve_apps.rpc.caller import Caller
@@ -18,9 +19,12 @@ CURSOR = "cursor"
 
 
 async def submit(asked: TaskRequest, caller: Caller, *, wait: bool) -> dict[str, Any]:
-    """Submit a task; metadata may have `idempotency-key` and `traceparent`."""
+    """Submit a task.
+
+    Metadata may have `idempotency-key`, `traceparent` and `cache-control`, as headers do.
+    """
     return await caller.gate.tasks.submit(
-        asked,
+        freshened(asked, use_of(caller.metadata.get("cache-control"))),
         caller.who,
         wait=wait,
         idempotency_key=caller.metadata.get("idempotency-key") if wait else None,

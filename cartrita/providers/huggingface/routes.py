@@ -16,6 +16,9 @@ from cartrita.providers.ports_huggingface import (
 
 AUTO = "auto"
 BUILT_IN = "local/"
+PLACED = (TextKind.ANSWERING, TextKind.TOKENS)
+"""What tells where something stands."""
+
 CHATS = (TextKind.GENERATION, TextKind.TRANSLATION)
 """What chat models do as well: theirs are the names that could be anybody's."""
 
@@ -83,7 +86,29 @@ class HuggingFaceModels:
             raise ModelRequired(f"There is no model {ask.model!r} here: {ENABLE}.")
         if ask.kind in CHATS:
             ctx.warn("The inference API reports no usage; tokens are estimates.")
-        return await self._api.run(ask, ctx.token if shown else None)
+        return await self._far(self._api, ask, ctx, shown=shown)
+
+    @staticmethod
+    async def _far(api: InferenceApi, ask: TextAsk, ctx: Context, *, shown: bool) -> TextAnswer:
+        """Ask the inference API, which is told no personal data."""
+        masker = ctx.privacy
+        sent = ask.model_copy(
+            update=masker.within(
+                {"text": ask.text, "question": ask.question, "labels": ask.labels}, masker.mask
+            )
+        )
+        if sent.text != ask.text and ask.kind in PLACED:
+            ctx.warn("Personal data was masked; positions are those in the masked text.")
+        pieces = masker.stream()
+
+        async def say(text: str) -> None:
+            if known := pieces.feed(text):
+                await ctx.token(known)
+
+        answer = await api.run(sent, say if shown else None)
+        if rest := pieces.end():
+            await ctx.token(rest)
+        return answer.model_copy(update={"text": masker.shown(answer.text)})
 
     async def close(self) -> None:
         """Close the connections to the inference API."""

@@ -13,7 +13,7 @@ AT_ONCE = 500
 
 TIMEOUT = 30.0
 
-_FORGET = "SELECT forget($1, $2, $3, $4) + forget_effects($2, $4)"
+_FORGET = "SELECT forget($1, $2, $3, $4) + forget_effects($2, $4) + forget_answers($5, $4)"
 
 
 class PostgresRetention:
@@ -27,9 +27,9 @@ class PostgresRetention:
         self._pool, self._clock = pool, clock
 
     async def forget(self, keep: Keep) -> int:
-        """Forget a little; returns how many tasks, keys and effects that were."""
+        """Forget a little; returns how many tasks, keys, effects and answers that were."""
         now = datetime.fromtimestamp(self._clock.now(), UTC)
         before = [now - timedelta(seconds=s) for s in (keep.streams, keep.events, keep.tasks)]
         async with lend(self._pool, TIMEOUT, "The journal") as connection:
-            count: int = await connection.fetchval(_FORGET, *before, AT_ONCE)
+            count: int = await connection.fetchval(_FORGET, *before, AT_ONCE, now)
         return count

@@ -69,3 +69,23 @@ def test_where_nobody_looks_lines_are_for_machines(capsys):
 def test_a_level_that_does_not_exist_is_refused():
     with pytest.raises(KeyError):
         configure("loud", "json")
+
+
+def test_what_tells_of_a_person_does_not_stand_in_a_log(capsys):
+    configure("info", "json")
+    log = get_logger("here")
+    try:
+        int("ada@x.org has 4111 1111 1111 1111")
+    except ValueError as error:
+        log.exception("it_failed", who="ada@x.org", error=error, more={"ids": ["+1 415 555 2671"]})
+    written = capsys.readouterr().err
+    assert "ada@x.org" not in written
+    assert "4111" not in written
+    assert "415" not in written
+    assert json.loads(written)["who"] == "<EMAIL>"
+
+
+def test_where_logs_may_have_it_they_do(capsys):
+    configure("info", "json", scrubbed=False)
+    get_logger("here").info("it_happened", who="ada@x.org")
+    assert "ada@x.org" in capsys.readouterr().err

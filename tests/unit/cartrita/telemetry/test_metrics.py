@@ -23,6 +23,8 @@ LABELS = {
     "cartrita_mcp_tokens_used_total": {"model", "task_type"},
     "cartrita_mcp_cost_incurred_usd_total": {"model", "task_type"},
     "cartrita_mcp_model_usage_total": {"model", "task_type"},
+    "cartrita_mcp_cache_lookups_total": {"task_type", "outcome"},
+    "cartrita_mcp_quality_verdicts_total": {"task_type", "verdict"},
     "cartrita_mcp_agent_health": {"agent_id"},
     "cartrita_mcp_agent_cpu_usage_percent": {"agent_id"},
     "cartrita_mcp_agent_memory_usage_bytes": {"agent_id"},
