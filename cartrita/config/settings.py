@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr
 from cartrita.config.bounds import Blobs, Limits, Retention
 from cartrita.config.databases import Postgres, Redis
 from cartrita.config.kinds import Location, Section
+from cartrita.config.money import Budgets
 from cartrita.config.sections import (
     Admin,
     Auth,
@@ -49,6 +50,7 @@ class Settings(Section):
     limits: Limits = Limits()
     blobs: Blobs = Blobs()
     retention: Retention = Retention()
+    budgets: Budgets = Budgets()
     supervision: Supervision = Supervision()
     models: Models = Models()
     telemetry: Telemetry = Telemetry()
