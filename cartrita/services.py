@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from cartrita.clock import Clock, SystemClock
 from cartrita.config.settings import Settings
+from cartrita.cost.prices import prices_of
 from cartrita.declare import Agent
 from cartrita.errors import ConfigurationInvalid
 from cartrita.providers.ports import (
@@ -227,6 +228,7 @@ class _Openers:
             organization=self._models.openai_organization,
             default_model=self._models.chat_model,
             embedder=await services.get(Embedder),
+            prices=prices_of(self._settings.budgets.prices),
         )
 
     async def tools(self, services: Services) -> Toolbox:

@@ -1,5 +1,6 @@
 """Chooses between a configured provider and the built-in tool router."""
 
+from cartrita.cost.prices import Prices
 from cartrita.errors import ModelRequired
 from cartrita.providers.openai_compatible import OpenAiChatModels
 from cartrita.providers.ports import AUTO, ChatModel, ChatModels, Embedder
@@ -56,7 +57,7 @@ class LayeredChatModels:
         await self._provider.close()
 
 
-def chat_models(
+def chat_models(  # noqa: PLR0913 - each is a setting of its own
     *,
     api_key: str | None = None,
     base_url: str | None = None,
@@ -64,10 +65,11 @@ def chat_models(
     default_model: str = "gpt-4o",
     timeout: float = 120.0,
     embedder: Embedder | None = None,
+    prices: Prices | None = None,
 ) -> ChatModels:
     """Return a provider's models when a key or an address is given, else the tool router."""
     builtin = BuiltinChatModels(embedder)
     if not api_key and not base_url:
         return builtin
-    provider = OpenAiChatModels(api_key, base_url, organization, default_model, timeout)
+    provider = OpenAiChatModels(api_key, base_url, organization, default_model, timeout, prices)
     return LayeredChatModels(provider, builtin)
