@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 from cartrita.channel.frames import pack, unpack
+from cartrita.cost.budget import Bill, Defaults
 from cartrita.cost.price import nano
 from cartrita.protocol.carrier import Carrier
 from cartrita.protocol.principal import Principal, Role
@@ -28,6 +29,13 @@ _CARRIER = 24
 
 USED_PLACE = 1 << 31
 """From this place on, rows tell what an attempt used. Readers' cursors are all below it."""
+
+
+CACHE_HIT = "cacheHit"
+"""The measure of a response that a cache gave, and that cost nothing."""
+
+MODEL_USED = "model"
+"""The kind of a row that tells of the use of a model; what others tell costs nothing."""
 
 
 class EventKind(IntEnum):
@@ -83,6 +91,7 @@ class TaskRecord:
         retry_of: The quarantined task that this one tries again.
         root: The first of those that tried it, whose effects it shares; None for itself.
         carrier: The built-in task that does its work, where its type is an external agent's.
+        tree: The task whose caller set a ceiling for it and for all that it calls for.
     """
 
     task_id: str
@@ -110,6 +119,7 @@ class TaskRecord:
     retry_of: str | None = None
     root: str | None = None
     carrier: Carrier | None = None
+    tree: str | None = None
     packed: bytes = field(default=b"", repr=False, compare=False)
     """What `pack` made or `unpack` read: the tiers and the journal pass it on as it is."""
 
@@ -117,6 +127,11 @@ class TaskRecord:
     def work(self) -> str:
         """The declared task that does the work."""
         return self.carrier.task if self.carrier else self.task_type
+
+    @property
+    def charged(self) -> bool:
+        """Whether budgets know of it: it has a price, or a ceiling of its own."""
+        return bool(self.reserve_nano or self.reserve_tokens or self.tree == self.task_id)
 
     def pack(self) -> bytes:
         """Return this record as MessagePack, packed once on its way through the tiers."""
@@ -158,6 +173,7 @@ class TaskRecord:
             self.retry_of,
             self.root,
             self.carrier,
+            self.tree,
         ]
 
     @classmethod
@@ -170,6 +186,17 @@ class TaskRecord:
         if len(values) > _CARRIER and values[_CARRIER]:
             values[_CARRIER] = Carrier(*values[_CARRIER])
         return cls(*values)
+
+
+def budgets_of(record: TaskRecord, defaults: Defaults) -> list[str]:
+    """Return the ids of the budgets a task is charged to; a session has one only by default."""
+    who = record.principal
+    budgets = [f"user:{who.user}", f"tenant:{who.tenant}"]
+    if record.session_id and "session" in defaults.kinds:
+        budgets.append(f"session:{who.user}/{record.session_id}")
+    if record.tree:
+        budgets.append(f"task:{record.tree}")
+    return budgets
 
 
 @dataclass(slots=True)
@@ -221,20 +248,27 @@ class Verdict:
         task_id: The task that stands.
         budget: Which budget refused, such as `user:0192…`.
         resets_at: Unix seconds at which that budget begins anew; 0 for never.
+        pressure: How full the fullest budget above an accepted task was, 0 to 1.
     """
 
     kind: str
     task_id: str
     budget: str = ""
     resets_at: float = 0.0
+    pressure: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a finished task really used, to be taken from its reservation."""
+    """What a finished task really used, to be taken from its reservation.
+
+    Attributes:
+        bill: For what, where it is anything.
+    """
 
     nano_usd: int = 0
     tokens: int = 0
+    bill: Bill | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, response: dict[str, Any]) -> "Settlement":
@@ -366,7 +400,7 @@ class TaskState:
     """A host died under it: alone with it, or with others."""
 
     spent: tuple[float, int] = (0.0, 0)
-    """USD and tokens of attempts that failed and were followed by another."""
+    """USD and tokens of attempts that are over, as far as anybody noted them."""
 
 
 def fold(story: Sequence[Event]) -> TaskState | None:
@@ -377,16 +411,33 @@ def fold(story: Sequence[Event]) -> TaskState | None:
     status, attempts, response = TaskStatus.PENDING, 0, None
     deaths: list[bool] = []
     usd, tokens = 0.0, 0
+    noted: dict[int, tuple[int, int]] = {}
     for event in story[1:]:
         if event.kind.terminal:
             status, response = STATUS_OF[event.kind], event.data
             continue
         status = STATUS_IN.get(event.kind, status)
-        attempts = max(attempts, event.step >> ATTEMPT_SHIFT)
-        if event.kind is EventKind.RETRY:
+        attempt = event.step >> ATTEMPT_SHIFT
+        attempts = max(attempts, attempt)
+        if event.kind is EventKind.USED:
+            noted[attempt] = _added(noted.get(attempt, (0, 0)), event.data)
+        elif event.kind is EventKind.RETRY:
             data = event.data or {}
             if "errorCode" not in data:
                 deaths.append(bool(data.get("solo")))
-            usd, tokens = usd + data.get("costUsd", 0.0), tokens + data.get("tokensUsed", 0)
-    spent = (usd, tokens)
+            if "costUsd" in data:  # it told itself what it used
+                noted[attempt] = (0, 0)
+                usd, tokens = usd + data["costUsd"], tokens + data["tokensUsed"]
+    usd += sum(nano_usd for nano_usd, _ in noted.values()) / 10**9
+    spent = (usd, tokens + sum(count for _, count in noted.values()))
     return TaskState(record, story[0].shard, status, attempts, response, tuple(deaths), spent)
+
+
+def _added(so_far: tuple[int, int], rows: Sequence[Sequence[Any]]) -> tuple[int, int]:
+    """Add the nano-USD and tokens that rows of an attempt's uses tell."""
+    nano_usd, tokens = so_far
+    for _, kind, data in rows:
+        if kind == MODEL_USED:
+            nano_usd += data["nanoUsd"]
+            tokens += data["tokensIn"] + data["tokensOut"]
+    return nano_usd, tokens
