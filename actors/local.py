@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from actors.budgetdesk import BudgetDesk
 from actors.controls import Controls
 from actors.door import Door
 from actors.effectdesk import EffectDesk
@@ -25,6 +26,7 @@ from cartrita.catalog import Catalog
 from cartrita.channel.address import Address
 from cartrita.channel.server import ChannelServer
 from cartrita.clock import Clock, SystemClock, new_random
+from cartrita.cost.budget import Defaults
 from cartrita.errors import ServiceUnavailable
 from cartrita.external.registry import Registry
 from cartrita.journal import Journal, Stories
@@ -33,6 +35,7 @@ from cartrita.rate import Limiter
 from cartrita.roster import Roster
 from cartrita.services import Services
 from cartrita.spill import Spill
+from cartrita.storage.memory_budgets import InMemoryBudgets
 from cartrita.storage.memory_effects import InMemoryEffectBook, InMemoryLedger
 from cartrita.storage.memory_external import InMemoryRegistry
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
@@ -151,6 +154,7 @@ class LocalTree:
         limiter: Limiter | None = None,
         spill: Spill | None = None,
         registry: Registry | None = None,
+        budgets: Defaults | None = None,
     ) -> None:
         self.catalog, self.folder = catalog, folder
         self.tables = tables or JournalTables()
@@ -182,11 +186,14 @@ class LocalTree:
         self.retention = InMemoryRetention(self.tables, quarantine, self.clock)
         book = book or InMemoryEffectBook(self.tables, self.clock)
         self.effects = EffectDesk(book, self.audit, self.clock)
+        self.ceilings = budgets or Defaults()
+        accounts = InMemoryBudgets(self.tables.budgets, self.clock)
+        self.budgets = BudgetDesk(accounts, self.ceilings, self.audit, self.clock)
         self.storyteller = Storyteller(self.stories, book)
 
     def journal(self, shard: str) -> Journal:
         """Return a writer for a shard: in memory, unless somebody who knows better says so."""
-        return InMemoryJournal(self.tables, shard, self.clock)
+        return InMemoryJournal(self.tables, shard, self.clock, self.ceilings)
 
     def ledger(self, shard: str, epoch: int) -> Ledger:
         """Return a writer of effects for a shard, as with its journal."""
@@ -249,6 +256,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
     limiter: Limiter | None = None,
     spill: Spill | None = None,
     registry: Registry | None = None,
+    budgets: Defaults | None = None,
 ) -> AsyncIterator[LocalTree]:
     """Run the whole tree in this process, for as long as the context is open.
 
@@ -262,6 +270,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
         limiter: Counts what clients ask for.
         spill: Where what is large goes.
         registry: External agents, that somebody else looks after.
+        budgets: What budgets hold that nobody set; nothing is limited by default.
     """
     tree = LocalTree(
         catalog,
@@ -273,6 +282,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
         limiter=limiter,
         spill=spill,
         registry=registry,
+        budgets=budgets,
     )
     await tree.operations.start({})
     try:

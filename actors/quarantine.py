@@ -111,10 +111,10 @@ class QuarantineDesk:
         if parameters is not None:
             digest = _digest(record.task_type, parameters)
             record = replace(record, params=parameters, digest=digest)
-        now = self._clock.now()
+        now, task_id = self._clock.now(), derived_id(record.task_id, "retry")
         return replace(
             record,
-            task_id=derived_id(record.task_id, "retry"),
+            task_id=task_id,
             accepted_at=now,
             deadline=now + record.deadline - record.accepted_at,
             trace=continue_trace(None),
@@ -123,6 +123,7 @@ class QuarantineDesk:
             depth=0,
             retry_of=record.task_id,
             root=record.root or record.task_id,
+            tree=task_id if record.tree else None,
             packed=b"",
         )
 
