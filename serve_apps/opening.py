@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from actors.budgetdesk import BudgetDesk
 from actors.directory import RayDirectory, open_door
 from actors.effectdesk import EffectDesk
 from actors.externaldesk import ExternalDesk
@@ -19,6 +20,7 @@ from cartrita.accounts import identity, key_desk
 from cartrita.auth.apikeys import KeyDesk
 from cartrita.auth.identity import Identity
 from cartrita.clock import Clock, SystemClock, iso, new_id
+from cartrita.cost.budget import Defaults
 from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
 from cartrita.providers.probes import ProbeSet
 from cartrita.roster import Roster
@@ -26,6 +28,7 @@ from cartrita.services import blob_store, database_probes, rate_limiter, sign_in
 from cartrita.spill import UNCLAIMED
 from cartrita.storage.blobs import Blobs, Due, Living
 from cartrita.storage.ports import Users
+from cartrita.storage.postgres.budgets import PostgresBudgets
 from cartrita.storage.postgres.effects import PostgresEffectBook
 from cartrita.storage.postgres.external import PostgresRegistry
 from cartrita.storage.postgres.listing import PostgresTasks
@@ -105,6 +108,12 @@ async def open_gate(
                 quarantine=QuarantineDesk(stories, PostgresQuarantine(pool), door.resubmit, clock),
                 storyteller=Storyteller(stories, PostgresEffectBook(pool)),
                 effects=EffectDesk(PostgresEffectBook(pool), PostgresAudit(pool), clock),
+                budgets=BudgetDesk(
+                    PostgresBudgets(pool),
+                    Defaults.named(settings.budgets.limits),
+                    PostgresAudit(pool),
+                    clock,
+                ),
                 command=directory.command,
                 audit=_audit(PostgresAudit(pool)),
                 probes=ProbeSet(database_probes(settings)),
