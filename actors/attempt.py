@@ -4,6 +4,7 @@ import asyncio
 import random
 from typing import Any, Protocol
 
+from actors import spending
 from actors.cell import Cell
 from actors.effects import Effects
 from actors.family import Calls, Family
@@ -98,7 +99,7 @@ class Attempts:
         self.running += 1
         cell.attempts += 1
         cell.began = self._clock.monotonic()
-        cell.started, cell.host = None, host
+        cell.started, cell.host, cell.noted = None, host, (0, 0)
         if cell.log:
             self._begin_log(cell, cell.log)
         cell.work = asyncio.create_task(self._attempt(cell, host))
@@ -128,7 +129,7 @@ class Attempts:
             self._leave(cell, host)
         self._spill(cell)
         self.effects.over(cell)
-        self._tasks.attempted(cell, outcome)
+        self._tasks.attempted(cell, spending.told(cell, outcome))
 
     async def _run(self, cell: Cell, host: Host) -> dict[str, Any]:
         record = cell.record
@@ -140,7 +141,9 @@ class Attempts:
         if left <= 0:
             raise TaskTimeout("The deadline passed before it could run.")
         self._sent.inc()
-        payload = [record.pack(), cell.attempts, left]
+        payload: list[Any] = [record.pack(), cell.attempts, left]
+        if cell.pressure or cell.spent != (0.0, 0):
+            payload.append([cell.pressure, *cell.spent])
         exchange = Exchange(lambda event: self._heard(cell, host, exchange, event))
         cell.sent = True  # whoever is woken by this writes after the request below
         if cell.placed:
@@ -196,6 +199,7 @@ class Attempts:
         if cell.uses is None:
             cell.uses = UseLog(cell.record.task_id, self._journal.append, self._clock.now)
         cell.uses.add(cell.attempts, row)
+        spending.note(cell, *row)
 
     def log_of(self, cell: Cell) -> TaskLog:
         """Return a task's log, beginning one where the journal's story ends."""
@@ -233,7 +237,8 @@ class Attempts:
         if rest >= cell.record.deadline - self._clock.now():
             return outcome
         used, (usd, tokens) = outcome["metrics"], cell.spent
-        cell.rest, cell.spent = rest, (usd + used["costUsd"], tokens + used["tokensUsed"])
+        cell.rest, cell.noted = rest, (0, 0)
+        cell.spent = (usd + used["costUsd"], tokens + used["tokensUsed"])
         data = {key: outcome[key] for key in ("errorCode", "errorMessage")}
         data |= {key: used[key] for key in ("costUsd", "tokensUsed")}
         self._note_retry(cell, {**data, "afterMs": round(rest * 1000)})

@@ -5,15 +5,16 @@ from typing import Any
 
 from actors.cell import Cell, same_task, same_user
 from actors.response import remains
-from cartrita.clock import Clock
+from cartrita.clock import Clock, iso
 from cartrita.errors import (
     IdempotencyMismatch,
     InsufficientBudget,
     InternalFailure,
     StillRunning,
 )
-from cartrita.journal import Stories, TaskRecord, Verdict, fold
+from cartrita.journal import Stories, TaskRecord, Verdict
 from cartrita.protocol.task import TaskStatus
+from cartrita.taskstate import fold
 
 
 class Callers:
@@ -44,9 +45,11 @@ class Callers:
                 f"The key belongs to task {verdict.task_id!r}, which asked for something else."
             )
         if verdict.kind == "budget":
-            wait_s = verdict.resets_at - self._clock.now() if verdict.resets_at else None
+            resets_at = verdict.resets_at
+            when = f"It begins anew at {iso(resets_at)}." if resets_at else "It never begins anew."
             raise InsufficientBudget(
-                f"The budget {verdict.budget!r} has no room for this task.", retry_after=wait_s
+                f"The budget {verdict.budget!r} has no room for this task. {when}",
+                retry_after=resets_at - self._clock.now() if resets_at else None,
             )
         return await self._known(verdict.task_id, record, wait=wait)
 

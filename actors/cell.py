@@ -56,7 +56,10 @@ class Cell:
         children: The same, as what carries them out.
         fed: Whether a stream came in, which nobody can send again.
         rest: Seconds for which it waits after an attempt that failed; 0 when it does not.
-        spent: USD and tokens of the attempts that failed.
+        spent: USD and tokens of the attempts that are over.
+        noted: Nano-USD and tokens that the present attempt has used so far.
+        metered: Calls, nano-USD and tokens of all attempts, by model.
+        pressure: How full the fullest budget above it was when it was accepted.
         acts: Its effects, by their ids.
         asking: What asks the ledger for the present attempt.
     """
@@ -90,6 +93,9 @@ class Cell:
     children: set[asyncio.Task[None]] | None = None
     rest: float = 0.0
     spent: tuple[float, int] = (0.0, 0)
+    noted: tuple[int, int] = (0, 0)
+    metered: dict[str, tuple[int, int, int]] | None = None
+    pressure: float = 0.0
     acts: dict[str, Act] | None = None
     asking: set[asyncio.Task[None]] | None = None
     waiters: list[tuple[asyncio.Future[Any], bool]] = field(default_factory=list)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from actors.family import SubTask
 from cartrita.channel.frames import pack
 from cartrita.clock import Clock, derived_id, new_id
+from cartrita.cost.price import Price, nano
 from cartrita.declare import Params, TaskSpec
 from cartrita.errors import (
     InvalidParameters,
@@ -53,8 +54,11 @@ class Intake:
         """
         now = self._clock.now()
         budget, preferences = request.budget, request.preferences
+        task_id = str(request.task_id) if request.task_id else new_id()
+        max_usd = budget.max_usd if budget else None
+        max_tokens = budget.max_tokens if budget else None
         return TaskRecord(
-            task_id=str(request.task_id) if request.task_id else new_id(),
+            task_id=task_id,
             task_type=spec.name,
             params=request.parameters,
             principal=_within(request.workspace_id, who),
@@ -70,15 +74,16 @@ class Intake:
             metadata=dict(request.metadata),
             trace=trace,
             idempotency_key=key,
-            reserve_nano=spec.cost.max_nano,
-            reserve_tokens=spec.cost.max_tokens,
-            max_usd=budget.max_usd if budget else None,
-            max_tokens=budget.max_tokens if budget else None,
+            reserve_nano=_worst_nano(spec.cost, max_usd),
+            reserve_tokens=_worst_tokens(spec.cost, max_tokens),
+            max_usd=max_usd,
+            max_tokens=max_tokens,
             carrier=spec.carrier,
+            tree=None if max_usd is None and max_tokens is None else task_id,
         )
 
     def child(self, parent: TaskRecord, ask: SubTask, spec: TaskSpec) -> TaskRecord:
-        """Return the record of a sub-task: its parent's identity, session and trace.
+        """Return the record of a sub-task: its parent's identity, session, trace and ceiling.
 
         Its id follows from the parent's and the call's number, so a parent that runs again
         finds what its children have done. What tries a parent again as another task has other
@@ -107,14 +112,15 @@ class Intake:
             preferences=parent.preferences,
             metadata=parent.metadata,
             trace=parent.trace,
-            reserve_nano=spec.cost.max_nano,
-            reserve_tokens=spec.cost.max_tokens,
+            reserve_nano=_worst_nano(spec.cost, parent.max_usd),
+            reserve_tokens=_worst_tokens(spec.cost, parent.max_tokens),
             max_usd=parent.max_usd,
             max_tokens=parent.max_tokens,
             parent=parent.task_id,
             depth=parent.depth + 1,
             root=derived_id(parent.root, salt) if parent.root else None,
             carrier=spec.carrier,
+            tree=parent.tree,
         )
 
     def _digest(self, spec: TaskSpec, parameters: dict[str, Any]) -> bytes:
@@ -153,6 +159,17 @@ def _strictly(model: type[Params], values: dict[str, Any]) -> Params:
     except TypeError:  # it holds bytes, which MessagePack has and JSON has not
         raise refusal from None
     return model.model_validate_json(text, strict=True)
+
+
+def _worst_nano(cost: Price, max_usd: float | None) -> int:
+    """Return what is reserved of the budgets; a ceiling shortens what is metered, no price."""
+    if max_usd is None:
+        return cost.max_nano
+    return min(cost.max_nano, max(nano(max_usd), nano(cost.usd)))
+
+
+def _worst_tokens(cost: Price, max_tokens: int | None) -> int:
+    return cost.max_tokens if max_tokens is None else min(cost.max_tokens, max_tokens)
 
 
 def _within(workspace: str | None, who: Principal) -> Principal:

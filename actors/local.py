@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.approvaldesk import ApprovalDesk
+from actors.budgetdesk import BudgetDesk
 from actors.controls import Controls
 from actors.door import Door
 from actors.effectdesk import EffectDesk
@@ -27,6 +28,7 @@ from cartrita.catalog import Catalog
 from cartrita.channel.address import Address
 from cartrita.channel.server import ChannelServer
 from cartrita.clock import Clock, SystemClock, new_random
+from cartrita.cost.budget import Defaults
 from cartrita.errors import ServiceUnavailable
 from cartrita.external.registry import Registry
 from cartrita.journal import Journal, Stories
@@ -36,6 +38,7 @@ from cartrita.roster import Roster
 from cartrita.services import Services
 from cartrita.spill import Spill
 from cartrita.storage.memory_approvals import InMemoryApprovals
+from cartrita.storage.memory_budgets import InMemoryBudgets
 from cartrita.storage.memory_effects import InMemoryEffectBook, InMemoryLedger
 from cartrita.storage.memory_external import InMemoryRegistry
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
@@ -155,6 +158,7 @@ class LocalTree:
         spill: Spill | None = None,
         registry: Registry | None = None,
         questions: ApprovalBook | None = None,
+        budgets: Defaults | None = None,
     ) -> None:
         self.catalog, self.folder = catalog, folder
         self.tables = tables or JournalTables()
@@ -188,11 +192,14 @@ class LocalTree:
         self.effects = EffectDesk(book, self.audit, self.clock)
         self.questions = questions or InMemoryApprovals(self.tables, self.clock)
         self.approvals = ApprovalDesk(self.questions, self.audit, self.clock)
+        self.ceilings = budgets or Defaults()
+        accounts = InMemoryBudgets(self.tables.budgets, self.clock)
+        self.budgets = BudgetDesk(accounts, self.ceilings, self.audit, self.clock)
         self.storyteller = Storyteller(self.stories, book)
 
     def journal(self, shard: str) -> Journal:
         """Return a writer for a shard: in memory, unless somebody who knows better says so."""
-        return InMemoryJournal(self.tables, shard, self.clock)
+        return InMemoryJournal(self.tables, shard, self.clock, self.ceilings)
 
     def ledger(self, shard: str, epoch: int) -> Ledger:
         """Return a writer of effects for a shard, as with its journal."""
@@ -256,6 +263,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
     spill: Spill | None = None,
     registry: Registry | None = None,
     questions: ApprovalBook | None = None,
+    budgets: Defaults | None = None,
 ) -> AsyncIterator[LocalTree]:
     """Run the whole tree in this process, for as long as the context is open.
 
@@ -270,6 +278,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
         spill: Where what is large goes.
         registry: External agents, that somebody else looks after.
         questions: What people are asked, that somebody else looks after.
+        budgets: What budgets hold that nobody set; nothing is limited by default.
     """
     tree = LocalTree(
         catalog,
@@ -282,6 +291,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
         spill=spill,
         registry=registry,
         questions=questions,
+        budgets=budgets,
     )
     await tree.operations.start({})
     try:

@@ -14,11 +14,12 @@ from cartrita.errors import (
     InvalidParameters,
     NotFound,
 )
-from cartrita.journal import Stories, TaskRecord, TaskState, fold
+from cartrita.journal import Stories, TaskRecord
 from cartrita.protocol.principal import Principal
 from cartrita.spill import plainly
 from cartrita.storage.runtime import Quarantine, QuarantinedTask
 from cartrita.story import narrate, to_wire
+from cartrita.taskstate import TaskState, fold
 from cartrita.telemetry.trace import continue_trace
 
 Resubmit = Callable[[TaskRecord], Awaitable[dict[str, Any]]]
@@ -111,10 +112,10 @@ class QuarantineDesk:
         if parameters is not None:
             digest = _digest(record.task_type, parameters)
             record = replace(record, params=parameters, digest=digest)
-        now = self._clock.now()
+        now, task_id = self._clock.now(), derived_id(record.task_id, "retry")
         return replace(
             record,
-            task_id=derived_id(record.task_id, "retry"),
+            task_id=task_id,
             accepted_at=now,
             deadline=now + record.deadline - record.accepted_at,
             trace=continue_trace(None),
@@ -123,6 +124,7 @@ class QuarantineDesk:
             depth=0,
             retry_of=record.task_id,
             root=record.root or record.task_id,
+            tree=task_id if record.tree else None,
             packed=b"",
         )
 

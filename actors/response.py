@@ -12,7 +12,7 @@ from cartrita.errors import (
     TaskCancelled,
     TaskTimeout,
 )
-from cartrita.journal import END_OF, Remnant, Settlement, TaskRecord
+from cartrita.journal import END_OF, Remnant, TaskRecord
 from cartrita.protocol.task import TaskStatus
 from cartrita.story import TYPE_OF
 from cartrita.telemetry.metrics import (
@@ -156,11 +156,6 @@ def remains(left: Remnant) -> dict[str, Any]:
 def end_type(response: dict[str, Any]) -> str:
     """Return the type of the log entry that tells of a response."""
     return TYPE_OF[END_OF[TaskStatus(response["status"])]]
-
-
-def settlement(record: TaskRecord, response: dict[str, Any]) -> Settlement | None:
-    """Return what a task used, where something was reserved for it."""
-    return Settlement.of(response) if record.reserve_nano or record.reserve_tokens else None
 
 
 def report(task_type: str, agent: str, response: dict[str, Any], seconds: float) -> None:

@@ -15,15 +15,16 @@ from actors.hosting import Group, Limits
 from actors.reading import Reading
 from actors.recovery import fresh, left_over, revived
 from actors.response import agent_down, charged, failure, in_doubt, report, respond
-from actors.response import settlement as settle
+from actors.spending import settled
 from cartrita.catalog import Catalog
 from cartrita.channel.server import Call
 from cartrita.clock import Clock
 from cartrita.effects import State
 from cartrita.errors import InternalFailure, StaleEpoch, TaskCancelled, TaskTimeout
-from cartrita.journal import Event, Journal, Stories, TaskRecord, TaskState, Verdict
+from cartrita.journal import Event, Journal, Stories, TaskRecord, Verdict
 from cartrita.ledger import Ledger
 from cartrita.protocol.task import TaskStatus
+from cartrita.taskstate import TaskState
 from cartrita.telemetry.log import get_logger
 from cartrita.telemetry.metrics import (
     MESSAGE_LATENCY,
@@ -177,7 +178,7 @@ class Supervisor:
             cell.tell(error or done.result(), ended=True)
             self.check_fence(error)
             return
-        cell.accepted = True
+        cell.accepted, cell.pressure = True, done.result().pressure
         labelled(TASKS_STARTED, cell.record.task_type, cell.agent).inc()
         cell.tell({"taskId": cell.record.task_id, "status": "PENDING"}, ended=False)
         if cell.cancelled:
@@ -292,8 +293,8 @@ class Supervisor:
             cell.log.spill()
         status, now = TaskStatus(response["status"]), self._clock.now()
         end = Event.end(cell.record.task_id, status, response, now)
-        settled = self._journal.append(end, settle(cell.record, response))
-        settled.add_done_callback(lambda done: self._finished(cell, end, done))
+        written = self._journal.append(end, settled(cell, response))
+        written.add_done_callback(lambda done: self._finished(cell, end, done))
 
     def _finished(self, cell: Cell, end: Event, done: asyncio.Future[bool]) -> None:
         response = end.data

@@ -23,6 +23,7 @@ from actors.supervisor import Supervisor
 from actors.worker import WorkerHost
 from cartrita.channel.server import ChannelServer
 from cartrita.clock import SystemClock, new_random
+from cartrita.cost.budget import Defaults
 from cartrita.instance import make_private
 from cartrita.providers.ports import ExternalAgents
 from cartrita.roster import Roster
@@ -139,7 +140,14 @@ class SupervisorActor(_Actor):
         limits, network = config.settings.limits, Network(config)
         tasks = catalog(config.settings)
         url = postgres_url(config.settings)
-        journal = PostgresJournal(url, self._shard, build=config.build, run=config.run, clock=clock)
+        journal = PostgresJournal(
+            url,
+            self._shard,
+            build=config.build,
+            run=config.run,
+            clock=clock,
+            budgets=Defaults.named(config.settings.budgets.limits),
+        )
         epoch = await journal.open()
         pool = await asyncpg.create_pool(url, min_size=0, max_size=2)
         stories = PostgresStories(pool)

@@ -1,7 +1,7 @@
 """A host: one process that runs the workers of several agents. Crash-only, stateless."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -21,6 +21,7 @@ from cartrita.channel.address import Address
 from cartrita.channel.server import Call, ChannelServer
 from cartrita.clock import Clock, SystemClock
 from cartrita.context import Context, Usage
+from cartrita.cost.price import NANO, Price
 from cartrita.declare import Agent, Params, TaskSpec
 from cartrita.errors import (
     AgentFailed,
@@ -29,7 +30,7 @@ from cartrita.errors import (
     InvalidParameters,
     NotFound,
 )
-from cartrita.journal import TaskRecord
+from cartrita.journal import CACHE_HIT, TaskRecord
 from cartrita.policy.chain import Job, Proceed, chain, concerning
 from cartrita.privacy.masking import DEFAULT, Masker, Rules
 from cartrita.protocol.task import Budget, Preferences, TaskStatus
@@ -44,6 +45,9 @@ log = get_logger(__name__)
 
 _NONE = Preferences()
 _COMPLETED = TaskStatus.COMPLETED.value
+
+UNTOUCHED = (0.0, 0.0, 0)
+"""The money of an attempt whose budgets are empty, and before which nothing was spent."""
 
 LAST_WORDS = 0.5
 """Seconds, past the deadline if need be, for what an attempt said to reach its supervisor."""
@@ -116,7 +120,8 @@ class WorkerHost:
     async def handle(self, method: str, payload: Any, call: Call) -> Any:
         """Answer the supervisor."""
         if method == "run":
-            return await self.run(TaskRecord.unpack(payload[0]), payload[1], payload[2], call)
+            record = TaskRecord.unpack(payload[0])
+            return await self.run(record, payload[1], payload[2], call, *payload[3:])
         if method in ("resume", "settled"):
             return await self._tell(method, *payload)
         if method == "feed":
@@ -157,7 +162,12 @@ class WorkerHost:
         return self._threads.stuck() + sum(reach.deaf(now) for reach in attempts)
 
     async def run(
-        self, record: TaskRecord, attempt: int, timeout: float, line: Line | None = None
+        self,
+        record: TaskRecord,
+        attempt: int,
+        timeout: float,
+        line: Line | None = None,
+        money: Sequence[Any] = UNTOUCHED,
     ) -> dict[str, Any]:
         """Run one attempt and return its outcome; a failure is a value, not an exception.
 
@@ -166,6 +176,8 @@ class WorkerHost:
             attempt: Its number.
             timeout: Seconds it has.
             line: Where what it says and calls for goes; without one nobody hears it.
+            money: How full the fullest budget above it is; USD and tokens that earlier attempts
+                spent.
         """
         started = self._clock.monotonic()
         work = self._work.get(record.work)
@@ -173,7 +185,7 @@ class WorkerHost:
             error = InternalFailure(f"This host does not run {record.work!r}.")
             return _metered(failure(error), Decimal(0), Context(record.task_id), 0.0)
         reach = AttemptReach(record.task_id, attempt, work.spec, self._threads, line, work.probes)
-        context = self._context(record, work.spec, started + timeout, reach)
+        context = self._context(record, work.spec, started + timeout, reach, money)
         reach.owner = record.principal.user
         self._enter(reach)
         try:
@@ -252,7 +264,12 @@ class WorkerHost:
             raise asyncio.CancelledError
 
     def _context(
-        self, record: TaskRecord, spec: TaskSpec, deadline: float, reach: AttemptReach
+        self,
+        record: TaskRecord,
+        spec: TaskSpec,
+        deadline: float,
+        reach: AttemptReach,
+        money: Sequence[Any],
     ) -> Context:
         return Context(
             task_id=record.task_id,
@@ -264,7 +281,8 @@ class WorkerHost:
             attempt=reach.attempt,
             root=record.root,
             trace=record.trace,
-            budget=_budget(record),
+            budget=_budget(record, spec.cost, money),
+            pressure=money[0],
             preferences=_preferences(record),
             metadata=record.metadata,
             clock=self._clock,
@@ -302,7 +320,8 @@ def _metered(
 ) -> dict[str, Any]:
     """Add what an attempt took and used."""
     usages, tokens = context.usages, 0
-    usd = price if outcome["status"] == _COMPLETED and not context.given else Decimal(0)
+    done = outcome["status"] == _COMPLETED
+    usd = price if done and not context.cached else Decimal(0)
     for use in usages:
         usd += use.usd
         tokens += use.tokens_in + use.tokens_out
@@ -310,7 +329,7 @@ def _metered(
         "processingTimeMs": round(seconds * 1000, 3),
         "costUsd": float(usd),
         "tokensUsed": tokens,
-        "customMetrics": context.measures,
+        "customMetrics": {**context.measures, CACHE_HIT: 1} if context.cached else context.measures,
     }
     model = _model_of(outcome.get("result"), usages)
     if model:
@@ -325,7 +344,13 @@ def _cancelled() -> bool:
     return attempt is not None and attempt.cancelling() > 0
 
 
-def _budget(record: TaskRecord) -> Budget | None:
+def _budget(record: TaskRecord, cost: Price, money: Sequence[Any]) -> Budget | None:
+    """Return what its caller allows it; no attempt may spend what another has."""
+    _, usd, tokens = money
+    if usd or tokens:
+        left = min(Decimal(record.reserve_nano) / NANO, cost.max_usd) - Decimal(str(usd))
+        count = min(record.reserve_tokens, cost.max_tokens) - tokens
+        return Budget(max_usd=float(max(left, Decimal(0))), max_tokens=max(count, 0))
     if record.max_usd is None and record.max_tokens is None:
         return None
     return Budget(max_usd=record.max_usd, max_tokens=record.max_tokens)

@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 from cartrita.channel.frames import pack, unpack
+from cartrita.cost.budget import Bill, Defaults
 from cartrita.cost.price import nano
 from cartrita.protocol.carrier import Carrier
 from cartrita.protocol.principal import Principal, Role
@@ -28,6 +29,13 @@ _CARRIER = 24
 
 USED_PLACE = 1 << 31
 """From this place on, rows tell what an attempt used. Readers' cursors are all below it."""
+
+
+CACHE_HIT = "cacheHit"
+"""The measure of a response that a cache gave, and that cost nothing."""
+
+MODEL_USED = "model"
+"""The kind of a row that tells of the use of a model; what others tell costs nothing."""
 
 
 class EventKind(IntEnum):
@@ -83,6 +91,7 @@ class TaskRecord:
         retry_of: The quarantined task that this one tries again.
         root: The first of those that tried it, whose effects it shares; None for itself.
         carrier: The built-in task that does its work, where its type is an external agent's.
+        tree: The task whose caller set a ceiling for it and for all that it calls for.
     """
 
     task_id: str
@@ -110,6 +119,7 @@ class TaskRecord:
     retry_of: str | None = None
     root: str | None = None
     carrier: Carrier | None = None
+    tree: str | None = None
     packed: bytes = field(default=b"", repr=False, compare=False)
     """What `pack` made or `unpack` read: the tiers and the journal pass it on as it is."""
 
@@ -117,6 +127,11 @@ class TaskRecord:
     def work(self) -> str:
         """The declared task that does the work."""
         return self.carrier.task if self.carrier else self.task_type
+
+    @property
+    def charged(self) -> bool:
+        """Whether budgets know of it: it has a price, or a ceiling of its own."""
+        return bool(self.reserve_nano or self.reserve_tokens or self.tree == self.task_id)
 
     def pack(self) -> bytes:
         """Return this record as MessagePack, packed once on its way through the tiers."""
@@ -158,6 +173,7 @@ class TaskRecord:
             self.retry_of,
             self.root,
             self.carrier,
+            self.tree,
         ]
 
     @classmethod
@@ -170,6 +186,17 @@ class TaskRecord:
         if len(values) > _CARRIER and values[_CARRIER]:
             values[_CARRIER] = Carrier(*values[_CARRIER])
         return cls(*values)
+
+
+def budgets_of(record: TaskRecord, defaults: Defaults) -> list[str]:
+    """Return the ids of the budgets a task is charged to; a session has one only by default."""
+    who = record.principal
+    budgets = [f"user:{who.user}", f"tenant:{who.tenant}"]
+    if record.session_id and "session" in defaults.kinds:
+        budgets.append(f"session:{who.user}/{record.session_id}")
+    if record.tree:
+        budgets.append(f"task:{record.tree}")
+    return budgets
 
 
 @dataclass(slots=True)
@@ -221,20 +248,27 @@ class Verdict:
         task_id: The task that stands.
         budget: Which budget refused, such as `user:0192…`.
         resets_at: Unix seconds at which that budget begins anew; 0 for never.
+        pressure: How full the fullest budget above an accepted task was, 0 to 1.
     """
 
     kind: str
     task_id: str
     budget: str = ""
     resets_at: float = 0.0
+    pressure: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a finished task really used, to be taken from its reservation."""
+    """What a finished task really used, to be taken from its reservation.
+
+    Attributes:
+        bill: For what, where it is anything.
+    """
 
     nano_usd: int = 0
     tokens: int = 0
+    bill: Bill | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, response: dict[str, Any]) -> "Settlement":
@@ -351,42 +385,3 @@ class Stories(Protocol):
 
     async def remembered(self, task_ids: Sequence[str]) -> set[str]:
         """Return those of these tasks that have events: that are live, or not forgotten yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class TaskState:
-    """A task's story, folded."""
-
-    record: TaskRecord
-    shard: str
-    status: TaskStatus
-    attempts: int
-    response: dict[str, Any] | None
-    deaths: tuple[bool, ...] = ()
-    """A host died under it: alone with it, or with others."""
-
-    spent: tuple[float, int] = (0.0, 0)
-    """USD and tokens of attempts that failed and were followed by another."""
-
-
-def fold(story: Sequence[Event]) -> TaskState | None:
-    """Fold a story into where its task stands; None for an empty one."""
-    if not story or story[0].kind is not EventKind.ACCEPTED:
-        return None
-    record = TaskRecord.from_wire(story[0].data)
-    status, attempts, response = TaskStatus.PENDING, 0, None
-    deaths: list[bool] = []
-    usd, tokens = 0.0, 0
-    for event in story[1:]:
-        if event.kind.terminal:
-            status, response = STATUS_OF[event.kind], event.data
-            continue
-        status = STATUS_IN.get(event.kind, status)
-        attempts = max(attempts, event.step >> ATTEMPT_SHIFT)
-        if event.kind is EventKind.RETRY:
-            data = event.data or {}
-            if "errorCode" not in data:
-                deaths.append(bool(data.get("solo")))
-            usd, tokens = usd + data.get("costUsd", 0.0), tokens + data.get("tokensUsed", 0)
-    spent = (usd, tokens)
-    return TaskState(record, story[0].shard, status, attempts, response, tuple(deaths), spent)

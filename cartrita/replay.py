@@ -226,26 +226,26 @@ class _Teller:
     ) -> dict[str, Any]:
         """Return what the task cost, and what it came to with its sub-tasks.
 
-        What attempts used that were lost is charged to nobody.
+        What attempts used that were lost is paid for, too.
         """
         gone = {one["attempt"] for one in self._attempts() if one["outcome"] == LOST}
         used = sum(call["costUsd"] for call in models if call["attempt"] not in gone)
         lost = sum(call["costUsd"] for call in models if call["attempt"] in gone)
-        tokens = sum(_tokens(call) for call in models if call["attempt"] not in gone)
+        tokens = sum(_tokens(call) for call in models)
         if self._response:
             metrics = self._response.get("metrics") or {}
             own, tokens = metrics.get("costUsd", 0.0), metrics.get("tokensUsed", 0)
         else:
-            own = used
+            own = used + lost
         theirs = list(_all(children))
         usd = sum(child["costUsd"] for child in theirs)
         costs = {
             "usd": own,
             "modelsUsd": used,
-            "flatUsd": max(own - used, 0.0),
+            "flatUsd": max(own - used - lost, 0.0),
             "lostUsd": lost,
             "childrenUsd": usd,
-            "totalUsd": own + lost + usd,
+            "totalUsd": own + usd,
         }
         return {
             **{name: round(value, 9) for name, value in costs.items()},

@@ -8,9 +8,9 @@ from cartrita.channel.frames import pack
 from cartrita.context import Usage, Use
 from cartrita.cost.price import nano
 from cartrita.errors import InvalidMessage
-from cartrita.journal import ATTEMPT_SHIFT, Event, EventKind
+from cartrita.journal import ATTEMPT_SHIFT, MODEL_USED, Event, EventKind
 
-MODEL, TOOL, CUT = "model", "tool", "cut"
+MODEL, TOOL, CUT = MODEL_USED, "tool", "cut"
 """The kinds of rows; the last one stands where so many were used that no more were kept."""
 
 LONGEST_INPUT = 4_000

@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from actors.approvaldesk import ApprovalDesk
+from actors.budgetdesk import BudgetDesk
 from actors.directory import RayDirectory, open_door
 from actors.effectdesk import EffectDesk
 from actors.externaldesk import ExternalDesk
@@ -20,6 +21,7 @@ from cartrita.accounts import identity, key_desk
 from cartrita.auth.apikeys import KeyDesk
 from cartrita.auth.identity import Identity
 from cartrita.clock import Clock, SystemClock, iso, new_id
+from cartrita.cost.budget import Defaults
 from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
 from cartrita.providers.probes import ProbeSet
 from cartrita.roster import Roster
@@ -28,6 +30,7 @@ from cartrita.spill import UNCLAIMED
 from cartrita.storage.blobs import Blobs, Due, Living
 from cartrita.storage.ports import Users
 from cartrita.storage.postgres.approvals import PostgresApprovals
+from cartrita.storage.postgres.budgets import PostgresBudgets
 from cartrita.storage.postgres.effects import PostgresEffectBook
 from cartrita.storage.postgres.external import PostgresRegistry
 from cartrita.storage.postgres.listing import PostgresTasks
@@ -108,6 +111,12 @@ async def open_gate(
                 storyteller=Storyteller(stories, PostgresEffectBook(pool)),
                 effects=EffectDesk(PostgresEffectBook(pool), PostgresAudit(pool), clock),
                 approvals=ApprovalDesk(PostgresApprovals(pool), PostgresAudit(pool), clock),
+                budgets=BudgetDesk(
+                    PostgresBudgets(pool),
+                    Defaults.named(settings.budgets.limits),
+                    PostgresAudit(pool),
+                    clock,
+                ),
                 command=directory.command,
                 audit=_audit(PostgresAudit(pool)),
                 probes=ProbeSet(database_probes(settings)),

@@ -24,6 +24,7 @@ from cartrita.cli.options import Options, options_of
 from cartrita.cli.output import AsJson, console, print_json
 from cartrita.clock import SystemClock, new_id
 from cartrita.config.settings import Settings
+from cartrita.cost.budget import Ceiling
 from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
 from cartrita.history import Sample
 from cartrita.instance import paths_of
@@ -186,8 +187,8 @@ class _Purse:
 
     async def balance(self) -> Sample:
         """Return what it holds."""
-        held = await self._budgets.balance(self._name)
-        return Sample(self._name, held.ceiling, held.used, held.reserved)
+        (held,) = await self._budgets.find([self._name])
+        return Sample(self._name, held.ceiling.nano_usd, held.used_nano, held.reserved_nano)
 
 
 @asynccontextmanager
@@ -203,7 +204,7 @@ async def _purse(settings: Settings, name: str, ceiling: int) -> AsyncIterator[P
         where, min_size=0, max_size=2, timeout=_PATIENCE, command_timeout=_PATIENCE
     ) as pool:
         budgets = PostgresBudgets(pool)
-        await budgets.put(name, ceiling)
+        await budgets.put(name, Ceiling(ceiling))
         try:
             yield _Purse(budgets, name)
         finally:

@@ -23,6 +23,8 @@ COMMANDS = {
     "quarantine": ("cartrita.cli.quarantine:app", "Decide about tasks that kill their workers."),
     "effects": ("cartrita.cli.effects:app", "See what tasks did outside and settle doubts."),
     "approvals": ("cartrita.cli.approvals:app", "Approve or deny what tasks ask for."),
+    "budgets": ("cartrita.cli.budgets:app", "See what may be spent, and set it."),
+    "usage": ("cartrita.cli.usage:usage", "Add up what was charged."),
     "agents": ("cartrita.cli.agents:app", "List the agents and their task types."),
     "tree": ("cartrita.cli.tree:tree", "Show the live tree of actors."),
     "top": ("cartrita.cli.top:top", "Watch the live tree of actors."),

@@ -3,13 +3,13 @@
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
 from pydantic import ConfigDict
 
 from cartrita.client import calls
-from cartrita.client.calls import Parameters, Submission, TaskOptions
+from cartrita.client.calls import Parameters, Submission, TaskOptions, aware
 from cartrita.client.exchange import Exchange
 from cartrita.client.models import TaskOutcome
 from cartrita.client.patience import Patience, passing
@@ -289,17 +289,8 @@ def _query(**filters: Unpack[Filters]) -> dict[str, str]:
         "status": ",".join(map(str, filters["status"])) if "status" in filters else None,
         "taskType": filters.get("task_type"),
         "sessionId": filters.get("session_id"),
-        "since": _time("since", filters.get("since")),
-        "until": _time("until", filters.get("until")),
+        "since": aware("since", filters.get("since")),
+        "until": aware("until", filters.get("until")),
         "user": filters.get("user"),
     }
     return {name: text for name, text in named.items() if text}
-
-
-def _time(field: str, moment: datetime | None) -> str | None:
-    if moment is None:
-        return None
-    if moment.tzinfo is None:
-        wrong = [(field, "needs a time zone")]
-        raise InvalidParameters(f"{field!r} needs a time zone.", None, wrong)
-    return moment.astimezone(UTC).isoformat()

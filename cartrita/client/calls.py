@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, TypedDict
 from urllib.parse import quote
 from uuid import UUID
@@ -35,6 +35,7 @@ COMMAND = 120.0
 BLOBS = "/v3/blobs"
 _QUARANTINE, _EFFECTS, _KEYS = "/v3/quarantine", "/v3/effects", "/v3/keys"
 _APPROVALS = "/v3/approvals"
+_BUDGETS = "/v3/budgets"
 
 Parameters = Mapping[str, Any] | WireModel
 
@@ -247,6 +248,41 @@ def key_revocation(key_id: str | UUID) -> Call:
     """Take an API key back. A repeat would find none."""
     name = _uuid("keyId", "id of an API key", key_id)
     return Call("DELETE", f"{_KEYS}/{name}", repeatable=False)
+
+
+def budgets(limit: int, after: str | None) -> Call:
+    """List budgets."""
+    query = {"limit": str(limit)} | ({"after": after} if after else {})
+    return Call("GET", _BUDGETS, query=query)
+
+
+def budget(method: str, budget: str, told: Mapping[str, Any] | None = None) -> Call:
+    """Look at a budget, set it, or have it follow the settings again."""
+    kind, _, owner = budget.partition(":")
+    body = None if told is None else _json(dict(told))
+    path = f"{_BUDGETS}/{quote(kind, safe='')}/{quote(owner, safe='')}"
+    return Call(method, path, body, repeatable=method != "DELETE")
+
+
+def usage(by: str, user: str | None, since: datetime | None, until: datetime | None) -> Call:
+    """Add up what was charged."""
+    asked = {"user": user, "since": aware("since", since), "until": aware("until", until)}
+    query = {name: text for name, text in asked.items() if text}
+    return Call("GET", "/v3/usage", query={"by": by, **query})
+
+
+def aware(field: str, moment: datetime | None) -> str | None:
+    """Write a time as the API reads it.
+
+    Raises:
+        InvalidParameters: It has no time zone.
+    """
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        wrong = [(field, "needs a time zone")]
+        raise InvalidParameters(f"{field!r} needs a time zone.", None, wrong)
+    return moment.astimezone(UTC).isoformat()
 
 
 def order(command: str, target: str, arguments: Mapping[str, Any]) -> Call:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -210,6 +211,27 @@ class Conversation:
     def revoke_key(self, key_id: str | UUID) -> Flow[None]:
         """Take an API key back."""
         yield from self._exchange.ask(calls.key_revocation(key_id))
+
+    # --- budgets
+
+    def budgets(self, limit: int, after: str | None) -> Flow[list[dict[str, Any]]]:
+        """List budgets."""
+        reply = yield from self._exchange.ask(calls.budgets(limit, after))
+        return read_rows("budgets", reply)
+
+    def budget(
+        self, method: str, budget: str, told: Mapping[str, Any] | None = None
+    ) -> Flow[dict[str, Any]]:
+        """Look at a budget, or change it."""
+        reply = yield from self._exchange.ask(calls.budget(method, budget, told))
+        return read_object(reply)
+
+    def usage(
+        self, by: str, user: str | None, since: datetime | None, until: datetime | None
+    ) -> Flow[dict[str, Any]]:
+        """Add up what was charged."""
+        reply = yield from self._exchange.ask(calls.usage(by, user, since, until))
+        return read_object(reply)
 
     # --- operators
 

@@ -1,7 +1,8 @@
 """What operators ask of the tree: a part of both clients."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 from uuid import UUID
 
 from cartrita.client.calls import ApprovalDecision, ApprovalState, EffectOutcome, EffectState
@@ -9,9 +10,12 @@ from cartrita.client.players import AsyncPart, Part
 
 PAGE = 50
 
+BudgetPeriod = Literal["day", "total"]
+UsageBy = Literal["model", "agent", "user", "day"]
+
 
 class Desk(Part):
-    """Quarantine, effects, keys, commands and their record."""
+    """Quarantine, effects, keys, budgets, commands and their record."""
 
     def quarantined(
         self, limit: int = PAGE, before: str | UUID | None = None
@@ -107,6 +111,67 @@ class Desk(Part):
             NotFound: There is none, or it is somebody else's.
         """
         self._play(self._talk.revoke_key(key_id))
+
+    def budgets(self, limit: int = PAGE, after: str | None = None) -> list[dict[str, Any]]:
+        """Return the budgets of one's own user and tenant; for administrators everybody's.
+
+        They come in the order of their `budgetId`, those behind `after`.
+        """
+        return self._play(self._talk.budgets(limit, after))
+
+    def budget(self, budget: str) -> dict[str, Any]:
+        """Return a budget by its id, such as `user:0192…`.
+
+        Raises:
+            NotFound: It is somebody else's.
+        """
+        return self._play(self._talk.budget("GET", budget))
+
+    def set_budget(
+        self,
+        budget: str,
+        max_usd: float | None,
+        max_tokens: int | None,
+        period: BudgetPeriod = "day",
+    ) -> dict[str, Any]:
+        """Have a budget hold so much, whatever is used of it; for administrators.
+
+        Args:
+            budget: `user:` or `tenant:` and its id.
+            max_usd: None for no limit.
+            max_tokens: None for no limit.
+            period: Whether what is used counts for a day (UTC) or for ever.
+
+        Raises:
+            AuthorizationFailed: The account is no administrator's.
+        """
+        told = {"maxUsd": max_usd, "maxTokens": max_tokens, "period": period}
+        return self._play(self._talk.budget("PUT", budget, told))
+
+    def reset_budget(self, budget: str) -> dict[str, Any]:
+        """Have a budget follow the settings again; for administrators.
+
+        Raises:
+            NotFound: Nobody had set it.
+        """
+        return self._play(self._talk.budget("DELETE", budget))
+
+    def usage(
+        self,
+        by: UsageBy = "model",
+        user: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> dict[str, Any]:
+        """Return what was charged for tasks that have ended, as sums in `rows` and in all.
+
+        Args:
+            by: Under which names.
+            user: Whose; for administrators everybody's by default.
+            since: From this day (UTC) on; 30 days back by default.
+            until: As far as this; until now by default.
+        """
+        return self._play(self._talk.usage(by, user, since, until))
 
     def agents(self) -> list[dict[str, Any]]:
         """Return every agent and how it is."""
@@ -216,6 +281,39 @@ class AsyncDesk(AsyncPart):
     async def revoke_key(self, key_id: str | UUID) -> None:
         """Take an API key back, for good; raises as `Client.revoke_key` does."""
         await self._play(self._talk.revoke_key(key_id))
+
+    async def budgets(self, limit: int = PAGE, after: str | None = None) -> list[dict[str, Any]]:
+        """Return budgets in the order of their ids; as `Client.budgets` does."""
+        return await self._play(self._talk.budgets(limit, after))
+
+    async def budget(self, budget: str) -> dict[str, Any]:
+        """Return a budget by its id; raises as `Client.budget` does."""
+        return await self._play(self._talk.budget("GET", budget))
+
+    async def set_budget(
+        self,
+        budget: str,
+        max_usd: float | None,
+        max_tokens: int | None,
+        period: BudgetPeriod = "day",
+    ) -> dict[str, Any]:
+        """Have a budget hold so much; as `Client.set_budget` does."""
+        told = {"maxUsd": max_usd, "maxTokens": max_tokens, "period": period}
+        return await self._play(self._talk.budget("PUT", budget, told))
+
+    async def reset_budget(self, budget: str) -> dict[str, Any]:
+        """Have a budget follow the settings again; as `Client.reset_budget` does."""
+        return await self._play(self._talk.budget("DELETE", budget))
+
+    async def usage(
+        self,
+        by: UsageBy = "model",
+        user: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> dict[str, Any]:
+        """Return what was charged for tasks that have ended; as `Client.usage` does."""
+        return await self._play(self._talk.usage(by, user, since, until))
 
     async def agents(self) -> list[dict[str, Any]]:
         """Return every agent and how it is."""

@@ -10,6 +10,7 @@ from cartrita.config.bounds import Blobs, Limits, Retention, Sandbox
 from cartrita.config.databases import Postgres, Redis
 from cartrita.config.huggingface import Embeddings, HuggingFace
 from cartrita.config.kinds import Location, Section
+from cartrita.config.money import Budgets
 from cartrita.config.routing import Routing
 from cartrita.config.sections import (
     Admin,
@@ -53,6 +54,7 @@ class Settings(Section):
     limits: Limits = Limits()
     blobs: Blobs = Blobs()
     retention: Retention = Retention()
+    budgets: Budgets = Budgets()
     supervision: Supervision = Supervision()
     models: Models = Models()
     egress: Egress = Egress()

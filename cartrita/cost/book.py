@@ -38,6 +38,17 @@ class PriceBook:
         """
         return self.models[family(model, self.models) or self.fallback]
 
+    def over(self, other: "PriceBook") -> "PriceBook":
+        """Return both, this one's entries before the other's.
+
+        Raises:
+            ValueError: Neither has a price for the fallback.
+        """
+        models, fallback = {**other.models, **self.models}, self.fallback or other.fallback
+        if fallback not in models:
+            raise ValueError(f"there is no price for the fallback {fallback!r}")
+        return PriceBook(self.as_of, fallback, models)
+
 
 def bare(model: str) -> str:
     """Return a model's name without the provider or owner before it."""
@@ -54,13 +65,28 @@ def family(model: str, known: Iterable[str]) -> str | None:
 @cache
 def price_book() -> PriceBook:
     """Return the table that ships with this version."""
-    table = tomllib.loads(files("cartrita.cost").joinpath("prices.toml").read_text("utf-8"))
-    return PriceBook(
-        as_of=table["as_of"],
-        fallback=table["fallback"],
-        models={name: _price(row) for name, row in table["models"].items()},
-    )
+    return read_book(files("cartrita.cost").joinpath("prices.toml").read_text("utf-8"))
 
 
-def _price(row: dict[str, Any]) -> TokenPrice:
-    return TokenPrice(prompt=Decimal(row["in"]), completion=Decimal(row["out"]))
+def read_book(text: str) -> PriceBook:
+    """Read a table in TOML.
+
+    Raises:
+        ValueError: It has not that form, or an entry is missing or no price.
+    """
+    table = tomllib.loads(text)
+    as_of, models = table.get("as_of"), table.get("models", {})
+    if not isinstance(as_of, date) or not isinstance(models, dict):
+        raise ValueError("it needs `as_of`, a date, and `models`, a table")  # noqa: TRY004
+    read = {name.lower(): _price(name, row) for name, row in models.items()}
+    return PriceBook(as_of, str(table.get("fallback", "")), read)
+
+
+def _price(name: str, row: dict[str, Any]) -> TokenPrice:
+    try:
+        price = TokenPrice(prompt=Decimal(row["in"]), completion=Decimal(row["out"]))
+    except (KeyError, TypeError, ArithmeticError):
+        raise ValueError(f"{name!r} needs `in` and `out`, USD for 1,000 tokens as text") from None
+    if not all(one.is_finite() and one >= 0 for one in price):
+        raise ValueError(f"{name!r} has a price that is none")
+    return price

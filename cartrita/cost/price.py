@@ -7,8 +7,14 @@ NANO = Decimal(10) ** 9
 """Money is stored in whole billionths of a dollar: token prices have that many places."""
 
 
+_SURE = 12
+"""Places of a float that still mean something, up to a thousand dollars."""
+
+
 def nano(usd: Decimal | float) -> int:
     """Return USD as billionths, rounded up: a budget may be charged too much, never too little."""
+    if isinstance(usd, float):
+        usd = round(usd, _SURE)  # sums of floats are off in the last places
     exact = (Decimal(str(usd)) * NANO).normalize()
     whole = int(exact)
     return whole + (exact > whole)

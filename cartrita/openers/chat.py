@@ -4,6 +4,7 @@ from pydantic import SecretStr
 
 from cartrita.clock import SystemClock
 from cartrita.config.settings import Settings
+from cartrita.cost.prices import prices_of
 from cartrita.providers.chat_models import Flow, chat_models
 from cartrita.providers.langchain_models import PACKAGES
 from cartrita.providers.ports import ChatModels, Embedder
@@ -34,6 +35,7 @@ def open_chat_models(settings: Settings, embedder: Embedder) -> ChatModels:
         default_model=models.chat_model,
         timeout=routing.call_timeout_s,
         embedder=embedder,
+        prices=prices_of(settings.budgets.prices),
         keys=keys,
         rules=rules,
         flow=Flow(_circuits(settings), routing.calls_at_once, routing.hedge_after_s, clock),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from cartrita.clock import Clock, SystemClock
+from cartrita.cost.prices import Prices
 from cartrita.cost.selection import Option
 from cartrita.cost.traits import trait_book
 from cartrita.errors import ConfigurationInvalid, ModelRequired
@@ -186,6 +187,7 @@ def chat_models(  # noqa: PLR0913 - each is one thing that settings say
     keys: Mapping[str, str] | None = None,
     rules: Rules | None = None,
     flow: Flow | None = None,
+    prices: Prices | None = None,
 ) -> ChatModels:
     """Return providers' models when a key or an address is given, else the tool router."""
     builtin = BuiltinChatModels(embedder)
@@ -193,6 +195,6 @@ def chat_models(  # noqa: PLR0913 - each is one thing that settings say
         return builtin
     openai = None
     if api_key or base_url:
-        openai = OpenAiChatModels(api_key, base_url, organization, default_model, timeout)
-    others = LangChainModels(keys or {}, timeout)
+        openai = OpenAiChatModels(api_key, base_url, organization, default_model, timeout, prices)
+    others = LangChainModels(keys or {}, timeout, prices)
     return ProviderChatModels(rules or Rules(default_model), flow, builtin, openai, others)

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cartrita.cost.book import PriceBook, price_book
+from cartrita.cost.book import price_book
+from cartrita.cost.prices import Prices
 from cartrita.errors import (
     AgentFailed,
     CartritaError,
@@ -57,7 +58,7 @@ class LangChainModels:
         self,
         keys: Mapping[str, str],
         timeout: float = 120.0,
-        prices: PriceBook | None = None,
+        prices: Prices | None = None,
     ) -> None:
         self._keys, self._timeout = dict(keys), timeout
         self._prices = prices or price_book()

@@ -1,9 +1,11 @@
 """Opens chat models of OpenAI and of servers that speak its protocol."""
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from cartrita.cost.book import PriceBook, price_book
+from cartrita.cost.book import price_book
+from cartrita.cost.prices import Prices
 from cartrita.errors import ModelRequired
 from cartrita.providers.ports import AUTO, ChatModel, ModelInfo
 
@@ -35,7 +37,7 @@ class OpenAiChatModels:
         organization: str | None = None,
         default_model: str = "gpt-4o",
         timeout: float = 120.0,
-        prices: PriceBook | None = None,
+        prices: Prices | None = None,
     ) -> None:
         import openai  # noqa: PLC0415 - takes seconds, and only those who have a provider pay
 
@@ -81,10 +83,11 @@ class OpenAiChatModels:
             while len(self._open) >= MOST_OPEN:
                 self._open.pop(next(iter(self._open)))
             self._open[key] = self._opened(model, temperature)
-        return self._open[key]
+        # One that was opened before the price list changed costs what it costs now.
+        price = self._prices.price(model)
+        return replace(self._open[key], price_in=price.prompt, price_out=price.completion)
 
     def _opened(self, model: str, temperature: float | None) -> ChatModel:
-        price = self._prices.price(model)
         return ChatModel(
             model=self._make(model=model, temperature=temperature, **self._settings),
             info=ModelInfo(
@@ -93,8 +96,6 @@ class OpenAiChatModels:
                 generative=True,
                 limitations=("A language model: check what it states.",),
             ),
-            price_in=price.prompt,
-            price_out=price.completion,
         )
 
     async def close(self) -> None:

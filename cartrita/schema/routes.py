@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from cartrita.approvals import Verdict
 from cartrita.effects import State
@@ -18,6 +18,7 @@ from cartrita.schema.shapes import (
     SECURITY,
     TASK_ID,
     TEXT,
+    TIME,
     UUID,
     content,
     maybe,
@@ -25,6 +26,7 @@ from cartrita.schema.shapes import (
     rows,
     shape,
 )
+from cartrita.storage.budgets import By
 
 _EMAIL = {"type": "string", "format": "email", "maxLength": 320}
 _PASSWORD = {"type": "string", "format": "password", "minLength": 8, "maxLength": 256}
@@ -33,6 +35,7 @@ _REFRESH = {"type": "string", "minLength": 1, "maxLength": 256}
 _SESSION, _ACCOUNT, _HEALTH = ref("AuthSession"), ref("AuthAccount"), ref("HealthReport")
 _VERDICT = {"type": "string", "enum": list(Verdict), "default": Verdict.PENDING}
 _STATE = {"type": "string", "enum": list(State), "default": State.UNKNOWN}
+_BY = {"type": "string", "enum": list(get_args(By)), "default": "model"}
 _NUMBER = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
 PATHS = {
     "taskId": TASK_ID,
@@ -41,6 +44,13 @@ PATHS = {
     "approvalId": {"name": "approvalId", "in": "path", "required": True, "schema": UUID},
     "blobId": {"name": "blobId", "in": "path", "required": True, "schema": UUID},
     "name": {"name": "name", "in": "path", "required": True, "schema": LABEL},
+    "kind": {
+        "name": "kind",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "enum": ["user", "tenant"]},
+    },
+    "owner": {"name": "owner", "in": "path", "required": True, "schema": LABEL},
 }
 """The parameters that stand in paths."""
 
@@ -226,6 +236,19 @@ ROUTES = (
     Route("post", "/v3/approvals/{approvalId}", "Approve or deny", "approvals",
            ref("Approval"), private=True, body=ref("ApprovalDecision"),
            example={"decision": "approve", "reason": "As agreed."}, refused=(409,)),
+    Route("get", "/v3/budgets", "One's own budgets; everybody's for administrators", "budgets",
+           ref("BudgetList"), private=True, query={"limit": LIMIT, "after": LABEL},
+           leads=next_page("getV3Budgets", "after")),
+    Route("get", "/v3/budgets/{kind}/{owner}", "One budget", "budgets", ref("BudgetState"),
+           private=True),
+    Route("put", "/v3/budgets/{kind}/{owner}", "Set a budget; for administrators", "budgets",
+           ref("BudgetState"), private=True, body=ref("BudgetSetting"),
+           example={"maxUsd": 5, "maxTokens": None, "period": "day"}),
+    Route("delete", "/v3/budgets/{kind}/{owner}", "Have it follow the settings again; for "
+          "administrators", "budgets", ref("BudgetState"), private=True),
+    Route("get", "/v3/usage", "What was charged for ended tasks, added up by whole days",
+           "budgets", ref("Usage"), private=True,
+           query={"by": _BY, "user": LABEL, "since": TIME, "until": TIME}),
     Route("post", "/v3/admin/commands", "Carry out a command; for administrators", "operations",
            ref("CommandResponse"), private=True, body=ref("Command"),
            example={"command": "HEALTH_CHECK", "target": "tree"}, refused=(404, 409, 501)),

@@ -97,6 +97,7 @@ def plain_schemas() -> dict[str, Any]:
     )
     return {
         **_key_schemas(),
+        **_budget_schemas(),
         **_runtime_schemas(),
         **_task_schemas(),
         "AuthAccount": account,
@@ -132,6 +133,42 @@ def _key_schemas() -> dict[str, Any]:
         "ApiKey": shape(key),
         "NewApiKey": shape({**key, "key": secret}),
         "ApiKeyList": shape({"keys": rows(ref("ApiKey")), "next": maybe(TEXT)}),
+    }
+
+
+def _budget_schemas() -> dict[str, Any]:
+    real, count = {"type": "number"}, {"type": "integer", "minimum": 0}
+    period = {"type": "string", "enum": ["day", "total"]}
+    budget = {
+        "budgetId": {**TEXT, "description": "Such as `user:0192…`."},
+        "maxUsd": {**maybe(real), "description": "Null is no limit."},
+        "maxTokens": maybe(_WHOLE),
+        "usedUsd": real,
+        "usedTokens": _WHOLE,
+        "reservedUsd": {**real, "description": "Of tasks that have not ended."},
+        "reservedTokens": _WHOLE,
+        "pressure": {**real, "description": "How full it is, 0 to 1."},
+        "period": period,
+        "resetsAt": {**maybe(TIME), "description": "When what is used counts no more."},
+        "isSet": {**_YES, "description": "False where it follows the settings."},
+    }
+    setting = {
+        "maxUsd?": {**maybe(real), "minimum": 0, "maximum": 10**9},
+        "maxTokens?": {**maybe(count), "maximum": 10**15},
+        "period?": {**period, "default": "day"},
+    }
+    named = {"anyOf": [{"required": ["maxUsd"]}, {"required": ["maxTokens"]}]}
+    sums = {
+        "name": {**TEXT, "description": "Empty where no model was used."},
+        **dict.fromkeys(("tasks", "modelCalls", "cacheHits", "tokensUsed"), _WHOLE),
+        "costUsd": real,
+    }
+    usage = {"by": TEXT, "since": TIME, "until": TIME, "rows": rows(shape(sums))}
+    return {
+        "BudgetState": shape(budget),
+        "BudgetList": shape({"budgets": rows(ref("BudgetState")), "next": maybe(TEXT)}),
+        "BudgetSetting": {**shape(setting), **named, "additionalProperties": False},
+        "Usage": shape({**usage, "costUsd": real, "tokensUsed": _WHOLE}),
     }
 
 

@@ -139,7 +139,7 @@ def _effect() -> dict[str, Any]:
 
 
 def _costs() -> dict[str, Any]:
-    lost = {**_REAL, "description": "Models, in attempts that were lost; charged to nobody."}
+    lost = {**_REAL, "description": "Models, in attempts that were lost; a part of `usd`."}
     return shape(
         {
             "usd": {**_REAL, "description": "The task's own: its models, and its type's price."},

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cartrita.clock import Clock, SystemClock
+from cartrita.cost.budget import Balance, Ceiling, Defaults
+from cartrita.cost.price import nano
 from cartrita.effects import State
 from cartrita.errors import ServiceUnavailable, StaleEpoch
 from cartrita.journal import (
@@ -19,11 +21,12 @@ from cartrita.journal import (
     Remnant,
     Settlement,
     TaskRecord,
-    TaskState,
     Verdict,
-    fold,
+    budgets_of,
 )
 from cartrita.ledger import EffectRow
+from cartrita.storage.memory_budgets import BudgetTables
+from cartrita.taskstate import TaskState, fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class JournalTables:
     keys: dict[tuple[str, str], tuple[str, bytes]] = field(default_factory=dict)
     effects: dict[str, EffectEntry] = field(default_factory=dict)
     remnants: dict[str, Remnant] = field(default_factory=dict)
+    budgets: BudgetTables = field(default_factory=BudgetTables)
 
     async def story(self, task_id: str, after: int = -1) -> list[Event]:
         """Return the events of a task in order, but for those told wholly before a step."""
@@ -129,8 +133,14 @@ def remnant_of(story: Sequence[Event]) -> Remnant | None:
 class InMemoryJournal:
     """One shard's writer over shared tables."""
 
-    def __init__(self, tables: JournalTables, shard: str, clock: Clock | None = None) -> None:
-        self._tables, self._shard = tables, shard
+    def __init__(
+        self,
+        tables: JournalTables,
+        shard: str,
+        clock: Clock | None = None,
+        budgets: Defaults | None = None,
+    ) -> None:
+        self._tables, self._shard, self._defaults = tables, shard, budgets or Defaults()
         self._clock = clock or SystemClock()
         self._epoch, self._closed = 0, False
 
@@ -159,17 +169,50 @@ class InMemoryJournal:
         return future
 
     def _decide(self, record: TaskRecord) -> Verdict:
+        if record.charged:
+            self._budgets(record)
+        verdict = self._known(record)
+        if verdict is None and record.charged:
+            verdict = self._reserve(record)
+        verdict = verdict or Verdict("accepted", record.task_id)
+        if record.idempotency_key and verdict.kind in ("accepted", "known"):
+            key = (record.principal.user, record.idempotency_key)
+            self._tables.keys.setdefault(key, (record.task_id, record.digest))
+        if verdict.kind == "accepted":
+            self._add(Event(record.task_id, 0, EventKind.ACCEPTED, record.to_wire()))
+        return verdict
+
+    def _known(self, record: TaskRecord) -> Verdict | None:
+        """Return what stands already under a task's key or its id."""
+        task_id, digest = record.task_id, record.digest
         if record.idempotency_key:
             key = (record.principal.user, record.idempotency_key)
-            task_id, digest = self._tables.keys.setdefault(key, (record.task_id, record.digest))
-            if digest != record.digest:
-                return Verdict("mismatch", task_id)
-            if task_id != record.task_id:
-                return Verdict("known", task_id)
-        if record.task_id in self._tables.stories or record.task_id in self._tables.remnants:
-            return Verdict("known", record.task_id)
-        self._add(Event(record.task_id, 0, EventKind.ACCEPTED, record.to_wire()))
-        return Verdict("accepted", record.task_id)
+            task_id, digest = self._tables.keys.get(key, (task_id, digest))
+        if digest != record.digest:
+            return Verdict("mismatch", task_id)
+        if task_id != record.task_id:
+            return Verdict("known", task_id)
+        told = task_id in self._tables.stories or task_id in self._tables.remnants
+        return Verdict("known", task_id) if told else None
+
+    def _reserve(self, record: TaskRecord) -> Verdict:
+        """Take a task's worst case from every budget above it, or say which has no room."""
+        tables, task_id = self._tables.budgets, record.task_id
+        worst = (record.reserve_nano, record.reserve_tokens)
+        if record.tree == task_id:
+            most = None if record.max_usd is None else nano(record.max_usd)
+            tables.begin(f"task:{task_id}", Ceiling(most, record.max_tokens))
+        rows = self._budgets(record)
+        for row in rows:
+            if not row.fits(*worst):
+                tables.rows.pop(f"task:{task_id}", None)
+                return Verdict("budget", task_id, row.id, row.resets_at or 0.0)
+        return Verdict("accepted", task_id, pressure=tables.reserve(task_id, rows, *worst))
+
+    def _budgets(self, record: TaskRecord) -> list[Balance]:
+        """Return the budgets above a task, as they are now."""
+        above = budgets_of(record, self._defaults)
+        return self._tables.budgets.open(above, self._defaults, self._clock.now())
 
     def append(self, event: Event, settlement: Settlement | None = None) -> asyncio.Future[bool]:
         """Write an event."""
@@ -179,6 +222,10 @@ class InMemoryJournal:
         taken = {earlier.step for earlier in self._tables.stories.get(event.task_id, [])}
         if event.step not in taken:
             self._add(event)
+            if settlement:
+                self._tables.budgets.settle(event.task_id, settlement.nano_usd, settlement.tokens)
+                if settlement.bill:
+                    self._tables.budgets.note(settlement.bill, event.at or self._clock.now())
         future.set_result(event.step not in taken)
         return future
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from cartrita.journal import Event, Settlement, fold
+from cartrita.journal import Event, Settlement
 from cartrita.storage.listing import ListedTask, Place, Wanted, moment
 from cartrita.storage.memory_journal import JournalTables
+from cartrita.taskstate import fold
 
 _NANO = 10**9
 

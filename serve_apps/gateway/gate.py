@@ -17,6 +17,7 @@ from cartrita.auth.claims import Claims
 from cartrita.auth.identity import Identity
 from cartrita.catalog import Catalog
 from cartrita.clock import Clock
+from cartrita.cost.budget import Ceiling
 from cartrita.errors import AuthorizationFailed
 from cartrita.external.registration import Registration
 from cartrita.external.registry import Registered
@@ -26,6 +27,7 @@ from cartrita.providers.ports import ProbeReport, Probes
 from cartrita.rate import Limiter
 from cartrita.schema import catalog_entry, openapi
 from cartrita.storage.blobs import Blobs
+from cartrita.storage.budgets import By
 from cartrita.storage.listing import TaskTable
 from cartrita.telemetry.metrics import exposition
 from serve_apps.asgi.guard import exchange_of
@@ -142,6 +144,27 @@ class Approvals(Protocol):
         """Decide about one that is pending, once and for all; return it as it stands then."""
 
 
+class Budgets(Protocol):
+    """What may be spent and what was; owners see theirs, administrators all."""
+
+    async def list(self, who: Principal, limit: int, after: str | None) -> list[dict[str, Any]]:
+        """Return budgets in the order of their ids, behind the budget `after`."""
+
+    async def show(self, budget: str, who: Principal) -> dict[str, Any]:
+        """Return one, such as `user:0192…`, though nobody needed it yet."""
+
+    async def set(self, budget: str, ceiling: Ceiling, who: Principal) -> dict[str, Any]:
+        """Have one hold so much; return it as it stands then."""
+
+    async def reset(self, budget: str, who: Principal) -> dict[str, Any]:
+        """Have one follow the settings again; return it as it stands then."""
+
+    async def usage(
+        self, by: By, user: str | None, since: float | None, until: float | None
+    ) -> dict[str, Any]:
+        """Return what was charged to somebody, or to all, between two Unix times, added up."""
+
+
 class External(Protocol):
     """All agents there are now, and what administrators do about external ones."""
 
@@ -210,6 +233,7 @@ class Gate:
     storyteller: Storyteller
     effects: Effects
     approvals: Approvals
+    budgets: Budgets
     command: Commands
     audit: Audit
     probes: Probes

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from typing import cast, get_args
 from uuid import UUID
 
 from starlette.requests import Request
@@ -11,6 +12,7 @@ from cartrita.effects import State
 from cartrita.errors import AuthorizationFailed, InvalidParameters
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskStatus
+from cartrita.storage.budgets import By
 from cartrita.storage.listing import Place, Wanted, moment
 from serve_apps.asgi.guard import exchange_of
 
@@ -19,6 +21,9 @@ LONGEST_WAIT = 60.0
 
 USUAL_PAGE, LONGEST_PAGE = 50, 200
 """Rows of one page of a list."""
+
+OWNERS = ("user", "tenant")
+"""Whose budgets may be set."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
@@ -160,6 +165,39 @@ def limit_of(request: Request) -> int:
     if not _ROWS.fullmatch(text) or not 1 <= int(text) <= LONGEST_PAGE:
         raise _refusal("limit", f"takes 1 to {LONGEST_PAGE}")
     return int(text)
+
+
+def budget_of(request: Request) -> str:
+    """Return the budget that the path names."""
+    kind, owner = request.path_params["kind"], request.path_params["owner"]
+    if kind not in OWNERS:
+        raise _refusal("kind", f"takes {' or '.join(OWNERS)}")
+    if not _LABEL.fullmatch(owner):
+        raise _refusal("owner", "takes 1 to 255 printable characters")
+    return f"{kind}:{owner}"
+
+
+def budget_after(request: Request) -> str | None:
+    """Return the budget behind which a list goes on."""
+    return _label(request, "after")
+
+
+def span_of(request: Request) -> tuple[float | None, float | None]:
+    """Return the times between which the client wants something."""
+    return _time(request, "since"), _time(request, "until")
+
+
+def spender_of(request: Request, who: Principal) -> str | None:
+    """Return who is meant; None is everybody."""
+    return _user(request, who)
+
+
+def names_of(request: Request) -> By:
+    """Return by which names the client wants something added up."""
+    by = request.query_params.get("by", "model")
+    if by not in get_args(By):
+        raise _refusal("by", f"takes {', '.join(get_args(By))}")
+    return cast("By", by)
 
 
 def task_before(request: Request) -> str | None:

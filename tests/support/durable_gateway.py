@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 import asyncpg
 import psutil
 
+from actors.budgetdesk import BudgetDesk
 from cartrita.clock import SystemClock
 from cartrita.providers.probes import ProbeSet
+from cartrita.storage.postgres.budgets import PostgresBudgets
 from cartrita.storage.postgres.effects import PostgresEffectBook
 from cartrita.storage.postgres.listing import PostgresTasks
 from cartrita.storage.postgres.stories import PostgresStories
@@ -32,9 +34,12 @@ class DurableStand(Stand):
     @asynccontextmanager
     async def grown(self, catalog, services, limiter):
         options = {"stories": PostgresStories(self.pool), "book": PostgresEffectBook(self.pool)}
+        options |= {"budgets": self.budgets}
         tree = DurableTree(
             self.url, catalog, services, self.folder, limits=self.limits, limiter=limiter, **options
         )
+        accounts = PostgresBudgets(self.pool)
+        tree.budgets = BudgetDesk(accounts, tree.ceilings, tree.audit, tree.clock)
         await tree.operations.start({})
         try:
             yield tree

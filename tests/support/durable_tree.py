@@ -22,20 +22,20 @@ class DurableTree(LocalTree):
         self._url = url
 
     def journal(self, shard):
-        return PostgresJournal(self._url, shard, run="one life")
+        return PostgresJournal(self._url, shard, run="one life", budgets=self.ceilings)
 
     def ledger(self, shard, epoch):
         return PostgresLedger(self._url, shard, epoch)
 
 
 @asynccontextmanager
-async def durable_tree(url, stage, catalog, **options):
-    """Run the whole tree over a database."""
+async def durable_tree(url, stage, catalog, given=None, **options):
+    """Run the whole tree over a database; its agents are given the stage, or what is `given`."""
     folder = Path(tempfile.mkdtemp(prefix="ctd-", dir="/tmp"))
     try:
         async with asyncpg.create_pool(url, min_size=0, max_size=4) as pool:
             options |= {"stories": PostgresStories(pool), "book": PostgresEffectBook(pool)}
-            tree = DurableTree(url, catalog, services(stage), folder, **options)
+            tree = DurableTree(url, catalog, given or services(stage), folder, **options)
             await tree.operations.start({})
             try:
                 yield tree

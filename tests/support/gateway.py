@@ -27,6 +27,7 @@ from cartrita.auth.tokens import Tokens
 from cartrita.catalog import Catalog
 from cartrita.clock import Clock, ManualClock, SystemClock, iso
 from cartrita.context import Context
+from cartrita.cost.budget import Defaults
 from cartrita.declare import Agent, Params, Result, task
 from cartrita.errors import AgentFailed
 from cartrita.external.registry import Registry
@@ -177,6 +178,7 @@ class Stand:
     bridge: Bridge = field(default_factory=Bridge)
     blobs: Blobs = field(init=False)
     registry: Registry = field(default_factory=InMemoryRegistry)
+    budgets: Defaults = field(default_factory=Defaults)
     latch: Latch = field(init=False)
     tree: LocalTree = field(init=False)
     told: Told = field(init=False)
@@ -238,6 +240,7 @@ class Stand:
                 storyteller=self.tree.storyteller,
                 effects=self.tree.effects,
                 approvals=self.tree.approvals,
+                budgets=self.tree.budgets,
                 command=self.command if self.genuine else self.bridge.command,
                 audit=self.audit if self.genuine else self.bridge.audit,
                 probes=self.probes,
@@ -261,6 +264,7 @@ class Stand:
             limiter=limiter,
             spill=Spill(self.blobs, self.sizes),
             registry=self.registry,
+            budgets=self.budgets,
         )
 
     def listing(self):
@@ -318,7 +322,7 @@ def as_header(token: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running_gateway(
+async def running_gateway(  # noqa: PLR0913 - each is for some tests
     limits: Limits | None = None,
     *,
     registration: bool = True,
@@ -326,6 +330,7 @@ async def running_gateway(
     quotas: tuple[Quota | None, Quota | None] = (None, None),
     agents: tuple[type[Agent], ...] = (),
     room: int = 1 << 20,
+    budgets: Defaults | None = None,
     **options,
 ) -> AsyncIterator[Api]:
     """Run the application in this loop and give a client of it.
@@ -333,7 +338,10 @@ async def running_gateway(
     With `genuine` the tree itself quarantines and takes commands, else the test's stand-ins do.
     """
     with short_folder() as folder:
-        stand = Stand(folder, limits or Limits(), registration, genuine, quotas, agents, room=room)
+        stand = Stand(
+            folder, limits or Limits(), registration, genuine, quotas, agents, room=room,
+            budgets=budgets or Defaults(),
+        )  # fmt: skip
         async with spoken_to(stand, **options) as api:
             yield api
 

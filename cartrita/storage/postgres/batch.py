@@ -1,12 +1,15 @@
 """What one transaction of the journal carries, and its arguments in SQL."""
 
 import asyncio
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cartrita.clock import minted_at
-from cartrita.journal import Event, Settlement, TaskRecord
+from cartrita.clock import iso, minted_at
+from cartrita.cost.budget import SEPARATOR, Defaults, Period
+from cartrita.cost.price import nano
+from cartrita.journal import Event, Settlement, TaskRecord, budgets_of
 
 YOUNG = 3600.0
 """Seconds for which an id is young: far less than any event is kept."""
@@ -21,7 +24,7 @@ class Entry:
         at: When it happened, in Unix seconds.
         data: Packed when it came, so that what has no form is refused at once.
         record: Of a task to admit.
-        careful: Its admission is a decision: it has a key, a price, or an old id.
+        careful: Its admission is a decision: it has a key, a price, a ceiling, or an old id.
         event: Of an event that changes where its task stands.
     """
 
@@ -68,7 +71,7 @@ class Batch:
         for place, entry in enumerate(self.entries):
             yield Batch(self.position + place, [entry], self.unsure, self.contested)
 
-    def arguments(self, shard: str, epoch: int) -> list[Any]:
+    def arguments(self, shard: str, epoch: int, purse: "Purse") -> list[Any]:
         """Return the arguments of `journal_write`."""
         entries = self.entries
         careful = [
@@ -81,6 +84,7 @@ class Batch:
         settled = [
             (place, entry.settlement) for place, entry in enumerate(entries, 1) if entry.settlement
         ]
+        trees = [record for _, record in careful if record.tree == record.task_id]
         return [
             shard,
             epoch,
@@ -95,13 +99,64 @@ class Batch:
             [record.principal.user for _, record in careful],
             [record.idempotency_key for _, record in careful],
             [record.digest for _, record in careful],
-            [",".join(budgets_of(record)) for _, record in careful],
+            [purse.above(record) for _, record in careful],
             [record.reserve_nano for _, record in careful],
             [record.reserve_tokens for _, record in careful],
             [place for place, _ in settled],
             [used.nano_usd for _, used in settled],
             [used.tokens for _, used in settled],
+            purse.packed,
+            [f"task:{record.tree}" for record in trees],
+            [None if record.max_usd is None else nano(record.max_usd) for record in trees],
+            [record.max_tokens for record in trees],
+            self._lines(),
         ]
+
+    def _lines(self) -> str | None:
+        """Return what the ends in it are charged for, as JSON."""
+        bills = [
+            (place, entry.at, entry.settlement.bill)
+            for place, entry in enumerate(self.entries, 1)
+            if entry.settlement and entry.settlement.bill
+        ]
+        rows = [
+            {
+                "place": place,
+                "day": iso(at)[:10],
+                "user_id": bill.user,
+                "tenant": bill.tenant,
+                "agent": bill.agent,
+                "task_type": bill.task_type,
+                **line._asdict(),
+            }
+            for place, at, bill in bills
+            for line in bill.lines
+        ]
+        return json.dumps(rows) if rows else None
+
+
+class Purse:
+    """What the budgets hold that nobody set.
+
+    Attributes:
+        packed: The same as JSON, as `journal_write` takes it.
+    """
+
+    def __init__(self, defaults: Defaults) -> None:
+        self.defaults = defaults
+        kinds = {
+            kind: {
+                "nano": one.nano_usd,
+                "tokens": one.tokens,
+                "day": one.period is Period.DAY,
+            }
+            for kind, one in defaults.kinds.items()
+        }
+        self.packed = json.dumps(kinds)
+
+    def above(self, record: TaskRecord) -> str:
+        """Return the ids of the budgets above a task, in one text; none for what costs nothing."""
+        return SEPARATOR.join(budgets_of(record, self.defaults)) if record.charged else ""
 
 
 def array(texts: Iterable[str]) -> str:
@@ -114,10 +169,5 @@ def needs_care(record: TaskRecord, now: float) -> bool:
 
     An id that was just minted cannot be that of a task whose events were forgotten.
     """
-    priced = record.reserve_nano or record.reserve_tokens
-    return bool(record.idempotency_key or priced) or abs(now - minted_at(record.task_id)) > YOUNG
-
-
-def budgets_of(record: TaskRecord) -> list[str]:
-    """Return the ids of the budgets a task is charged to."""
-    return [f"user:{record.principal.user}", f"tenant:{record.principal.tenant}"]
+    closely = bool(record.idempotency_key) or record.charged
+    return closely or abs(now - minted_at(record.task_id)) > YOUNG

@@ -8,9 +8,10 @@ import asyncpg
 
 from cartrita.channel.frames import pack, unpack
 from cartrita.clock import Clock, SystemClock
+from cartrita.cost.budget import Defaults
 from cartrita.errors import InternalFailure, InvalidMessage, ServiceUnavailable
 from cartrita.journal import Event, EventKind, Settlement, TaskRecord, Verdict
-from cartrita.storage.postgres.batch import Entry, needs_care
+from cartrita.storage.postgres.batch import Entry, Purse, needs_care
 from cartrita.storage.postgres.folding import Folder, changes
 from cartrita.storage.postgres.lane import Lane, Seat
 from cartrita.storage.postgres.outage import hang_up
@@ -50,13 +51,15 @@ class PostgresJournal:
         build: str = "",
         run: str = "",
         clock: Clock | None = None,
+        budgets: Defaults | None = None,
         **connect: Any,
     ) -> None:
         self._url, self._shard, self._build, self._run_id = url, shard, build, run
         self._clock = clock or SystemClock()
         self._connect_options = connect
         self._restarts = 0
-        self._seat = Seat(shard, self._clock, self._connect, Folder(shard, self._clock))
+        folder, purse = Folder(shard, self._clock), Purse(budgets or Defaults())
+        self._seat = Seat(shard, self._clock, self._connect, folder, purse)
         self._lane = Lane(self._seat)
         self._working: list[asyncio.Task[None]] = []
         self._folding: list[asyncio.Task[None]] = []

@@ -10,7 +10,7 @@ import asyncpg
 from cartrita.clock import Clock
 from cartrita.errors import InternalFailure, ServiceUnavailable, StaleEpoch
 from cartrita.journal import Verdict
-from cartrita.storage.postgres.batch import Batch, Entry, array
+from cartrita.storage.postgres.batch import Batch, Entry, Purse, array
 from cartrita.storage.postgres.folding import Folder
 from cartrita.storage.postgres.outage import AWAY, PASSING, STALE, Connect, hang_up
 
@@ -24,7 +24,8 @@ PAUSE = 0.1
 """Seconds between tries to reach a database that is away."""
 
 _WRITE = """SELECT * FROM journal_write($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-                                        $13, $14, $15, $16, $17, $18, $19)"""
+                                        $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+                                        $23, $24)"""
 _OURS = """
 SELECT e.position FROM unnest($1::text::uuid[], $2::text::bigint[]) AS u (id, step)
 JOIN task_events e ON e.task_id = u.id AND e.step = u.step
@@ -36,6 +37,7 @@ class Seat:
     """What a shard's owner holds.
 
     Attributes:
+        purse: What the budgets hold that nobody set.
         position: The last that was given out.
         stale: Set once somebody else owns the shard.
     """
@@ -44,6 +46,7 @@ class Seat:
     clock: Clock
     connect: Connect
     folder: Folder
+    purse: Purse
     epoch: int = 0
     position: int = 0
     stale: StaleEpoch | None = None
@@ -154,7 +157,7 @@ class Lane:
         batch.contested |= unsure
         try:
             rows = await connection.fetch(
-                _WRITE, *batch.arguments(self._seat.shard, self._seat.epoch)
+                _WRITE, *batch.arguments(self._seat.shard, self._seat.epoch, self._seat.purse)
             )
         except AWAY:
             raise
@@ -234,11 +237,12 @@ class Lane:
         folder = self._seat.folder
         for place, entry in enumerate(batch.entries, 1):
             row = odd.get(place) if odd else None
-            if row is not None:
+            if row is not None and row["verdict"] != "accepted":
                 entry.resolve(_verdict(entry, row) if entry.record else False)
             elif entry.record:
                 folder.accepted(entry.record)
-                entry.resolve(Verdict("accepted", entry.task_id))
+                pressure = row["pressure"] if row else 0.0
+                entry.resolve(Verdict("accepted", entry.task_id, pressure=pressure))
             else:
                 if entry.event:
                     folder.happened(entry.event)

@@ -13,7 +13,10 @@ AT_ONCE = 500
 
 TIMEOUT = 30.0
 
-_FORGET = "SELECT forget($1, $2, $3, $4) + forget_effects($2, $4) + forget_answers($5, $4)"
+_FORGET = (
+    "SELECT forget($1, $2, $3, $4) + forget_effects($2, $4) + forget_answers($5, $4)"
+    " + forget_budgets($2, $3, $4)"
+)
 
 
 class PostgresRetention:

@@ -127,6 +127,15 @@ async def test_keys_are_made_listed_and_revoked(client):
         await client.revoke_key(made["keyId"])
 
 
+async def test_budgets_are_set_and_usage_is_added_up(client):
+    name = f"tenant:{new_id()}"
+    row = await client.set_budget(name, None, 900)
+    assert (await client.budget(name), row["period"]) == (row, "day")
+    assert row in await client.budgets(limit=200)
+    assert (await client.reset_budget(name))["maxTokens"] is None
+    assert (await client.usage("user"))["rows"] == []
+
+
 async def test_accounts_are_made_and_signed_in(client):
     made = await client.register("new@example.org", "correct horse")
     assert await client.login("new@example.org", "correct horse") == made

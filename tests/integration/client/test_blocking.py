@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -362,3 +363,22 @@ def test_a_client_with_a_key_is_its_user_and_may_what_it_says(client, api):
         with pytest.raises(errors.AuthenticationFailed):
             program.me()
     assert made["keyId"] not in [key["keyId"] for key in client.keys(limit=200)]
+
+
+def test_budgets_are_set_by_administrators_and_seen_by_their_owners(client):
+    name = f"tenant:{new_id()}"
+    row = client.set_budget(name, 2.5, None, "total")
+    assert (row["maxUsd"], row["maxTokens"], row["resetsAt"]) == (2.5, None, None)
+    assert client.budget(name) == row
+    assert row in client.budgets(limit=200)
+    assert client.reset_budget(name)["isSet"] is False
+    with pytest.raises(errors.NotFound):
+        client.reset_budget(name)
+
+
+def test_usage_is_added_up(client):
+    now = datetime.now(UTC)
+    found = client.usage("day", since=now - timedelta(days=1), until=now)
+    assert found["by"] == "day"
+    with pytest.raises(errors.InvalidParameters, match="time zone"):
+        client.usage(since=datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point

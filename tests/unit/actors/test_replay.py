@@ -71,14 +71,14 @@ class TestUses:
         assert seen == ["accepted", "queued", "started", "completed"]
         assert seen == [event["type"] for event in story["events"]]
 
-    async def test_what_a_lost_attempt_used_is_known_and_charged_to_nobody(self, tree, stage):
+    async def test_what_a_lost_attempt_used_is_known_and_paid_for(self, tree, stage):
         task_id = new_id()
         asked = begin(tree.door, "make.it", task_id=task_id)
         await stage.begun()
         await host_with(tree, task_id).kill()
         await stage.begun()
         stage.release.set()
-        assert (await asked)["metrics"]["costUsd"] == 0.625
+        assert (await asked)["metrics"]["costUsd"] == 0.75
         story = await tree.storyteller.story(task_id, ADA)
         told = [(one["attempt"], one["model"]) for one in story["modelCalls"]]
         assert told == [(1, "model/a"), (2, "model/a"), (2, "model/b")]

@@ -11,18 +11,14 @@ from actors.response import (
     in_doubt,
     quarantined,
     respond,
-    settlement,
 )
 from cartrita.errors import (
-    AgentFailed,
-    InvalidParameters,
     NetworkFailed,
     TaskCancelled,
     TaskTimeout,
     leaves,
 )
-from cartrita.journal import Settlement
-from cartrita.protocol.task import TaskResponse, TaskStatus
+from cartrita.protocol.task import TaskResponse
 from tests.support.records import record
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -139,17 +135,3 @@ def test_what_earlier_attempts_used_is_added():
 def test_an_agent_that_is_down_says_when_to_come_back():
     assert agent_down("poet").retry_after == 10
     assert "'poet'" in agent_down("poet").message
-
-
-class TestSettlement:
-    def test_what_was_reserved_is_settled_with_what_was_used(self):
-        told = responded({"status": TaskStatus.COMPLETED.value, "metrics": METRICS})
-        for reserved in ({"reserve_nano": 1}, {"reserve_tokens": 1}):
-            assert settlement(record(**reserved), told) == Settlement(250_000_000, 7)
-
-    def test_a_task_that_failed_gives_back_all_of_it(self):
-        told = responded(failure(AgentFailed()))
-        assert settlement(record(reserve_nano=5), told) == Settlement(0, 0)
-
-    def test_where_nothing_was_reserved_nothing_is_settled(self):
-        assert settlement(record(), responded(failure(InvalidParameters()))) is None

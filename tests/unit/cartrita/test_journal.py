@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from cartrita.channel.frames import pack, unpack
 from cartrita.cost.price import nano
-from cartrita.journal import END_OF, Event, EventKind, Settlement, TaskRecord, fold
+from cartrita.journal import END_OF, USED_PLACE, Event, EventKind, Settlement, TaskRecord
 from cartrita.protocol.carrier import Carrier
 from cartrita.protocol.principal import Principal, Role
 from cartrita.protocol.task import Delivery, TaskStatus
+from cartrita.taskstate import fold
 from tests.support.records import end, record, response, retried, started
 
 FULL = record(
@@ -21,6 +22,7 @@ FULL = record(
     delivery=Delivery.EXACTLY_ONCE,
     max_attempts=7,
     session_id="s",
+    tree="t",
     preferred_agent="poet",
     preferences={"quality_level": "best"},
     metadata={"k": "v"},
@@ -49,8 +51,8 @@ def test_a_record_reads_back_as_it_was_written(task):
 
 
 def test_a_record_of_an_older_version_gets_the_defaults_of_what_it_lacks():
-    older = replace(FULL, parent=None, depth=0, retry_of=None, root=None, carrier=None)
-    assert TaskRecord.from_wire(FULL.to_wire()[:-5]) == older
+    older = replace(FULL, parent=None, depth=0, retry_of=None, root=None, carrier=None, tree=None)
+    assert TaskRecord.from_wire(FULL.to_wire()[:-6]) == older
 
 
 class TestOrder:
@@ -111,6 +113,23 @@ class TestFold:
         state = fold([accepted(task), *losses])
         assert state.deaths == (False, True, False, False)
         assert state.attempts == 4
+
+    def test_what_lost_attempts_used_counts_once_however_it_was_told(self):
+        task = record()
+        use = {"model": "a", "tokensIn": 3, "tokensOut": 4, "nanoUsd": 5}
+        rows = [[0.0, "model", use], [0.0, "tool", {}], [0.0, "model", use]]
+        told = {"errorCode": "NETWORK_ERROR", "costUsd": 1e-8, "tokensUsed": 14}
+        state = fold(
+            [
+                accepted(task),
+                Event.within(task.task_id, 1, USED_PLACE, EventKind.USED, rows),
+                Event.within(task.task_id, 1, USED_PLACE + 1, EventKind.RETRY, told),
+                Event.within(task.task_id, 2, USED_PLACE, EventKind.USED, rows),
+                Event.within(task.task_id, 2, USED_PLACE + 1, EventKind.RETRY, {"solo": True}),
+                Event.within(task.task_id, 3, USED_PLACE, EventKind.USED, rows[:1]),
+            ]
+        )
+        assert (nano(state.spent[0]), state.spent[1]) == (25, 35)
 
     def test_what_an_agent_said_proves_its_attempt_and_changes_no_status(self):
         task = record()

@@ -140,10 +140,10 @@ class TestWhole:
         assert retell(rows, Beside(family))["costs"] == {
             "usd": 0.000107,
             "modelsUsd": 0.000007,
-            "flatUsd": 0.0001,
+            "flatUsd": 0.000095,
             "lostUsd": 0.000005,
             "childrenUsd": 0.000003,
-            "totalUsd": 0.000115,
+            "totalUsd": 0.00011,
             "tokens": 7,
             "childrenTokens": 2,
         }
@@ -173,7 +173,7 @@ class TestWhole:
     def test_one_that_runs_has_cost_what_it_used_so_far(self, rows):
         story = retell(rows[:-1], NOTHING)
         assert (story["status"], story["response"]) == ("RUNNING", None)
-        assert (story["costs"]["usd"], story["costs"]["tokens"]) == (0.000007, 7)
+        assert (story["costs"]["usd"], story["costs"]["tokens"]) == (0.000012, 14)
         assert story["attempts"][-1]["outcome"] == "running"
 
     def test_uses_that_were_too_many_are_told_of(self, task, rows):

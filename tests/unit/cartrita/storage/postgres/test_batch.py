@@ -1,20 +1,25 @@
 """What one transaction carries."""
 
 import asyncio
+import json
+from dataclasses import replace
 
 import pytest
 
 from cartrita.clock import minted_at
+from cartrita.cost.budget import Bill, Ceiling, Defaults, Line
 from cartrita.errors import InvalidMessage
-from cartrita.journal import END_STEP, Settlement
-from cartrita.storage.postgres.batch import YOUNG, Batch, Entry, array, budgets_of, needs_care
+from cartrita.journal import END_STEP, Settlement, budgets_of
+from cartrita.storage.postgres.batch import YOUNG, Batch, Entry, Purse, array, needs_care
 from tests.support.records import ADA, EVE, end, record, started
 
 NAMES = (
     "shard", "epoch", "position", "ids", "steps", "kinds", "at", "data", "contested",
     "careful", "principals", "keys", "digests", "budgets", "nano", "tokens",
-    "settled", "used", "used_tokens",
+    "settled", "used", "used_tokens", "defaults", "trees", "tree_nano", "tree_tokens", "lines",
 )  # fmt: skip
+
+PURSE = Purse(Defaults())
 
 
 @pytest.fixture
@@ -41,7 +46,8 @@ def filled(entry):
 
 
 def argument(batch, name):
-    return dict(zip(NAMES, batch.arguments("system/0", 3), strict=True))[name]
+    given = batch.arguments("system/0", 3, PURSE)
+    return dict(zip(NAMES, given, strict=True))[name]
 
 
 def test_entries_are_told_in_the_order_in_which_they_came(filled):
@@ -62,7 +68,7 @@ def test_only_what_has_a_key_or_a_price_is_looked_at_closely(filled):
         3: (None, 5, 0),
         4: (None, 0, 7),
     }
-    assert argument(batch, "budgets") == ["user:ada,tenant:ada"] * 3
+    assert argument(batch, "budgets") == [*["user:ada\x1ftenant:ada"] * 2, ""]
 
 
 def test_an_old_or_foreign_id_is_looked_at_closely():
@@ -83,11 +89,39 @@ def test_keys_are_taken_in_one_order_so_that_two_writers_never_wait_in_a_circle(
 def test_only_ends_that_settle_something_are_settled(entry):
     one, two = record(), record()
     batch = Batch(100, [entry(end(one)), entry(end(two), Settlement(3, 4))])
-    assert [argument(batch, name) for name in NAMES[16:]] == [[2], [3], [4]]
+    assert [argument(batch, name) for name in NAMES[16:19]] == [[2], [3], [4]]
 
 
 def test_a_task_is_charged_to_its_user_and_its_tenant():
-    assert budgets_of(record(principal=ADA)) == ["user:ada", "tenant:ada"]
+    assert budgets_of(record(principal=ADA), Defaults()) == ["user:ada", "tenant:ada"]
+
+
+def test_a_session_s_budget_counts_where_sessions_have_one():
+    task = record(session_id="s", tree="t")
+    assert budgets_of(task, Defaults()) == ["user:ada", "tenant:ada", "task:t"]
+    told = budgets_of(task, Defaults({"session": Ceiling(5)}))
+    assert told == ["user:ada", "tenant:ada", "session:ada/s", "task:t"]
+
+
+def test_a_tree_begins_with_the_task_whose_caller_set_its_ceiling(filled):
+    task = record()
+    root, child = replace(task, tree=task.task_id, max_usd=0.5), record(tree="x", reserve_nano=1)
+    batch = filled(child, root, record())
+    assert argument(batch, "careful") == [1, 2]
+    assert argument(batch, "trees") == [f"task:{task.task_id}"]
+    assert argument(batch, "tree_nano") == [500_000_000]
+    assert argument(batch, "tree_tokens") == [None]
+
+
+def test_the_lines_of_bills_are_told_by_the_places_of_their_ends(entry):
+    task = record()
+    bill = Bill("ada", "lab", "chat", "chat.send", (Line("a", 0, 2, 0, 5, 7), Line("", 1)))
+    batch = Batch(100, [entry(end(record())), entry(end(task), Settlement(5, 7, bill))])
+    first, second = json.loads(argument(batch, "lines"))
+    assert (first["place"], first["day"], first["model"]) == (2, "1970-01-01", "a")
+    assert (first["calls"], first["nano_usd"], first["tokens"], second["tasks"]) == (2, 5, 7, 1)
+    assert (second["user_id"], second["tenant"], second["agent"]) == ("ada", "lab", "chat")
+    assert argument(Batch(100, [entry(end(task), Settlement(3, 4))]), "lines") is None
 
 
 def test_alone_each_entry_keeps_its_position_and_what_is_known_of_it(filled):
