@@ -51,7 +51,7 @@ class DiscreetChat(BaseChatModel):
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, AIMessage]:
         """Bind tools as the inner model writes them."""
         bound: Any = self.inner.bind_tools(tools, **kwargs)
-        return self.bind(**bound.kwargs)
+        return self.bind(**getattr(bound, "kwargs", {}))  # a model without tools binds nothing
 
     def _should_stream(self, **kwargs: Any) -> bool:
         return bool(self.inner._should_stream(**kwargs))  # noqa: SLF001

@@ -128,7 +128,7 @@ async def test_a_task_that_waits_holds_no_place(tree, bureau, asking):
     runs = [asking() for _ in range(20)]  # more than the sixteen places of the agent's one worker
     rows = await asked(tree, 20)
     attempts = supervisor_of(tree).supervisor._attempts
-    assert (attempts.running, attempts.suspended) == (0, 20)
+    assert await eventually(lambda: (attempts.running, attempts.suspended) == (0, 20), 5)
     for row in rows:
         await tree.approvals.decide(row["approvalId"], ADA, "deny")
     for _, running in runs:
