@@ -127,6 +127,7 @@ async def overhead(running: Instance, model: str, seconds: float) -> dict[str, A
     for _ in range(WARM):
         await callers.task()
         await callers.direct()
+    await capacity(callers.task, seconds)  # until as many hosts have started as it takes
     found = await capacity(callers.task, seconds)
     before, began = cpu_seconds(running.processes()), time.monotonic()
     took: dict[str, list[float]] = {"direct": [], "task": []}
@@ -219,7 +220,7 @@ def measure(part: str, seconds: float) -> dict[str, Any]:
         return found
     options = {"think_ms": 40, "pause_ms": 5, "words": STREAMED_WORDS}
     with model_server(**options) as model, talking_to(model) as running:
-        asyncio.run(stream(running, 4))  # warm
+        asyncio.run(stream(running, STREAMS))  # until as many hosts have started as it takes
         found["streams"] = asyncio.run(stream(running, STREAMS))
     return found
 
