@@ -1,6 +1,6 @@
 """What does the whole task path add to a chat completion, and how many tokens stream through it?
 
-    python -m benchmarks.chat_overhead [--seconds 15] [--part overhead|streams]
+    python -m benchmarks.chat_overhead [--seconds 15] [--rate 5] [--part overhead|streams]
 
 One instance talks to a model server that thinks for 40 ms. First as many callers as it takes to
 have it fully at work tell its capacity. At half of that rate, calls come at random (Poisson), in
@@ -121,25 +121,31 @@ def summary(values: list[float]) -> dict[str, float]:
     return {name: round(value, 2) for name, value in told.items()}
 
 
-async def overhead(running: Instance, model: str, seconds: float) -> dict[str, Any]:
+async def overhead(
+    running: Instance, model: str, seconds: float, rate: float | None
+) -> dict[str, Any]:
     """Measure both ways in turns."""
     callers = Callers(running, model)
     for _ in range(WARM):
         await callers.task()
         await callers.direct()
-    found = await capacity(callers.task, seconds)
+    found = None
+    if rate is None:
+        await capacity(callers.task, seconds)  # until as many hosts have started as it takes
+        found = await capacity(callers.task, seconds)
+        rate = found / 2
     before, began = cpu_seconds(running.processes()), time.monotonic()
     took: dict[str, list[float]] = {"direct": [], "task": []}
     for _ in range(ROUNDS):
-        took["direct"] += await at_rate(callers.direct, found / 2, seconds / ROUNDS)
-        took["task"] += await at_rate(callers.task, found / 2, seconds / ROUNDS)
+        took["direct"] += await at_rate(callers.direct, rate, seconds / ROUNDS)
+        took["task"] += await at_rate(callers.task, rate, seconds / ROUNDS)
     parts = by_part(running, before)
     await callers.close()
     told = {name: summary(values) for name, values in took.items()}
     added = {key: round(told["task"][key] - told["direct"][key], 2) for key in told["task"]}
     return {
-        "capacity_per_s": round(found, 1),
-        "rate_per_s": round(found / 2, 1),
+        "capacity_per_s": found and round(found, 1),
+        "rate_per_s": round(rate, 1),
         "calls": {name: len(values) for name, values in took.items()},
         "seconds": round(time.monotonic() - began, 1),
         "ms": {**told, "added": added},
@@ -209,17 +215,18 @@ async def stream(running: Instance, streams: int) -> dict[str, Any]:
     }
 
 
-def measure(part: str, seconds: float) -> dict[str, Any]:
+def measure(part: str, seconds: float, rate: float | None) -> dict[str, Any]:
     """Run one part, or both, each with an instance of its own."""
     found: dict[str, Any] = {}
     if part != "streams":
         with model_server(think_ms=40, words=20) as model, talking_to(model) as running:
-            found["overhead"] = asyncio.run(overhead(running, model, seconds))
+            name = "overhead" if rate is None else "overhead_at_a_rate"
+            found[name] = asyncio.run(overhead(running, model, seconds, rate))
     if part == "overhead":
         return found
     options = {"think_ms": 40, "pause_ms": 5, "words": STREAMED_WORDS}
     with model_server(**options) as model, talking_to(model) as running:
-        asyncio.run(stream(running, 4))  # warm
+        asyncio.run(stream(running, STREAMS))  # until as many hosts have started as it takes
         found["streams"] = asyncio.run(stream(running, STREAMS))
     return found
 
@@ -236,12 +243,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--part", choices=("overhead", "streams", "both"), default="both")
+    parser.add_argument("--rate", type=float, help="calls a second, in place of half of capacity")
     chosen = parser.parse_args()
-    found = measure(chosen.part, chosen.seconds)
+    found = measure(chosen.part, chosen.seconds, chosen.rate)
     Console(width=100).print_json(json.dumps(found))
     last = RESULTS / "chat_overhead.json"
     before = json.loads(last.read_text()) if last.exists() else {}
-    kept = {name: before[name] for name in ("overhead", "streams") if name in before}
+    kept = {name: before[name] for name in before if name != "machine"}
     save("chat_overhead", {**kept, **found})
 
 

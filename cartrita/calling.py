@@ -9,7 +9,6 @@ from typing import Any
 from langchain.agents.middleware.types import ModelResponse
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import AIMessage, AnyMessage
-from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from cartrita.clock import new_random
 from cartrita.context import Context, Usage
@@ -25,6 +24,7 @@ from cartrita.errors import (
     ResourceLimitExceeded,
 )
 from cartrita.providers.ports import Candidate, ChatModel
+from cartrita.providers.tool_schemas import schema_of
 
 BYTES_PER_TOKEN = 3
 """Errs on the long side for English (4 to 5), where a reservation depends on it."""
@@ -308,7 +308,7 @@ async def _first_answer(
 
 def prompt_tokens(messages: Sequence[AnyMessage], tools: Sequence[Any]) -> int:
     """Estimate what a prompt will be counted as."""
-    schemas = sum(tokens_of(json.dumps(convert_to_openai_tool(tool))) for tool in tools)
+    schemas = sum(tokens_of(json.dumps(schema_of(tool))) for tool in tools)
     return schemas + sum(map(_message_tokens, messages))
 
 

@@ -1,7 +1,8 @@
 """LangChain's OpenAI model, failing with our own errors."""
 
 import importlib
-from collections.abc import AsyncIterator, Iterator
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from typing import Any
 
@@ -9,8 +10,9 @@ import openai
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.exceptions import ContextOverflowError
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
 from langchain_openai import ChatOpenAI
 from pydantic import Field
 
@@ -24,6 +26,7 @@ from cartrita.errors import (
     ResourceLimitExceeded,
 )
 from cartrita.providers.openai_stream import BrokenOff, Pace, gathered, joined
+from cartrita.providers.tool_schemas import schema_of
 
 LONGEST_DETAIL = 300
 """Characters of a provider's own words that a message repeats."""
@@ -53,9 +56,30 @@ class OpenAiChat(ChatOpenAI):
         with _translated(self.model_name):
             return super()._generate(*args, **kwargs)
 
-    async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Runnable[Any, AIMessage]:
+        """Offer tools; what is told of them is computed once."""
+        return super().bind_tools([schema_of(tool) for tool in tools], **kwargs)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        """Ask for a whole answer, sparing the SDK's walk through every field of both bodies."""
+        payload = self._get_request_payload(messages, stop=stop, **kwargs)
         with _translated(self.model_name):
-            return await super()._agenerate(*args, **kwargs)
+            if "response_format" in payload:
+                return await super()._agenerate(messages, stop, run_manager, **kwargs)
+            answer = await self.root_async_client.post(
+                "/chat/completions", cast_to=_http.Response, body=payload
+            )
+            body = answer.json()
+            result = self._create_chat_result(body)
+        for generation, choice in zip(result.generations, body["choices"], strict=True):
+            _keep_refusal(generation.message, choice["message"])
+        return result
 
     def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
         with _translated(self.model_name):
@@ -94,7 +118,10 @@ class OpenAiChat(ChatOpenAI):
     def _chunk(self, event: dict[str, Any]) -> ChatGenerationChunk | None:
         if "error" in event:
             raise AgentFailed(f"{self.model_name!r} failed: {_brief(str(event['error']))}")
-        return self._convert_chunk_to_generation_chunk(event, AIMessageChunk, None)
+        chunk = self._convert_chunk_to_generation_chunk(event, AIMessageChunk, None)
+        if chunk and event.get("choices"):
+            _keep_refusal(chunk.message, event["choices"][0]["delta"])
+        return chunk
 
     def _get_request_payload(
         self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
@@ -105,13 +132,19 @@ class OpenAiChat(ChatOpenAI):
         return payload
 
 
+def _keep_refusal(message: BaseMessage, said: dict[str, Any]) -> None:
+    """Keep what a model said in declining, which LangChain only does for the SDK's objects."""
+    if said.get("refusal"):
+        message.additional_kwargs["refusal"] = said["refusal"]
+
+
 @contextmanager
 def _translated(model: str) -> Iterator[None]:
     try:
         yield
     except openai.APIError as error:
         raise _typed(error, model) from error
-    except (_http.TransportError, TimeoutError, BrokenOff) as error:
+    except (_http.TransportError, TimeoutError, BrokenOff, json.JSONDecodeError) as error:
         raise _broken(model, error) from error
 
 

@@ -8,11 +8,11 @@ from typing import Any
 DONE = b"[DONE]"
 _FIELD = b"data:"
 
-EACH, LONGEST = 0.001, 0.03
+EACH, LONGEST = 0.002, 0.03
 """Seconds between two reads of a stream: so many for each stream of the process, up to the most.
 
-A read costs the same however much has come. So a process makes a thousand a second, and one
-stream alone is read as it comes.
+A read costs the same however much has come. So a process makes some 500 a second, until each
+stream would be read too seldom by that; one stream alone is read as it comes.
 """
 
 

@@ -267,6 +267,17 @@ class TestStreams:
         assert "".join(ears.heard) == "It is 42."
         assert [(use.tokens_in, use.tokens_out) for use in ctx.usages] == [(8, 4), (9, 3)]
 
+    @pytest.mark.parametrize("stream", [False, True])
+    async def test_what_a_model_says_in_declining_is_its_answer(self, stream):
+        ears = Ears()
+        async with (
+            serving(Say("", refusal="I will not do that.")) as server,
+            models(server) as opened,
+        ):
+            reply = await ask(opened, Context("t", reach=ears), stream=stream)
+        assert (reply.text, reply.refused) == ("I will not do that.", True)
+        assert "".join(ears.heard) == (reply.text if stream else "")
+
     async def test_a_stream_cut_before_its_first_word_is_begun_again(self):
         ears = Ears()
         async with serving(Cut(), Say("Whole.")) as server, models(server) as opened:

@@ -30,7 +30,8 @@ class Say:
         return {"role": "assistant", "content": self.text, "refusal": self.refusal}
 
     def deltas(self):
-        return [{"content": word} for word in words(self.text)]
+        said = [{"content": word} for word in words(self.text)]
+        return said + ([{"refusal": word} for word in words(self.refusal)] if self.refusal else [])
 
 
 @dataclass(frozen=True)
