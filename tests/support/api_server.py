@@ -108,6 +108,7 @@ class Api:
                 quarantine=self.wards[-1],
                 storyteller=tree.storyteller,
                 effects=tree.effects,
+                approvals=tree.approvals,
                 command=self.bridge.command,
                 audit=self.bridge.audit,
                 probes=self.probes,
