@@ -22,7 +22,7 @@ COMMANDS = {
     "replay": ("cartrita.cli.replay:replay", "Tell a task's whole story from the journal."),
     "quarantine": ("cartrita.cli.quarantine:app", "Decide about tasks that kill their workers."),
     "effects": ("cartrita.cli.effects:app", "See what tasks did outside and settle doubts."),
-    "approvals": ("cartrita.cli.approvals:app", "Approve or deny what tasks ask for."),
+    "approvals": ("cartrita.cli.approvals:app", "See which tools wait for a person, and decide."),
     "agents": ("cartrita.cli.agents:app", "List the agents and their task types."),
     "tree": ("cartrita.cli.tree:tree", "Show the live tree of actors."),
     "top": ("cartrita.cli.top:top", "Watch the live tree of actors."),
