@@ -22,7 +22,7 @@ COMMANDS = {
     "replay": ("cartrita.cli.replay:replay", "Tell a task's whole story from the journal."),
     "quarantine": ("cartrita.cli.quarantine:app", "Decide about tasks that kill their workers."),
     "effects": ("cartrita.cli.effects:app", "See what tasks did outside and settle doubts."),
-    "approvals": ("cartrita.cli.approvals:app", "Approve or deny what tasks ask for."),
+    "approvals": ("cartrita.cli.approvals:app", "See which tools wait for a person, and decide."),
     "budgets": ("cartrita.cli.budgets:app", "See what may be spent, and set it."),
     "usage": ("cartrita.cli.usage:usage", "Add up what was charged."),
     "agents": ("cartrita.cli.agents:app", "List the agents and their task types."),

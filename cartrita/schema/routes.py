@@ -9,6 +9,7 @@ from cartrita.effects import State
 from cartrita.schema.links import links, next_page, to_body, to_task
 from cartrita.schema.refusals import PRIVATE, READING, SUBMITTING, headers, refused
 from cartrita.schema.shapes import (
+    APPROVAL_ID,
     EFFECT_ID,
     JSON,
     KEY_ID,
@@ -40,8 +41,8 @@ _NUMBER = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
 PATHS = {
     "taskId": TASK_ID,
     "effectId": EFFECT_ID,
+    "approvalId": APPROVAL_ID,
     "keyId": KEY_ID,
-    "approvalId": {"name": "approvalId", "in": "path", "required": True, "schema": UUID},
     "blobId": {"name": "blobId", "in": "path", "required": True, "schema": UUID},
     "name": {"name": "name", "in": "path", "required": True, "schema": LABEL},
     "kind": {

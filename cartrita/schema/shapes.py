@@ -30,6 +30,7 @@ _YES = {"type": "boolean"}
 _NULL = {"type": "null"}
 TASK_ID = {"name": "taskId", "in": "path", "required": True, "schema": UUID}
 EFFECT_ID = {**TASK_ID, "name": "effectId"}
+APPROVAL_ID = {**TASK_ID, "name": "approvalId"}
 KEY_ID = {**TASK_ID, "name": "keyId"}
 
 

@@ -65,7 +65,7 @@ async def test_a_question_is_decided_once(api, alice, ask, decision, state):
     again = await api.http.post(f"{URL}/{hers}", json=body, headers=alice)
     assert done.status_code == 200
     assert (done.json()["state"], done.json()["reason"]) == (state, "Because.")
-    assert_problem(again, 409, "INVALID_PARAMETERS")
+    assert_problem(again, 409, "INVALID_PARAMETERS", "approvalId")
     assert again.json()["reason"] == "ALREADY_DECIDED"
     listed = await api.http.get(f"{URL}?state={state}", headers=alice)
     assert [row["approvalId"] for row in listed.json()["approvals"]] == [hers]
@@ -89,7 +89,8 @@ async def test_what_is_no_decision_is_refused(api, alice, ask, body):
 @pytest.mark.parametrize("query", ["state=over", "limit=0", "before=x"])
 async def test_a_query_that_means_nothing_is_refused(api, alice, query):
     answer = await api.http.get(f"{URL}?{query}", headers=alice)
-    assert_problem(answer, 400, "INVALID_PARAMETERS")
+    field = query.partition("=")[0]
+    assert_problem(answer, 422, "INVALID_PARAMETERS", field)
 
 
 async def test_nobody_comes_in_without_a_token(api):

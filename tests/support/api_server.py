@@ -109,6 +109,7 @@ class Api:
                 storyteller=tree.storyteller,
                 effects=tree.effects,
                 budgets=tree.budgets,
+                approvals=tree.approvals,
                 command=self.bridge.command,
                 audit=self.bridge.audit,
                 probes=self.probes,
