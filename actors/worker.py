@@ -20,6 +20,7 @@ from cartrita.channel.address import Address
 from cartrita.channel.server import Call, ChannelServer
 from cartrita.clock import Clock, SystemClock
 from cartrita.context import Context, Usage
+from cartrita.cost.budget import CACHE_HIT
 from cartrita.cost.price import NANO, Price
 from cartrita.declare import Agent, Params, TaskSpec
 from cartrita.errors import (
@@ -29,7 +30,7 @@ from cartrita.errors import (
     InvalidParameters,
     NotFound,
 )
-from cartrita.journal import CACHE_HIT, TaskRecord
+from cartrita.journal import TaskRecord
 from cartrita.policy.chain import Job, Proceed, chain, concerning
 from cartrita.protocol.task import Budget, Preferences, TaskStatus
 from cartrita.protocol.wire import field_errors

@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 from cartrita.channel.frames import pack, unpack
-from cartrita.cost.budget import Bill, Defaults
+from cartrita.cost.budget import Bill, Tab
 from cartrita.cost.price import nano
 from cartrita.protocol.carrier import Carrier
 from cartrita.protocol.principal import Principal, Role
@@ -29,13 +29,6 @@ _CARRIER = 24
 
 USED_PLACE = 1 << 31
 """From this place on, rows tell what an attempt used. Readers' cursors are all below it."""
-
-
-CACHE_HIT = "cacheHit"
-"""The measure of a response that a cache gave, and that cost nothing."""
-
-MODEL_USED = "model"
-"""The kind of a row that tells of the use of a model; what others tell costs nothing."""
 
 
 class EventKind(IntEnum):
@@ -128,11 +121,6 @@ class TaskRecord:
         """The declared task that does the work."""
         return self.carrier.task if self.carrier else self.task_type
 
-    @property
-    def charged(self) -> bool:
-        """Whether budgets know of it: it has a price, or a ceiling of its own."""
-        return bool(self.reserve_nano or self.reserve_tokens or self.tree == self.task_id)
-
     def pack(self) -> bytes:
         """Return this record as MessagePack, packed once on its way through the tiers."""
         return self.packed or pack(self.to_wire())
@@ -186,17 +174,6 @@ class TaskRecord:
         if len(values) > _CARRIER and values[_CARRIER]:
             values[_CARRIER] = Carrier(*values[_CARRIER])
         return cls(*values)
-
-
-def budgets_of(record: TaskRecord, defaults: Defaults) -> list[str]:
-    """Return the ids of the budgets a task is charged to; a session has one only by default."""
-    who = record.principal
-    budgets = [f"user:{who.user}", f"tenant:{who.tenant}"]
-    if record.session_id and "session" in defaults.kinds:
-        budgets.append(f"session:{who.user}/{record.session_id}")
-    if record.tree:
-        budgets.append(f"task:{record.tree}")
-    return budgets
 
 
 @dataclass(slots=True)
@@ -260,11 +237,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a finished task really used, to be taken from its reservation.
-
-    Attributes:
-        bill: For what, where it is anything.
-    """
+    """What a finished task really used, to be taken from its reservation, and for what."""
 
     nano_usd: int = 0
     tokens: int = 0
@@ -410,34 +383,15 @@ def fold(story: Sequence[Event]) -> TaskState | None:
     record = TaskRecord.from_wire(story[0].data)
     status, attempts, response = TaskStatus.PENDING, 0, None
     deaths: list[bool] = []
-    usd, tokens = 0.0, 0
-    noted: dict[int, tuple[int, int]] = {}
+    tab = Tab()
     for event in story[1:]:
         if event.kind.terminal:
             status, response = STATUS_OF[event.kind], event.data
             continue
         status = STATUS_IN.get(event.kind, status)
-        attempt = event.step >> ATTEMPT_SHIFT
-        attempts = max(attempts, attempt)
-        if event.kind is EventKind.USED:
-            noted[attempt] = _added(noted.get(attempt, (0, 0)), event.data)
-        elif event.kind is EventKind.RETRY:
-            data = event.data or {}
-            if "errorCode" not in data:
-                deaths.append(bool(data.get("solo")))
-            if "costUsd" in data:  # it told itself what it used
-                noted[attempt] = (0, 0)
-                usd, tokens = usd + data["costUsd"], tokens + data["tokensUsed"]
-    usd += sum(nano_usd for nano_usd, _ in noted.values()) / 10**9
-    spent = (usd, tokens + sum(count for _, count in noted.values()))
-    return TaskState(record, story[0].shard, status, attempts, response, tuple(deaths), spent)
-
-
-def _added(so_far: tuple[int, int], rows: Sequence[Sequence[Any]]) -> tuple[int, int]:
-    """Add the nano-USD and tokens that rows of an attempt's uses tell."""
-    nano_usd, tokens = so_far
-    for _, kind, data in rows:
-        if kind == MODEL_USED:
-            nano_usd += data["nanoUsd"]
-            tokens += data["tokensIn"] + data["tokensOut"]
-    return nano_usd, tokens
+        attempts = max(attempts, event.step >> ATTEMPT_SHIFT)
+        if event.kind in (EventKind.USED, EventKind.RETRY):
+            tab.note(event.step >> ATTEMPT_SHIFT, event.data or {})
+        if event.kind is EventKind.RETRY and "errorCode" not in (event.data or {}):
+            deaths.append(bool((event.data or {}).get("solo")))
+    return TaskState(record, story[0].shard, status, attempts, response, tuple(deaths), tab.total)
