@@ -394,4 +394,5 @@ def fold(story: Sequence[Event]) -> TaskState | None:
             tab.note(event.step >> ATTEMPT_SHIFT, event.data or {})
         if event.kind is EventKind.RETRY and "errorCode" not in (event.data or {}):
             deaths.append(bool((event.data or {}).get("solo")))
-    return TaskState(record, story[0].shard, status, attempts, response, tuple(deaths), tab.total)
+    spent = tab.total(last=attempts if response else 0)
+    return TaskState(record, story[0].shard, status, attempts, response, tuple(deaths), spent)

@@ -233,10 +233,10 @@ class Tab:
                 nano_usd, tokens = nano_usd + use["nanoUsd"], tokens + _both(use)
         self._heard[attempt] = (nano_usd, tokens)
 
-    @property
-    def total(self) -> tuple[float, int]:
-        """USD and tokens."""
-        heard = [row for attempt, row in self._heard.items() if attempt not in self._said]
+    def total(self, *, last: int = 0) -> tuple[float, int]:
+        """Return USD and tokens; what was heard of the `last` attempt stands in its response."""
+        known = {*self._said, last}
+        heard = [row for attempt, row in self._heard.items() if attempt not in known]
         usd = sum(row[0] for row in heard) / 10**9 + sum(row[0] for row in self._said.values())
         return usd, sum(row[1] for row in (*heard, *self._said.values()))
 
