@@ -310,7 +310,7 @@ def _metered(
     """Add what an attempt took and used."""
     usages, tokens = context.usages, 0
     done = outcome["status"] == _COMPLETED
-    usd = price if done and not context.cached else Decimal(0)
+    usd = price if done and not context.given else Decimal(0)
     for use in usages:
         usd += use.usd
         tokens += use.tokens_in + use.tokens_out
@@ -318,7 +318,7 @@ def _metered(
         "processingTimeMs": round(seconds * 1000, 3),
         "costUsd": float(usd),
         "tokensUsed": tokens,
-        "customMetrics": {**context.measures, CACHE_HIT: 1} if context.cached else context.measures,
+        "customMetrics": {**context.measures, CACHE_HIT: 1} if context.given else context.measures,
     }
     model = _model_of(outcome.get("result"), usages)
     if model:

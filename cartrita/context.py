@@ -124,7 +124,7 @@ class Context:
         root: The first of the tasks that try this one again; None for itself.
         trace: The W3C `traceparent` this attempt belongs to.
         pressure: How full the fullest budget above the task was when it was accepted, 0 to 1.
-        cached: Set where the result comes from a cache: then it costs nothing.
+        given: Set where a cache gave the result: then it costs nothing.
         reach: None in a context that was made by hand: nobody hears what it says.
     """
 
@@ -145,7 +145,7 @@ class Context:
     warnings: list[str] = field(default_factory=list)
     usages: list[Usage] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
-    cached: bool = False
+    given: bool = False
     reach: Reach | None = field(default=None, repr=False)
     _over: threading.Event | None = field(default=None, init=False, repr=False, compare=False)
     _ended: bool = field(default=False, init=False, repr=False, compare=False)
