@@ -12,9 +12,8 @@ from cartrita.errors import (
     InternalFailure,
     StillRunning,
 )
-from cartrita.journal import Stories, TaskRecord, Verdict
+from cartrita.journal import Stories, TaskRecord, Verdict, fold
 from cartrita.protocol.task import TaskStatus
-from cartrita.taskstate import fold
 
 
 class Callers:

@@ -28,7 +28,7 @@ from cartrita.errors import (
     StillRunning,
     TaskTimeout,
 )
-from cartrita.journal import END_STEP, Remnant, Stories, TaskRecord
+from cartrita.journal import END_STEP, Remnant, Stories, TaskRecord, TaskState, fold
 from cartrita.policy.chain import Job, chain
 from cartrita.privacy.masking import DEFAULT, Rules
 from cartrita.protocol.principal import Principal
@@ -37,7 +37,6 @@ from cartrita.rate import Limiter
 from cartrita.roster import Roster
 from cartrita.spill import Spill, reference_in
 from cartrita.story import Entry, step_of, to_wire
-from cartrita.taskstate import TaskState, fold
 from cartrita.telemetry.trace import continue_trace
 
 ACCEPT_TIMEOUT = 10.0

@@ -14,12 +14,11 @@ from cartrita.errors import (
     InvalidParameters,
     NotFound,
 )
-from cartrita.journal import Stories, TaskRecord
+from cartrita.journal import Stories, TaskRecord, TaskState, fold
 from cartrita.protocol.principal import Principal
 from cartrita.spill import plainly
 from cartrita.storage.runtime import Quarantine, QuarantinedTask
 from cartrita.story import narrate, to_wire
-from cartrita.taskstate import TaskState, fold
 from cartrita.telemetry.trace import continue_trace
 
 Resubmit = Callable[[TaskRecord], Awaitable[dict[str, Any]]]

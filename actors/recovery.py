@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator
 from actors.cell import Cell
 from cartrita.catalog import Catalog
 from cartrita.declare import TaskSpec
-from cartrita.journal import Journal, TaskRecord
-from cartrita.taskstate import TaskState, fold
+from cartrita.journal import Journal, TaskRecord, TaskState, fold
 
 AT_ONCE = 200
 """Tasks that are taken up together."""

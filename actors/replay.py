@@ -4,12 +4,11 @@ from typing import Any
 
 from cartrita.clock import iso
 from cartrita.errors import NotFound
-from cartrita.journal import Stories
+from cartrita.journal import Stories, fold
 from cartrita.ledger import EffectBook
 from cartrita.protocol.principal import Principal
 from cartrita.replay import Beside, retell
 from cartrita.story import step_of
-from cartrita.taskstate import fold
 
 MOST_RELATIVES = 1000
 """Sub-tasks, and theirs, that a story tells of."""

@@ -3,8 +3,9 @@
 from typing import Any
 
 from actors.cell import Cell
-from cartrita.cost.budget import Bill, itemised
-from cartrita.journal import CACHE_HIT, MODEL_USED, NOTHING, Settlement
+from cartrita.charges import charged
+from cartrita.cost.budget import CACHE_HIT, MODEL_USED, Bill, itemised
+from cartrita.journal import NOTHING, Settlement
 from cartrita.protocol.task import TaskStatus
 
 
@@ -44,7 +45,7 @@ def settled(cell: Cell, response: dict[str, Any]) -> Settlement | None:
     record, used, metrics = cell.record, Settlement.of(response), response["metrics"]
     cached = bool(metrics["customMetrics"].get(CACHE_HIT))
     if used == NOTHING and not cached:
-        return used if record.charged else None
+        return used if charged(record) else None
     cached = cached and response["status"] == TaskStatus.COMPLETED
     total, model = (used.nano_usd, used.tokens), metrics.get("modelUsed") or ""
     lines = itemised(cell.metered or {}, total, model, cached=cached)

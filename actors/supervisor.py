@@ -21,10 +21,9 @@ from cartrita.channel.server import Call
 from cartrita.clock import Clock
 from cartrita.effects import State
 from cartrita.errors import InternalFailure, StaleEpoch, TaskCancelled, TaskTimeout
-from cartrita.journal import Event, Journal, Stories, TaskRecord, Verdict
+from cartrita.journal import Event, Journal, Stories, TaskRecord, TaskState, Verdict
 from cartrita.ledger import Ledger
 from cartrita.protocol.task import TaskStatus
-from cartrita.taskstate import TaskState
 from cartrita.telemetry.log import get_logger
 from cartrita.telemetry.metrics import (
     MESSAGE_LATENCY,

@@ -21,6 +21,7 @@ from cartrita.channel.address import Address
 from cartrita.channel.server import Call, ChannelServer
 from cartrita.clock import Clock, SystemClock
 from cartrita.context import Context, Usage
+from cartrita.cost.budget import CACHE_HIT
 from cartrita.cost.price import NANO, Price
 from cartrita.declare import Agent, Params, TaskSpec
 from cartrita.errors import (
@@ -30,7 +31,7 @@ from cartrita.errors import (
     InvalidParameters,
     NotFound,
 )
-from cartrita.journal import CACHE_HIT, TaskRecord
+from cartrita.journal import TaskRecord
 from cartrita.policy.chain import Job, Proceed, chain, concerning
 from cartrita.privacy.masking import DEFAULT, Masker, Rules
 from cartrita.protocol.task import Budget, Preferences, TaskStatus
@@ -321,7 +322,7 @@ def _metered(
     """Add what an attempt took and used."""
     usages, tokens = context.usages, 0
     done = outcome["status"] == _COMPLETED
-    usd = price if done and not context.cached else Decimal(0)
+    usd = price if done and not context.given else Decimal(0)
     for use in usages:
         usd += use.usd
         tokens += use.tokens_in + use.tokens_out
@@ -329,7 +330,7 @@ def _metered(
         "processingTimeMs": round(seconds * 1000, 3),
         "costUsd": float(usd),
         "tokensUsed": tokens,
-        "customMetrics": {**context.measures, CACHE_HIT: 1} if context.cached else context.measures,
+        "customMetrics": {**context.measures, CACHE_HIT: 1} if context.given else context.measures,
     }
     model = _model_of(outcome.get("result"), usages)
     if model:

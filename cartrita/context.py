@@ -135,7 +135,7 @@ class Context:
         complaint: What was wrong with the answer before, where the task answers a second time.
         storable: Whether its answer may be given to others who ask the same. An agent whose
             answer holds only now, or for one caller, says no.
-        cached: Set where the result comes from a cache: then it costs nothing.
+        given: Set where a cache gave the result: then it costs nothing.
         reach: None in a context that was made by hand: nobody hears what it says.
     """
 
@@ -159,7 +159,7 @@ class Context:
     privacy: Masker = field(default_factory=Masker, repr=False)
     complaint: str | None = None
     storable: bool = True
-    cached: bool = False
+    given: bool = False
     reach: Reach | None = field(default=None, repr=False)
     _over: threading.Event | None = field(default=None, init=False, repr=False, compare=False)
     _ended: bool = field(default=False, init=False, repr=False, compare=False)

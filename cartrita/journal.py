@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 from cartrita.channel.frames import pack, unpack
-from cartrita.cost.budget import Bill, Defaults
+from cartrita.cost.budget import Bill, Tab
 from cartrita.cost.price import nano
 from cartrita.protocol.carrier import Carrier
 from cartrita.protocol.principal import Principal, Role
@@ -29,13 +29,6 @@ _CARRIER = 24
 
 USED_PLACE = 1 << 31
 """From this place on, rows tell what an attempt used. Readers' cursors are all below it."""
-
-
-CACHE_HIT = "cacheHit"
-"""The measure of a response that a cache gave, and that cost nothing."""
-
-MODEL_USED = "model"
-"""The kind of a row that tells of the use of a model; what others tell costs nothing."""
 
 
 class EventKind(IntEnum):
@@ -128,11 +121,6 @@ class TaskRecord:
         """The declared task that does the work."""
         return self.carrier.task if self.carrier else self.task_type
 
-    @property
-    def charged(self) -> bool:
-        """Whether budgets know of it: it has a price, or a ceiling of its own."""
-        return bool(self.reserve_nano or self.reserve_tokens or self.tree == self.task_id)
-
     def pack(self) -> bytes:
         """Return this record as MessagePack, packed once on its way through the tiers."""
         return self.packed or pack(self.to_wire())
@@ -186,17 +174,6 @@ class TaskRecord:
         if len(values) > _CARRIER and values[_CARRIER]:
             values[_CARRIER] = Carrier(*values[_CARRIER])
         return cls(*values)
-
-
-def budgets_of(record: TaskRecord, defaults: Defaults) -> list[str]:
-    """Return the ids of the budgets a task is charged to; a session has one only by default."""
-    who = record.principal
-    budgets = [f"user:{who.user}", f"tenant:{who.tenant}"]
-    if record.session_id and "session" in defaults.kinds:
-        budgets.append(f"session:{who.user}/{record.session_id}")
-    if record.tree:
-        budgets.append(f"task:{record.tree}")
-    return budgets
 
 
 @dataclass(slots=True)
@@ -260,11 +237,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a finished task really used, to be taken from its reservation.
-
-    Attributes:
-        bill: For what, where it is anything.
-    """
+    """What a finished task really used, to be taken from its reservation, and for what."""
 
     nano_usd: int = 0
     tokens: int = 0
@@ -385,3 +358,41 @@ class Stories(Protocol):
 
     async def remembered(self, task_ids: Sequence[str]) -> set[str]:
         """Return those of these tasks that have events: that are live, or not forgotten yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """A task's story, folded."""
+
+    record: TaskRecord
+    shard: str
+    status: TaskStatus
+    attempts: int
+    response: dict[str, Any] | None
+    deaths: tuple[bool, ...] = ()
+    """A host died under it: alone with it, or with others."""
+
+    spent: tuple[float, int] = (0.0, 0)
+    """USD and tokens of attempts that are over, as far as anybody noted them."""
+
+
+def fold(story: Sequence[Event]) -> TaskState | None:
+    """Fold a story into where its task stands; None for an empty one."""
+    if not story or story[0].kind is not EventKind.ACCEPTED:
+        return None
+    record = TaskRecord.from_wire(story[0].data)
+    status, attempts, response = TaskStatus.PENDING, 0, None
+    deaths: list[bool] = []
+    tab = Tab()
+    for event in story[1:]:
+        if event.kind.terminal:
+            status, response = STATUS_OF[event.kind], event.data
+            continue
+        status = STATUS_IN.get(event.kind, status)
+        attempts = max(attempts, event.step >> ATTEMPT_SHIFT)
+        if event.kind in (EventKind.USED, EventKind.RETRY):
+            tab.note(event.step >> ATTEMPT_SHIFT, event.data or {})
+        if event.kind is EventKind.RETRY and "errorCode" not in (event.data or {}):
+            deaths.append(bool((event.data or {}).get("solo")))
+    spent = tab.total(last=attempts if response else 0)
+    return TaskState(record, story[0].shard, status, attempts, response, tuple(deaths), spent)

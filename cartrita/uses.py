@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 from cartrita.channel.frames import pack
 from cartrita.context import Usage, Use
+from cartrita.cost.budget import MODEL_USED
 from cartrita.cost.price import nano
 from cartrita.errors import InvalidMessage
-from cartrita.journal import ATTEMPT_SHIFT, MODEL_USED, Event, EventKind
+from cartrita.journal import ATTEMPT_SHIFT, Event, EventKind
 
 MODEL, TOOL, CUT = MODEL_USED, "tool", "cut"
 """The kinds of rows; the last one stands where so many were used that no more were kept."""

@@ -1,14 +1,20 @@
 """Budgets: how much may be spent, by whom, and until when."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cartrita.cost.price import nano
 
 DAY = 86_400.0
 """Seconds of a period; days begin at midnight in UTC."""
+
+CACHE_HIT = "cacheHit"
+"""The measure of a response that a cache gave, and that cost nothing."""
+
+MODEL_USED = "model"
+"""The kind of a use of a model; others cost nothing."""
 
 SEPARATOR = "\x1f"
 """Between the ids of budgets where they travel in one text; in none of them."""
@@ -206,3 +212,35 @@ def added_up(named: Iterable[tuple[str, Line]]) -> Iterator[Spending]:
     for name in sorted(sums):
         tasks, calls, cached, nano_usd, tokens = sums[name]
         yield Spending(name, tasks, calls, cached, nano_usd, tokens)
+
+
+class Tab:
+    """What the attempts at a task spent, each counted once: as it said, or as was heard of it."""
+
+    def __init__(self) -> None:
+        self._said: dict[int, tuple[float, int]] = {}
+        self._heard: dict[int, tuple[int, int]] = {}
+
+    def note(self, attempt: int, data: Mapping[str, Any] | Sequence[Any]) -> None:
+        """Note how an attempt ended, or rows of what was heard of it: time, kind and data."""
+        if isinstance(data, Mapping):
+            if "costUsd" in data:
+                self._said[attempt] = (data["costUsd"], data["tokensUsed"])
+            return
+        nano_usd, tokens = self._heard.get(attempt, (0, 0))
+        for _, kind, use in data:
+            if kind == MODEL_USED:
+                nano_usd, tokens = nano_usd + use["nanoUsd"], tokens + _both(use)
+        self._heard[attempt] = (nano_usd, tokens)
+
+    def total(self, *, last: int = 0) -> tuple[float, int]:
+        """Return USD and tokens; what was heard of the `last` attempt stands in its response."""
+        known = {*self._said, last}
+        heard = [row for attempt, row in self._heard.items() if attempt not in known]
+        usd = sum(row[0] for row in heard) / 10**9 + sum(row[0] for row in self._said.values())
+        return usd, sum(row[1] for row in (*heard, *self._said.values()))
+
+
+def _both(use: Mapping[str, Any]) -> int:
+    tokens: int = use["tokensIn"] + use["tokensOut"]
+    return tokens

@@ -118,7 +118,7 @@ async def _given(job: Job, wire: dict[str, Any], tier: str, score: float = 1.0) 
     except ValidationError:
         return None
     context = job.context
-    context.cached = True
+    context.given = True
     if score < 1:
         context.measure("cacheLikeness", round(score, 4))
     await _shown(job, result, context)

@@ -83,9 +83,11 @@ class OpenAiChatModels:
             while len(self._open) >= MOST_OPEN:
                 self._open.pop(next(iter(self._open)))
             self._open[key] = self._opened(model, temperature)
-        # One that was opened before the price list changed costs what it costs now.
-        price = self._prices.price(model)
-        return replace(self._open[key], price_in=price.prompt, price_out=price.completion)
+        price, found = self._prices.price(model), self._open[key]
+        if (found.price_in, found.price_out) != price:  # new, or the price list has changed
+            found = replace(found, price_in=price.prompt, price_out=price.completion)
+            self._open[key] = found
+        return found
 
     def _opened(self, model: str, temperature: float | None) -> ChatModel:
         return ChatModel(

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cartrita.charges import budgets_of, charged
 from cartrita.clock import Clock, SystemClock
 from cartrita.cost.budget import Balance, Ceiling, Defaults
 from cartrita.cost.price import nano
@@ -21,12 +22,12 @@ from cartrita.journal import (
     Remnant,
     Settlement,
     TaskRecord,
+    TaskState,
     Verdict,
-    budgets_of,
+    fold,
 )
 from cartrita.ledger import EffectRow
 from cartrita.storage.memory_budgets import BudgetTables
-from cartrita.taskstate import TaskState, fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +170,10 @@ class InMemoryJournal:
         return future
 
     def _decide(self, record: TaskRecord) -> Verdict:
-        if record.charged:
+        if charged(record):
             self._budgets(record)
         verdict = self._known(record)
-        if verdict is None and record.charged:
+        if verdict is None and charged(record):
             verdict = self._reserve(record)
         verdict = verdict or Verdict("accepted", record.task_id)
         if record.idempotency_key and verdict.kind in ("accepted", "known"):

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 
-from cartrita.journal import Event, Settlement
+from cartrita.journal import Event, Settlement, fold
 from cartrita.storage.listing import ListedTask, Place, Wanted, moment
 from cartrita.storage.memory_journal import JournalTables
-from cartrita.taskstate import fold
 
 _NANO = 10**9
 

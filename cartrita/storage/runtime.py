@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from cartrita.errors import Reason
-from cartrita.journal import Event
-from cartrita.taskstate import fold
+from cartrita.journal import Event, fold
 
 Settled = Literal["retried", "discarded"]
 """What somebody decided about a quarantined task."""

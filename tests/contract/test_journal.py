@@ -7,12 +7,11 @@ import pytest
 
 from cartrita.clock import SystemClock, new_id
 from cartrita.errors import InternalFailure, ServiceUnavailable, StaleEpoch
-from cartrita.journal import EventKind, TaskRecord, Verdict
+from cartrita.journal import EventKind, TaskRecord, Verdict, fold
 from cartrita.protocol.task import TaskStatus
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
 from cartrita.storage.postgres import journal as module
 from cartrita.storage.postgres.stories import PostgresStories
-from cartrita.taskstate import fold
 from tests.support.journals import Durable, admitted, left
 from tests.support.records import ADA, EVE, end, record, response, retried, started
 

@@ -7,11 +7,10 @@ from structlog.testing import capture_logs
 
 from cartrita.clock import new_id
 from cartrita.errors import StaleEpoch
-from cartrita.journal import Event, EventKind
+from cartrita.journal import Event, EventKind, fold
 from cartrita.protocol.task import TaskStatus
 from cartrita.storage.postgres import folding as module
 from cartrita.storage.postgres.journal import read_event
-from cartrita.taskstate import fold
 from tests.support.journals import Durable, admitted, caught_up, crash, tasks_and_fold
 from tests.support.processes import eventually
 from tests.support.records import end, record, retried, started

@@ -6,10 +6,9 @@ from typing import Any
 from cartrita.effects import State, effect_id
 from cartrita.errors import ErrorCode, Reason
 from cartrita.history import violations
-from cartrita.journal import Event
+from cartrita.journal import Event, TaskState, fold
 from cartrita.protocol.task import Delivery, TaskStatus
 from cartrita.story import cursor_of, narrate
-from cartrita.taskstate import TaskState, fold
 from cartrita.uses import uses
 from tests.simulator.agents import CATALOG, KEYS
 from tests.simulator.clients import CERTAIN, Caller

@@ -6,10 +6,9 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from cartrita.journal import Settlement, Verdict
+from cartrita.journal import Settlement, Verdict, fold
 from cartrita.storage.postgres.journal import PostgresJournal, read_event
 from cartrita.storage.postgres.stories import PostgresStories
-from cartrita.taskstate import fold
 
 
 async def admitted(journal, *records):

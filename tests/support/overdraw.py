@@ -28,12 +28,11 @@ from cartrita.cost.price import metered, nano, per_call
 from cartrita.declare import Agent, Params, Result, task
 from cartrita.errors import AgentFailed, CartritaError, InsufficientBudget
 from cartrita.history import Sample, overspent
-from cartrita.journal import Settlement
+from cartrita.journal import Settlement, fold
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest
 from cartrita.services import Services
 from cartrita.storage.postgres.budgets import PostgresBudgets
-from cartrita.taskstate import fold
 from cartrita.uses import uses
 from tests.support.database import running_services
 from tests.support.durable_tree import DurableTree, durable_tree

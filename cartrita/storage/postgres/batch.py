@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cartrita.charges import budgets_of, charged
 from cartrita.clock import iso, minted_at
 from cartrita.cost.budget import SEPARATOR, Defaults, Period
 from cartrita.cost.price import nano
-from cartrita.journal import Event, Settlement, TaskRecord, budgets_of
+from cartrita.journal import Event, Settlement, TaskRecord
 
 YOUNG = 3600.0
 """Seconds for which an id is young: far less than any event is kept."""
@@ -156,7 +157,7 @@ class Purse:
 
     def above(self, record: TaskRecord) -> str:
         """Return the ids of the budgets above a task, in one text; none for what costs nothing."""
-        return SEPARATOR.join(budgets_of(record, self.defaults)) if record.charged else ""
+        return SEPARATOR.join(budgets_of(record, self.defaults)) if charged(record) else ""
 
 
 def array(texts: Iterable[str]) -> str:
@@ -169,5 +170,5 @@ def needs_care(record: TaskRecord, now: float) -> bool:
 
     An id that was just minted cannot be that of a task whose events were forgotten.
     """
-    closely = bool(record.idempotency_key) or record.charged
+    closely = bool(record.idempotency_key) or charged(record)
     return closely or abs(now - minted_at(record.task_id)) > YOUNG

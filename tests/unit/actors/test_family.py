@@ -9,9 +9,8 @@ from actors import family as family_module
 from actors.hosting import Limits
 from actors.intake import MAX_DEPTH
 from cartrita.clock import derived_id, new_id
-from cartrita.journal import EventKind, TaskRecord
+from cartrita.journal import EventKind, TaskRecord, fold
 from cartrita.protocol.principal import Principal
-from cartrita.taskstate import fold
 from tests.support.processes import eventually
 from tests.support.records import ADA
 from tests.support.stage import begin, host_with, stage_tree, submit

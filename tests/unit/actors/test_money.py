@@ -36,7 +36,7 @@ class Purse(Agent, team="system", concurrency=8):
     @task("purse.kept", cost=per_call("1"), idempotent=True)
     async def kept(self, params: Say, ctx: Context) -> Said:
         """Answer as from a cache."""
-        ctx.cached = params.text == "again"
+        ctx.given = params.text == "again"
         return Said(text=params.text)
 
     @task("purse.share", idempotent=True)

@@ -19,12 +19,11 @@ from cartrita.errors import (
     QueueFull,
     ServiceUnavailable,
 )
-from cartrita.journal import TaskRecord
+from cartrita.journal import TaskRecord, fold
 from cartrita.protocol.principal import Principal, Role
 from cartrita.protocol.task import Delivery, TaskStatus
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
 from cartrita.storage.memory_runtime import InMemoryQuarantine
-from cartrita.taskstate import fold
 from tests.support.records import ADA, EVE, NOW, end, record, retried, started
 
 ROOT = Principal("root", "root", Role.ADMIN)

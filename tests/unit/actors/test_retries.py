@@ -12,8 +12,7 @@ from cartrita.clock import new_id
 from cartrita.context import Context, Usage
 from cartrita.declare import Agent, task
 from cartrita.errors import AgentFailed, NetworkFailed, NotDone
-from cartrita.journal import EventKind
-from cartrita.taskstate import fold
+from cartrita.journal import EventKind, fold
 from tests.support.processes import eventually
 from tests.support.records import ADA
 from tests.support.stage import Echo, Said, Say, Stage, begin, stage_tree, submit

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 
 from cartrita.channel.frames import pack, unpack
 from cartrita.cost.price import nano
-from cartrita.journal import END_OF, USED_PLACE, Event, EventKind, Settlement, TaskRecord
+from cartrita.journal import END_OF, USED_PLACE, Event, EventKind, Settlement, TaskRecord, fold
 from cartrita.protocol.carrier import Carrier
 from cartrita.protocol.principal import Principal, Role
 from cartrita.protocol.task import Delivery, TaskStatus
-from cartrita.taskstate import fold
 from tests.support.records import end, record, response, retried, started
 
 FULL = record(

@@ -57,10 +57,10 @@ def desk():
 
 async def test_the_same_question_is_answered_once_and_the_second_time_for_nothing(desk):
     assert await desk.ask() == "An answer."
-    assert (desk.context.cached, desk.context.measures) == (False, {})
+    assert (desk.context.given, desk.context.measures) == (False, {})
     assert await desk.ask() == "An answer."
     assert desk.oracle.asked == ["What?"]
-    assert (desk.context.cached, desk.context.measures) == (True, {})
+    assert (desk.context.given, desk.context.measures) == (True, {})
     assert desk.context.usages == []
 
 

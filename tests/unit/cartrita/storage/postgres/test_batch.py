@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from cartrita.charges import budgets_of
 from cartrita.clock import minted_at
 from cartrita.cost.budget import Bill, Ceiling, Defaults, Line
 from cartrita.errors import InvalidMessage
-from cartrita.journal import END_STEP, Settlement, budgets_of
+from cartrita.journal import END_STEP, Settlement
 from cartrita.storage.postgres.batch import YOUNG, Batch, Entry, Purse, array, needs_care
 from tests.support.records import ADA, EVE, end, record, started
 
