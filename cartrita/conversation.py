@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import partial
 from typing import Any, Literal
 
@@ -19,7 +18,7 @@ from langchain_core.messages import AIMessage, AnyMessage, ToolMessage, convert_
 from langgraph.types import Command
 
 from cartrita.calling import Caller, prompt_tokens
-from cartrita.context import Context, ToolRun, Usage
+from cartrita.context import Context, ToolRun
 from cartrita.cost.price import Price
 from cartrita.cost.selection import complexity
 from cartrita.errors import AgentFailed, TaskTimeout
@@ -102,7 +101,7 @@ class Way:
         model_calls: After so many the model has lost its way.
         tell_tools: Whether those who follow the task are told which tools it uses.
         thread: Where it is kept after each step; what an attempt that died left there is gone
-            on with, and paid for.
+            on with.
     """
 
     model_calls: int = MODEL_CALLS
@@ -185,7 +184,7 @@ async def _answered(
     )
     if way.thread:
         agent = _agent(caller, tools, ctx, way, None)
-        return _since(await _taken_up(agent, way.thread, messages, ctx))
+        return _since(await _taken_up(agent, way.thread, messages))
     first = await caller.call(prompt_tokens(messages, tools), partial(_ask, messages, tools))
     if not any(isinstance(item, AIMessage) and item.tool_calls for item in first.result):
         answered: Sequence[Any] = first.result
@@ -196,9 +195,6 @@ async def _answered(
 
 _GIVEN = "given-"
 """How the ids of the messages begin that the conversation began with."""
-
-_USED = "cartrita_used"
-"""Where a message that is kept says what it took: model, tokens in and out, USD."""
 
 
 def _agent(
@@ -224,16 +220,12 @@ def _since(state: Any) -> Sequence[AnyMessage]:
     return [item for item in state["messages"] if not (item.id or "").startswith(_GIVEN)]
 
 
-async def _taken_up(agent: Any, thread: Thread, messages: list[Any], ctx: Context) -> Any:
+async def _taken_up(agent: Any, thread: Thread, messages: list[Any]) -> Any:
     """Begin a conversation, or go on where an attempt that died left it."""
     config = {"configurable": {"thread_id": thread.id}}
     known = await agent.aget_state(config)
     if not known.values:
         return await agent.ainvoke({"messages": messages}, config, durability="sync")
-    for message in _since(known.values):
-        for model, tokens_in, tokens_out, usd in message.response_metadata.get(_USED, ()):
-            # The story tells of it already, and nobody was charged: that attempt had no end.
-            ctx.usages.append(Usage(model, tokens_in, tokens_out, Decimal(usd)))
     return await agent.ainvoke(None, config, durability="sync") if known.next else known.values
 
 
@@ -298,16 +290,7 @@ class _Meter(AgentMiddleware[Any, Any, Any]):
 
         system = [request.system_message] if request.system_message else []
         prompt = prompt_tokens([*system, *request.messages], request.tools)
-        before = len(self._ctx.usages)
-        response = await self._caller.call(prompt, run)
-        if self._way.thread:
-            used = [
-                [item.model, item.tokens_in, item.tokens_out, str(item.usd)]
-                for item in self._ctx.usages[before:]
-            ]
-            answer = response.result[-1]
-            answer.response_metadata = {**answer.response_metadata, _USED: used}
-        return response
+        return await self._caller.call(prompt, run)
 
     async def awrap_tool_call(
         self,

@@ -5,13 +5,12 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, TypedDict
 
 from langgraph.graph import END, START, StateGraph
 
 from cartrita.agency.answers import ToolStep, tool_steps
-from cartrita.context import Context, Usage
+from cartrita.context import Context
 from cartrita.conversation import LONGEST_WAIT, Reply, Said, Thread, Way, converse
 from cartrita.cost.price import Price
 from cartrita.errors import AgentFailed, TaskTimeout
@@ -47,14 +46,12 @@ class State(TypedDict):
 
     Attributes:
         todo: Steps to come, the next one first.
-        spent: Model, tokens in and out, and USD of every model call.
         info: Who answered last, as a result tells it.
     """
 
     todo: list[str]
     done: list[Done]
     output: str
-    spent: list[list[Any]]
     info: dict[str, Any]
 
 
@@ -85,39 +82,25 @@ class Work:
         await self.ctx.progress(min(number / self.most, 1.0), step)
         known = [Said("user", self.told(state))] if self.chat.info.generative else []
         said = [Said("system", WORK), *known, Said("user", step)]
-        before = len(self.ctx.usages)
         way = Way(tell_tools=True)
         reply = await converse(self.chat, said, self.tools, self.ctx, self.ceiling, way=way)
         calls = [item.to_wire() for item in tool_steps(reply.calls)]
         done = Done(step=step, output=reply.text, calls=calls)
-        return {
-            "todo": todo,
-            "done": [*state["done"], done],
-            "spent": [*state["spent"], *_rows(self.ctx.usages[before:])],
-            "info": reply.info.fields(),
-        }
+        done_now = [*state["done"], done]
+        return {"todo": todo, "done": done_now, "info": reply.info.fields()}
 
     async def conclude(self, state: State) -> dict[str, Any]:
         """Say what came of it; without a language model, only what each step answered."""
         if not self.chat.info.generative:
             lines = (f"{item['step']}\n{item['output']}" for item in state["done"])
             return {"output": "\n\n".join(lines)}
-        before = len(self.ctx.usages)
         reply = await self.ask(CONCLUDE, self.told(state))
-        return {
-            "output": reply.text,
-            "spent": [*state["spent"], *_rows(self.ctx.usages[before:])],
-            "info": reply.info.fields(),
-        }
+        return {"output": reply.text, "info": reply.info.fields()}
 
     async def listed(self, state: State, instruction: str, text: str) -> dict[str, Any]:
         """Have the model list steps."""
-        before = len(self.ctx.usages)
         reply = await self.ask(instruction, text)
-        return {
-            "todo": read_steps(reply.text),
-            "spent": [*state["spent"], *_rows(self.ctx.usages[before:])],
-        }
+        return {"todo": read_steps(reply.text)}
 
     def told(self, state: State) -> str:
         """Write down the objective and what came of the steps so far."""
@@ -150,13 +133,9 @@ async def run(made: Any, work: Work, todo: Sequence[str] = ()) -> State:
     compiled = made.compile(checkpointer=work.thread.saver)
     config = {"configurable": {"thread_id": work.thread.id}, "recursion_limit": 4 * work.most + 10}
     known = await compiled.aget_state(config)
-    start: State | None = State(
-        todo=list(todo), done=[], output="", spent=[], info=work.chat.info.fields()
-    )
+    start: State | None = State(todo=list(todo), done=[], output="", info=work.chat.info.fields())
     if known.values:
         start = None
-        # Its story tells of them already, and nobody was charged: the attempt had no end.
-        work.ctx.usages += [Usage(a, b, c, Decimal(usd)) for a, b, c, usd in known.values["spent"]]
         if not known.next:
             state: State = known.values
             return state
@@ -173,10 +152,6 @@ async def run(made: Any, work: Work, todo: Sequence[str] = ()) -> State:
 def steps_of(state: State) -> list[ToolStep]:
     """Return every use of a tool, in order."""
     return [ToolStep.model_validate(call) for item in state["done"] for call in item["calls"]]
-
-
-def _rows(usages: Sequence[Usage]) -> list[list[Any]]:
-    return [[used.model, used.tokens_in, used.tokens_out, str(used.usd)] for used in usages]
 
 
 _LIST = re.compile(r"\[.*\]", re.DOTALL)
