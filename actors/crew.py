@@ -190,9 +190,12 @@ class Crew:
             yield agent, (PLENTY if agent in self._adopted else places)
 
     def free_ward(self) -> Host | None:
-        """Return the ward's host when nothing runs on it."""
+        """Return the ward's host when nothing is at work on it.
+
+        A task that waits there for a sub-task is not: it may be that very one that needs it.
+        """
         host = self.ward.host if self.ward else None
-        return host if host and host.open and not host.residents else None
+        return host if host and host.open and not host.in_flight else None
 
     @property
     def quarantined(self) -> bool:
@@ -229,7 +232,13 @@ class Crew:
     def ward_surplus(self, *, wanted: bool) -> Slot | None:
         """Take the ward out when it has been of no use for a while."""
         now = self._outfit.clock.monotonic()
-        if wanted or self.suspects or self.quarantined or (self.ward and self.ward.host is None):
+        if (
+            wanted
+            or self.suspects
+            or self.quarantined
+            or (self.ward and self.ward.host is None)
+            or (self.ward and self.ward.host and self.ward.host.residents)
+        ):
             self._ward_used = now
         elif self.ward and self.free_ward() and now > self._ward_used + WARD_IDLE:
             slot, self.ward = self.ward, None

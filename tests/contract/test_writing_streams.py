@@ -29,7 +29,7 @@ async def written(server, streaming):
 
 
 async def test_who_asks_for_it_reads_the_text_as_it_is_written():
-    async with serving(Say(POST, tokens=(50, 30))) as server:
+    async with serving(Say(POST, tokens=(50, 30), pause=0.01)) as server:
         result, emitted, usages = await written(server, streaming=True)
     assert all(isinstance(item, Token) for item in emitted)
     assert len(emitted) > 5

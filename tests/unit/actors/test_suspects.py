@@ -10,13 +10,27 @@ from actors import door as door_module
 from actors import fleet as fleet_module
 from actors.fleet import Rules
 from actors.slot import Pulse
+from cartrita.catalog import Catalog
 from cartrita.clock import SystemClock, new_id
+from cartrita.context import Context
+from cartrita.declare import Agent, task
 from cartrita.errors import ChannelLost
 from cartrita.journal import Event, EventKind
 from cartrita.storage.memory_journal import InMemoryJournal, JournalTables
 from tests.support.processes import eventually
 from tests.support.records import ADA, record
-from tests.support.stage import begin, crew_of, host_of, host_with, stage_tree, submit
+from tests.support.stage import (
+    Echo,
+    Said,
+    Say,
+    Stage,
+    begin,
+    crew_of,
+    host_of,
+    host_with,
+    stage_tree,
+    submit,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -189,6 +203,33 @@ class TestInnocent:
             for answer in await asyncio.gather(*asked):
                 assert answer["status"] == "COMPLETED"
                 assert await losses(tree, answer["taskId"]) == [False]
+
+    async def test_one_that_waits_in_the_ward_leaves_it_to_the_one_it_waits_for(self, stage):
+        async with stage_tree(stage, Catalog.of([Echo, Late])) as tree:
+            asked = begin(tree.door, "late.hold", "child")
+            assert await stage.begun() == "before child"
+            await host_of(tree, "late").kill()
+            assert await stage.begun() == "before child"
+            stage.endless.add("child")
+            stage.release.set()
+            assert await stage.begun() == "child"
+            stage.endless.clear()
+            await crew_of(tree, "echo").slots[0].host.handle.kill()
+            answer = await asyncio.wait_for(asked, 10)
+        assert answer["status"] == "COMPLETED"
+
+
+class Late(Agent, team="system"):
+    """Waits for the test before it calls for others."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    @task("late.hold", idempotent=True, timeout=20)
+    async def hold(self, params: Say, ctx: Context) -> Said:
+        """Wait for the test, and have another one wait for it."""
+        await self._stage.play(f"before {params.text}")
+        return await ctx.call("test.hold", {"text": params.text}, into=Said)
 
 
 class Wedged:
