@@ -231,19 +231,14 @@ class Crew:
 
     def ward_surplus(self, *, wanted: bool) -> Slot | None:
         """Take the ward out when it has been of no use for a while."""
-        now = self._outfit.clock.monotonic()
-        if (
-            wanted
-            or self.suspects
-            or self.quarantined
-            or (self.ward and self.ward.host is None)
-            or (self.ward and self.ward.host and self.ward.host.residents)
-        ):
+        now, ward = self._outfit.clock.monotonic(), self.ward
+        rests = ward and ward.host and not ward.host.residents
+        if wanted or self.suspects or self.quarantined or (ward and not rests):
             self._ward_used = now
-        elif self.ward and self.free_ward() and now > self._ward_used + WARD_IDLE:
-            slot, self.ward = self.ward, None
-            self._leaving.append(slot)
-            return slot
+        elif ward and self.free_ward() and now > self._ward_used + WARD_IDLE:
+            self.ward = None
+            self._leaving.append(ward)
+            return ward
         return None
 
     def absolve(self) -> None:

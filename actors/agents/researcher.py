@@ -240,7 +240,7 @@ class Researcher(Agent, team="intelligence", concurrency=8):
         """Search GitHub's repositories, code, issues or users."""
         found = await self._github.search(
             params.type,
-            params.query,
+            ctx.privacy.mask(params.query),
             language=params.language,
             sort=params.sort,
             limit=params.limit,

@@ -9,14 +9,14 @@ HALVINGS = 200
 FARTHEST = 1e9
 
 
-def two_sided(t: float, freedom: int) -> float:
+def two_sided(t: float, freedom: float) -> float:
     """Return how likely a |t| this large is by chance, from 0 to 1."""
     if not math.isfinite(t):
         return 0.0
     return _incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t))
 
 
-def quantile(confidence: float, freedom: int) -> float:
+def quantile(confidence: float, freedom: float) -> float:
     """Return the |t| that stays below it with this confidence, by bisection."""
     low, high = 0.0, FARTHEST
     for _ in range(HALVINGS):

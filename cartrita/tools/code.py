@@ -15,7 +15,7 @@ LONGEST_SAID = 3_000
 """Characters of the output, and of the errors, that a model gets to read."""
 
 MOST_REMARKS = 30
-AGENTS = ("chat", "codewriter", "langchain", "planner", "research", "analytics")
+AGENTS = ("chat", "langchain", "planner")
 NAMES = {"python": "main.py", "javascript": "main.mjs", "bash": "main.sh"}
 SUFFIXES = {"py": "python", "js": "javascript", "mjs": "javascript", "cjs": "javascript"}
 

@@ -11,7 +11,7 @@ from cartrita.providers.embedded.arithmetic import evaluate
 from cartrita.providers.embedded.intent import CALCULATOR
 from cartrita.providers.ports import SqlEngine
 from cartrita.tools.declare import Input, Tools, tool
-from cartrita.tools.student import t_quantile, two_sided
+from cartrita.figures.student import quantile, two_sided
 
 MOST_NUMBERS = 10_000
 MOST_ROWS = 1_000
@@ -95,7 +95,7 @@ def describe(data: Numbers, level: float) -> dict[str, Any]:
     """Sum up one sample; the interval is of its mean, by Student's t."""
     low, middle, high = quantiles(data, n=4, method="inclusive")
     spread = stdev(data)
-    half = t_quantile((1 + level) / 2, len(data) - 1) * spread / math.sqrt(len(data))
+    half = quantile(level, len(data) - 1) * spread / math.sqrt(len(data))
     mean = fmean(data)
     return {
         "count": len(data),
@@ -120,7 +120,7 @@ def compare(first: Numbers, second: Numbers, level: float) -> dict[str, Any]:
     freedom = sum(parts) ** 2 / sum(
         part**2 / (len(sample) - 1) for part, sample in zip(parts, (first, second), strict=True)
     )
-    half = t_quantile((1 + level) / 2, freedom) * error
+    half = quantile(level, freedom) * error
     p = two_sided(difference / error, freedom)
     return {
         "difference": difference,

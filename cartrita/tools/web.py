@@ -8,7 +8,7 @@ from cartrita.context import Context
 from cartrita.providers.ports_web import GitHubSearch, Hits, Kind, Page, WebFetch, WebSearch
 from cartrita.tools.declare import Answer, Input, Tools, tool
 
-SEARCHERS = ("chat", "langchain", "planner", "writer", "codewriter")
+SEARCHERS = ("chat", "langchain", "planner")
 READERS = ("langchain", "planner")
 """A page can hold instructions for whoever reads it, and an address can carry away what its
 reader knows: only agents whose work it is get these."""
@@ -96,7 +96,11 @@ class WebTools(Tools):
     async def github(self, given: GitHubInput, ctx: Context) -> Answer:
         """Search GitHub's repositories, code, issues or users."""
         found = await self._github.search(
-            given.type, given.query, language=given.language, sort=None, limit=given.limit
+            given.type,
+            ctx.privacy.mask(given.query),
+            language=given.language,
+            sort=None,
+            limit=given.limit,
         )
         return [
             {"name": one.name, "url": one.url, "description": one.description, **one.facts}

@@ -26,7 +26,7 @@ from tests.support.stage import submit
 
 CATALOG = discover("actors.agents")
 
-OUTSIDE = {"research.web.scrape", "research.github.search", "lifeos.calendar.sync"}
+OUTSIDE = {"research.web.scrape", "research.github.search"}
 """These ask somebody on the internet, who may not be there."""
 
 HONEST = {"MODEL_REQUIRED", "EXTRA_REQUIRED", "SANDBOX_UNAVAILABLE"}
