@@ -7,11 +7,11 @@ from typing import Any, Literal
 from pydantic import Field, FiniteFloat
 
 from cartrita.context import Context
+from cartrita.figures.student import quantile, two_sided
 from cartrita.providers.embedded.arithmetic import evaluate
 from cartrita.providers.embedded.intent import CALCULATOR
 from cartrita.providers.ports import SqlEngine
 from cartrita.tools.declare import Input, Tools, tool
-from cartrita.figures.student import quantile, two_sided
 
 MOST_NUMBERS = 10_000
 MOST_ROWS = 1_000
