@@ -109,7 +109,8 @@ class Door:
 
     async def enter(self, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
         """Accept a record: check its parameters, let the policies look, ask the shard."""
-        spec = await self._spec(record.task_type, inner=record.parent is not None)
+        inner = record.parent is not None or record.retry_of is not None
+        spec = await self._spec(record.task_type, inner=inner)
         context = Context(
             record.task_id,
             record.task_type,

@@ -205,6 +205,8 @@ class WorkerHost:
         try:
             params = await self._params(work.spec, record)
             result = await work.run(Job(work.spec, params, context))
+            for act in context.after:
+                await act()
             return {"status": _COMPLETED, "result": result.to_wire()}
         except asyncio.CancelledError:
             if _cancelled():

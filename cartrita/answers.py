@@ -93,11 +93,13 @@ class Terms:
         own_seconds: How long at most in this process, where others have a say: what is deleted
             elsewhere is given here for so long.
         least: How alike two questions must be to have the same answer, up to 1.
+        region: The country whose telephone numbers come without a prefix.
     """
 
     seconds: float = 3600.0
     own_seconds: float = 30.0
     least: float = 0.85
+    region: str = "US"
 
 
 class TieredAnswers:
@@ -192,7 +194,7 @@ class TieredAnswers:
 
     async def _alike(self, question: Question) -> Alike | None:
         """Look for a question that means the same, if there is one to compare it with at all."""
-        tenant, scope = question.owner.tenant, _scope(question)
+        tenant, scope = question.owner.tenant, _scope(question, self._terms.region)
         if self._meanings is None or scope is None:
             return None
         known = await _trying(self._meanings.knows(tenant, scope))
@@ -203,7 +205,7 @@ class TieredAnswers:
 
     async def _likeness(self, question: Question) -> Likeness | None:
         """Return what a question is compared by; None where it is compared by nothing."""
-        text, scope = question.text, _scope(question)
+        text, scope = question.text, _scope(question, self._terms.region)
         if question.likeness or not (text and scope and self._embedder):
             return question.likeness
         try:
@@ -216,14 +218,14 @@ class TieredAnswers:
         return question.likeness
 
 
-def _scope(question: Question) -> str | None:
+def _scope(question: Question, region: str) -> str | None:
     """Return what must be the same in two questions, whatever their texts mean.
 
     What tells a text from others that only seem alike is a part of it. A text with personal
     data in it is nobody else's.
     """
     text = question.text
-    if text is None or len(text) > LONGEST_TEXT or find(text):
+    if text is None or len(text) > LONGEST_TEXT or find(text, region):
         return None
     return f"{question.rest}:{contrast(text)}"
 

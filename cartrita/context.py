@@ -3,7 +3,7 @@
 import asyncio
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -133,8 +133,8 @@ class Context:
         pressure: How full the fullest budget above the task was when it was accepted, 0 to 1.
         privacy: What takes personal data out of what leaves; it keeps the true values.
         complaint: What was wrong with the answer before, where the task answers a second time.
-        storable: Whether its answer may be given to others who ask the same. An agent whose
-            answer holds only now, or for one caller, says no.
+        storable: Whether its answer may be given to others; not one for now or for one caller.
+        after: What is to be done once the answer passed the gate, in order.
         given: Set where a cache gave the result: then it costs nothing.
         reach: None in a context that was made by hand: nobody hears what it says.
     """
@@ -159,6 +159,7 @@ class Context:
     privacy: Masker = field(default_factory=Masker, repr=False)
     complaint: str | None = None
     storable: bool = True
+    after: list[Callable[[], Awaitable[None]]] = field(default_factory=list, repr=False)
     given: bool = False
     reach: Reach | None = field(default=None, repr=False)
     _over: threading.Event | None = field(default=None, init=False, repr=False, compare=False)

@@ -212,6 +212,8 @@ async def run_task(  # noqa: PLR0913 - each is one thing a test may want to give
         async with asyncio.timeout(ctx.remaining()):
             begun = getattr(instance, spec.method)(_parse(spec, params), ctx)
             result = await (last_of(begun, spec.result, ctx.say) if spec.streams else begun)
+            for act in ctx.after:
+                await act()
     except TimeoutError as error:
         raise TaskTimeout(f"{spec.name!r} took longer than {spec.timeout:g} s.") from error
     finally:

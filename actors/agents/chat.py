@@ -1,5 +1,6 @@
 """Answers a message of a conversation."""
 
+from functools import partial
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -160,7 +161,7 @@ class Chat(Agent, team="intelligence"):
         if reply.refused:
             ctx.warn("The model did not do what was asked; its message says why.")
         if owner:
-            await self._sessions.keep(owner, work, params.message, reply.text)
+            ctx.after[:] = [partial(self._sessions.keep, owner, work, params.message, reply.text)]
         return ChatResult(
             message=reply.text,
             tool_calls=[

@@ -141,7 +141,7 @@ class LangChain(Agent, team="intelligence"):
         language model the built-in tool router runs tools, and says what it cannot do.
         """
         chat = self._models.open(params.model, temperature=params.temperature)
-        thread = self._thread_of(self._checkpoints, ctx)
+        thread = self._thread_of(self._checkpoints, ctx, params)
         reply = await self._converse(
             chat,
             [

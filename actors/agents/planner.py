@@ -191,7 +191,7 @@ class Planner(Agent, team="intelligence"):
             tools=self._toolbox.tools(ctx, self.spec.name, params.tools),
             ctx=ctx,
             ceiling=CEILING,
-            thread=self._thread_of(self._checkpoints, ctx),
+            thread=self._thread_of(self._checkpoints, ctx, params),
             most=max(most, len(getattr(params, "steps", None) or ())),
         )
 

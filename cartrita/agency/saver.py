@@ -17,14 +17,19 @@ from langgraph.checkpoint.base import (
 
 from cartrita.context import Context
 from cartrita.conversation import Thread
+from cartrita.declare import Params
+from cartrita.protocol.wire import digest_of
 from cartrita.storage.threads import Checkpoints, Kept, Write
 
 MOST_LISTED = 1_000
 
 
-def thread_of(checkpoints: Checkpoints, ctx: Context) -> Thread:
-    """Return where a task's work is kept: every attempt at it finds it there."""
-    return Thread(Saver(checkpoints), ctx.root or ctx.task_id)
+def thread_of(checkpoints: Checkpoints, ctx: Context, params: Params) -> Thread:
+    """Return where a task's work is kept: every attempt at it finds it there.
+
+    One that was retried with other parameters is other work.
+    """
+    return Thread(Saver(checkpoints), f"{ctx.root or ctx.task_id}/{digest_of(params)}")
 
 
 class Saver(BaseCheckpointSaver[int]):

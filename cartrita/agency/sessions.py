@@ -60,7 +60,7 @@ class Sessions:
         folded = known.turns[: await self._too_many(known.turns)]
         if folded:
             summary = await self._summary(known.summary, folded)
-            await self._conversations.fold(owner, folded[-1].number, summary)
+            await self._conversations.fold(owner, folded[-1].number, summary, known.summary)
 
     async def forget(self, owner: Owner) -> int:
         """Delete a conversation and return how many turns it had."""

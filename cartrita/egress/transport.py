@@ -4,7 +4,9 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
@@ -17,6 +19,9 @@ from cartrita.egress.policy import Policy, literal
 MOST_ADDRESSES = 3
 """Of one host, tried one after the other."""
 
+_NAMES = ThreadPoolExecutor(16, "egress-names")
+"""Threads of their own: a name server that never answers holds each for half a minute."""
+
 Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 
@@ -26,8 +31,8 @@ async def resolved(host: str, port: int) -> Sequence[Address]:
     Raises:
         OSError: Nothing.
     """
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_NAMES, ask)
     return list(dict.fromkeys(ip_address(entry[4][0]) for entry in found))
 
 

@@ -34,7 +34,8 @@ def privacy_rules(settings: Settings) -> Rules:
 async def open_answers(settings: Settings, services: Any) -> Answers:
     """Return what keeps answers: in this process, in Valkey and in Postgres, where named."""
     clock, chosen = SystemClock(), settings.cache
-    terms = Terms(settings.limits.cache_timeout_s, chosen.own_s, chosen.similarity)
+    region = settings.privacy.phone_region
+    terms = Terms(settings.limits.cache_timeout_s, chosen.own_s, chosen.similarity, region)
     shelf, meanings = None, None
     if settings.redis.dsn:
         from cartrita.storage.valkey_answers import ValkeyShelf

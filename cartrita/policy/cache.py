@@ -104,7 +104,8 @@ class Cache:
         context, kept = job.context, job.spec.cacheable
         params: dict[str, Any] = json.loads(job.params.model_dump_json())
         hints = context.preferences
-        around = [job.spec.name, self._made_by, hints.quality_level, hints.min_confidence]
+        chosen = [hints.quality_level, hints.cost_optimization, hints.min_confidence]
+        around = [job.spec.name, self._made_by, *chosen]
         owner = Owner(context.principal.tenant, context.principal.user)
         key = _digest([owner.tenant, *around, params])
         text = params.pop(kept.text, None) if kept and kept.text else None

@@ -1,6 +1,7 @@
 """Finds what tells of a person, or lets somebody in: addresses, numbers, keys."""
 
 import re
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -41,7 +42,7 @@ FEWEST_DIGITS = 6
 CUE = 40
 """Characters before a bare row of digits in which something must say that it is a telephone's."""
 
-_JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")
+_JWT = re.compile(r"\beyJ[\w-]{8,1024}\.[\w-]{8,8192}\.[\w-]*")
 _KEY = re.compile(
     r"(?<![A-Za-z0-9])(?:"
     r"(?:sk|pk|rk)[-_][\w-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}"
@@ -89,22 +90,31 @@ def find(text: str, region: str = "US") -> list[Found]:
         for start, end in spans(text):
             _add(Found(kind, start, end), taken, found)
     # What is known is nobody's extension.
+    rest = list(text)
     for start, end in taken:
-        text = f"{text[:start]}{' ' * (end - start - 1)}\n{text[end:]}"
+        rest[start:end] = [" "] * (end - start - 1) + ["\n"]
+    text = "".join(rest)
     found += [Found(Kind.PHONE, *span) for span in _phones(text, region)]
     return sorted(found, key=lambda one: one.start)
 
 
 def _add(new: Found, taken: list[Span], found: list[Found]) -> None:
-    """Keep of a finding what no earlier one has: two may share a part, and neither may leave."""
-    for start, end in taken:
-        if new.start < end and start < new.end:
-            for part in ((new.start, start), (end, new.end)):
-                if part[0] < part[1]:
-                    _add(Found(new.kind, *part), taken, found)
-            return
-    taken.append((new.start, new.end))
-    found.append(new)
+    """Keep of a finding what no earlier one has: two may share a part, and neither may leave.
+
+    What is taken is in order, and without overlaps.
+    """
+    at = bisect_left(taken, (new.start,))
+    if at and taken[at - 1][1] > new.start:
+        at -= 1
+    start, parts = new.start, []
+    while at < len(taken) and taken[at][0] < new.end:
+        parts.append((start, taken[at][0]))
+        start = max(start, taken[at][1])
+        at += 1
+    for part in (*parts, (start, new.end)):
+        if part[0] < part[1]:
+            insort(taken, part)
+            found.append(Found(new.kind, *part))
 
 
 def _matches(pattern: re.Pattern[str], hint: str) -> Callable[[str], Iterator[Span]]:

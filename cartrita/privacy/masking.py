@@ -85,6 +85,10 @@ class Masker:
             lambda match: quote(values[match[0]]) if match[0] in values else match[0], text
         )
 
+    def hid(self, text: str) -> bool:
+        """Tell whether a text holds a value that was masked before."""
+        return any(value in text for value in self._values.values())
+
     def shown(self, text: str) -> str:
         """Return a text as the caller may see it."""
         return self.unmask(text) if self.rules.unmask else text

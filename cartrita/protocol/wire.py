@@ -1,5 +1,6 @@
 """The base of every model that outsiders send or receive."""
 
+from hashlib import blake2b
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -26,6 +27,11 @@ class WireModel(BaseModel):
     def to_wire(self) -> dict[str, Any]:
         """Return plain JSON values under their wire names, without unset optionals."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def digest_of(model: BaseModel) -> str:
+    """Return what tells a model's values from others, in 16 hexadecimal digits."""
+    return blake2b(model.model_dump_json().encode(), digest_size=8).hexdigest()
 
 
 def field_errors(error: ValidationError, prefix: str = "") -> list[FieldError]:

@@ -21,8 +21,11 @@ class InMemoryApprovals:
         self._kept: dict[str, Approval] = {}
 
     async def ask(self, question: Approval) -> Approval:
-        """Keep a question, unless it stands there."""
-        return self._seen(self._kept.setdefault(question.id, question))
+        """Keep a question, unless it stands there; one that waits goes over to a task's retry."""
+        known = self._kept.setdefault(question.id, question)
+        if known.verdict is Verdict.PENDING and known.task_id != question.task_id:
+            known = self._kept[question.id] = question
+        return self._seen(known)
 
     async def standing(self, ids: Sequence[str]) -> list[Approval]:
         """Return questions by their ids."""

@@ -79,8 +79,10 @@ class InMemoryConversations:
             number = known.number if known else next(self._numbers)
             held[turn.task, turn.role] = replace(turn, number=number)
 
-    async def fold(self, owner: Owner, last: int, summary: str) -> None:
-        """Put a summary in the place of all turns up to a number."""
+    async def fold(self, owner: Owner, last: int, summary: str, before: str) -> None:
+        """Put a summary in the place of turns and of an earlier one."""
+        if self._summaries.get(owner, before) != before:
+            return
         self._summaries[owner] = summary
         held = self._turns.get(owner, {})
         for key in [key for key, turn in held.items() if turn.number <= last]:

@@ -119,8 +119,11 @@ class Conversations(Protocol):
     async def add(self, owner: Owner, turns: Sequence[Turn]) -> None:
         """Remember turns, in order; those of a task that is known are replaced."""
 
-    async def fold(self, owner: Owner, last: int, summary: str) -> None:
-        """Put a summary in the place of all turns up to a number."""
+    async def fold(self, owner: Owner, last: int, summary: str, before: str) -> None:
+        """Put a summary in the place of all turns up to a number, and of the summary `before`.
+
+        Where another summary stands there now, somebody folded meanwhile, and nothing is done.
+        """
 
     async def forget(self, owner: Owner) -> int:
         """Delete a conversation and return how many turns it had, those folded not counted."""

@@ -22,7 +22,7 @@ from cartrita.errors import (
     RateLimitExceeded,
     ResourceLimitExceeded,
 )
-from cartrita.protocol.wire import field_errors
+from cartrita.protocol.wire import digest_of, field_errors
 from cartrita.tools.declare import Input, Tools, ToolSpec
 
 LONGEST_ANSWER = 8_000
@@ -160,6 +160,7 @@ async def _approved(
     """Use a tool that changes the outside world: once, and only if a person says so."""
     if asks is None:
         raise InternalFailure(f"There is nobody to ask about {spec.name!r}.")
+    call = f"{call}/{digest_of(given)}"  # providers may number calls anew with each answer
     answer = await asks.ask(spec.name, given.model_dump(mode="json"), call, ctx)
     if answer.verdict is not Verdict.APPROVED:
         why = f": {answer.reason}" if answer.reason else "."

@@ -47,7 +47,9 @@ class TextTools(Tools):
     async def measure(self, given: TextInput, ctx: Context) -> dict[str, Any]:
         """Count the characters, words, sentences, paragraphs and tokens of a text."""
         words = re.findall(r"\w+(?:['\u2019-]\w+)*", given.text)
-        sentences = [piece for piece in re.split(r"[.!?…]+(?:\s|$)", given.text) if piece.strip()]
+        sentences = [
+            piece for piece in re.split(r"(?<![.!?…])[.!?…]+(?:\s|$)", given.text) if piece.strip()
+        ]
         paragraphs = [piece for piece in re.split(r"\n\s*\n", given.text) if piece.strip()]
         (tokens,) = await self._counter.count_tokens([given.text])
         return {

@@ -16,7 +16,7 @@ LONGEST_TITLE = 300
 
 _CJK = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+(?:['\u2019.,-][^\W{_CJK}]+)*")
-_HEADING = re.compile(r"[ \t]{0,3}(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
+_HEADING = re.compile(r"[ \t]{0,3}(#{1,6})[ \t]+(.+)$")
 _FENCE = re.compile(r"[ \t]{0,3}(```|~~~)")
 _MARKS = re.compile(r"(\*\*|__|`)(?=\S)(.+?)(?<=\S)\1")
 _SUBJECT = re.compile(r"[ \t*_#]*subject[ \t*_]*:[ \t*_]*(.*?)[ \t*_]*$", re.IGNORECASE)
@@ -45,6 +45,12 @@ class Words:
     def miss(self, count: int) -> int:
         """Return by how many words a text is too short or too long; 0 for none."""
         return max(self.low - count, count - self.high, 0)
+
+
+def _name(heading: re.Match[str]) -> str:
+    """Return a heading's text without the marks that may close it."""
+    text = heading[2].strip(" \t")
+    return text.rstrip("#").rstrip(" \t") or text
 
 
 def count_words(text: str) -> int:
@@ -82,7 +88,7 @@ def read_markdown(text: str) -> Document:
         fenced ^= bool(_FENCE.match(line))
         heading = None if fenced else _HEADING.match(line)
         if heading:
-            found.append((len(heading[1]), heading[2][:LONGEST_TITLE], []))
+            found.append((len(heading[1]), _name(heading)[:LONGEST_TITLE], []))
         else:
             found[-1][2].append(line)
     opening, sections = _joined(found[0][2]), found[1:]
@@ -106,7 +112,7 @@ def plain(text: str) -> str:
         fenced ^= fence
         if not (fence or fenced):
             heading = _HEADING.match(line)
-            line = _MARKS.sub(r"\2", heading[2] if heading else line)  # noqa: PLW2901 - the same
+            line = _MARKS.sub(r"\2", _name(heading) if heading else line)  # noqa: PLW2901 - the same
         lines.append(line)
     return "\n".join(lines).strip()
 

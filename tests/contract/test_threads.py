@@ -225,10 +225,12 @@ class ConversationsContract:
     async def test_what_is_folded_leaves_its_summary_and_the_rest(self, store, owner):
         await store.add(owner, [Turn("user", text, text) for text in "abc"])
         second = (await store.recall(owner)).turns[1]
-        await store.fold(owner, second.number, "a and b")
+        await store.fold(owner, second.number, "a and b", "")
         known = await store.recall(owner)
         assert (known.summary, [turn.content for turn in known.turns]) == ("a and b", ["c"])
-        await store.fold(owner, known.turns[0].number, "all")
+        await store.fold(owner, known.turns[0].number, "late", "")  # somebody was quicker
+        assert (await store.recall(owner)) == known
+        await store.fold(owner, known.turns[0].number, "all", "a and b")
         assert await store.recall(owner) == type(known)("all", ())
 
     async def test_nobody_else_s_is_seen_replaced_folded_or_forgotten(self, store, owner):
@@ -241,14 +243,14 @@ class ConversationsContract:
         for other in others:
             assert await self.contents(store, other) == []
             await store.add(other, [Turn("user", "theirs", "t1")])
-            await store.fold(other, 2**62, "folded")
+            await store.fold(other, 2**62, "folded", "")
             await store.forget(other)
         known = await store.recall(owner)
         assert (known.summary, [turn.content for turn in known.turns]) == ("", ["mine"])
 
     async def test_what_is_forgotten_is_gone_with_its_summary(self, store, owner):
         await store.add(owner, [Turn("user", text, text) for text in "abc"])
-        await store.fold(owner, (await store.recall(owner)).turns[0].number, "a")
+        await store.fold(owner, (await store.recall(owner)).turns[0].number, "a", "")
         assert await store.forget(owner) == 2
         known = await store.recall(owner)
         assert (known.summary, known.turns) == ("", ())

@@ -1,6 +1,7 @@
 """Fetches models from the Hugging Face hub."""
 
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,11 @@ class Hub:
             raise ConfigurationInvalid(
                 f"{name!r} has no weights in safetensors format at the hub: take another model."
             )
-        if weights > self._most_mb:
+        wanted = [n for file, n in sizes.items() if any(fnmatch(file, one) for one in WANTED)]
+        whole = sum(wanted) / (1 << 20)
+        if whole > self._most_mb:
             raise ResourceLimitExceeded(
-                f"{name!r} takes {weights:.0f} MB, and `huggingface.most_mb` allows "
+                f"{name!r} takes {whole:.0f} MB, and `huggingface.most_mb` allows "
                 f"{self._most_mb:.0f}: take a smaller one, or raise that."
             )
         fetched = self._asked(

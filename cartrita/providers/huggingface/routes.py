@@ -108,7 +108,13 @@ class HuggingFaceModels:
         answer = await api.run(sent, say if shown else None)
         if rest := pieces.end():
             await ctx.token(rest)
-        return answer.model_copy(update={"text": masker.shown(answer.text)})
+        found = [
+            one.model_copy(
+                update={"label": masker.shown(one.label), "text": masker.shown(one.text)}
+            )
+            for one in answer.findings
+        ]
+        return answer.model_copy(update={"text": masker.shown(answer.text), "findings": found})
 
     async def close(self) -> None:
         """Close the connections to the inference API."""

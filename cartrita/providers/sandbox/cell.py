@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Self
 
@@ -18,6 +19,9 @@ END_WITHIN = 5.0
 """Seconds in which killed processes are gone; a kernel that takes longer has other troubles."""
 
 CHUNK = 65536
+
+_EYES = ThreadPoolExecutor(2, "sandbox-watch")
+"""Threads of their own, so that nobody else's work keeps them from looking."""
 
 
 class Cell:
@@ -79,7 +83,7 @@ class Cell:
     async def watch(self, over: Callable[[int], bool]) -> None:
         """Look at the processes again and again, and kill them when they are over a bound."""
         while self.first is not None and self._process.returncode is None:
-            if await asyncio.to_thread(over, self.first):
+            if await asyncio.get_running_loop().run_in_executor(_EYES, over, self.first):
                 self.kill()
                 return
             await asyncio.sleep(LOOK_EVERY)

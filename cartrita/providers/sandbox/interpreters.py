@@ -5,8 +5,11 @@ import shutil
 import stat
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from cartrita.errors import SandboxUnavailable
 
 SYSTEM = Path("/usr")
 """Where they are, with all they need; it has nothing in it that is nobody's business."""
@@ -43,7 +46,8 @@ def interpreters(python: Path | None, memory: int) -> Mapping[str, Interpreter]:
     for language, name, options in (("javascript", "node", (heap,)), ("bash", "bash", ())):
         path = shutil.which(name)
         if path is not None and (os.geteuid() != 0 or reachable(Path(path))):
-            found[language] = _at(Path(path), options, bounded_space=name != "node")
+            with suppress(SandboxUnavailable):  # that language is left out
+                found[language] = _at(Path(path), options, bounded_space=name != "node")
     return found
 
 
@@ -76,4 +80,8 @@ def _new_enough(path: Path) -> bool:
 def _at(path: Path, options: tuple[str, ...], *, bounded_space: bool = True) -> Interpreter:
     real = path.resolve()
     prefix = None if real.is_relative_to(SYSTEM) else real.parent.parent
+    if prefix is not None and Path.home().resolve().is_relative_to(prefix):
+        raise SandboxUnavailable(
+            f"{real} would show {prefix} to the code that runs: install it in a folder of its own."
+        )
     return Interpreter(real, options, prefix, bounded_space)

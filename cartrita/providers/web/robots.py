@@ -19,6 +19,9 @@ KEPT_FAILURE = 60.0
 LARGEST = 500 * 1024
 """Bytes that are read of the rules, as RFC 9309 §2.5 has it."""
 
+MOST_BYTES = 4 << 20
+"""Of all rules together, as they came; read, they take twenty times as much."""
+
 _NOTHING = Protego.parse("")
 _EVERYTHING = Protego.parse("User-agent: *\nDisallow: /")
 
@@ -28,6 +31,7 @@ class _Rules:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     rules: Protego | None = None
     until: float = 0.0
+    size: int = 0
 
 
 class Robots:
@@ -60,24 +64,32 @@ class Robots:
     async def _of(self, address: str) -> Protego:
         site = self._sites.setdefault(address, _Rules())
         self._sites.move_to_end(address)
-        while len(self._sites) > MOST_SITES:
-            self._sites.popitem(last=False)
+        self._forget()
         async with site.lock:
             if site.rules is None or site.until <= self._clock.monotonic():
-                site.rules, seconds = await self._read(address)
+                site.rules, seconds, site.size = await self._read(address)
                 site.until = self._clock.monotonic() + seconds
+                self._forget()
             return site.rules
 
-    async def _read(self, address: str) -> tuple[Protego, float]:
+    def _forget(self) -> None:
+        """Let those go that were not asked about for longest, where there are too many."""
+        held = sum(site.size for site in self._sites.values())
+        while len(self._sites) > MOST_SITES or held > MOST_BYTES:
+            held -= self._sites.popitem(last=False)[1].size
+
+    async def _read(self, address: str) -> tuple[Protego, float, int]:
+        """Return a site's rules, for how many seconds they hold, and of how many bytes they are."""
         try:
             answer = await self._egress.ask(address, kinds=("*/*",))
         except NetworkFailed:
-            return _EVERYTHING, KEPT_FAILURE
+            return _EVERYTHING, KEPT_FAILURE, 0
         except AgentFailed:  # something is there, but no rules
-            return _NOTHING, KEPT
+            return _NOTHING, KEPT, 0
         if answer.status == httpx.codes.TOO_MANY_REQUESTS or answer.status >= 500:  # noqa: PLR2004
-            return _EVERYTHING, KEPT_FAILURE
+            return _EVERYTHING, KEPT_FAILURE, 0
         if not answer.ok:
-            return _NOTHING, KEPT
-        text = answer.body[:LARGEST].decode("utf-8", "replace")
-        return await asyncio.to_thread(Protego.parse, text), KEPT
+            return _NOTHING, KEPT, 0
+        body = answer.body[:LARGEST]
+        rules = await asyncio.to_thread(Protego.parse, body.decode("utf-8", "replace"))
+        return rules, KEPT, len(body)

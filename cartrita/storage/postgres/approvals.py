@@ -14,12 +14,14 @@ _SEEN = "SELECT a.*, approval_stands(a) AS stands FROM approvals a"
 _ASK = """
 INSERT INTO approvals
     (id, task_id, task_type, user_id, tenant, tool, input, asked_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO UPDATE
+SET task_id = excluded.task_id, asked_at = excluded.asked_at, expires_at = excluded.expires_at
+WHERE approvals.verdict = 'pending' AND approvals.task_id <> excluded.task_id
 """
 _STANDING = f"{_SEEN} WHERE a.id = ANY($1)"
 # Of those that nobody decided about each is looked at; the index holds no others.
 _UNDECIDED = f"""{_SEEN}
-WHERE a.verdict = 'pending' AND approval_stands(a) = $2
+WHERE a.verdict = 'pending' AND approval_stands(a) = $2 AND ($2 = 'expired' OR a.expires_at > now())
     AND ($1::text IS NULL OR a.user_id = $1) AND ($4::uuid IS NULL OR a.id < $4)
 ORDER BY a.id DESC LIMIT $3
 """
@@ -37,7 +39,7 @@ class PostgresApprovals(Tables):
     """Questions, for those who ask and for those who answer."""
 
     async def ask(self, question: Approval) -> Approval:
-        """Keep a question, unless it stands there."""
+        """Keep a question, unless it stands there; one that waits goes over to a task's retry."""
         key = UUID(question.id)
         async with self._connection() as connection:
             await connection.execute(

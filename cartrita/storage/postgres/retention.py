@@ -15,7 +15,7 @@ TIMEOUT = 30.0
 
 _FORGET = (
     "SELECT forget($1, $2, $3, $4) + forget_effects($2, $4) + forget_answers($5, $4)"
-    " + forget_budgets($2, $3, $4)"
+    " + forget_budgets($2, $3, $4) + forget_approvals($2, $4)"
 )
 
 

@@ -64,6 +64,7 @@ _FOLD = """
 INSERT INTO conversation_summaries (tenant, user_id, session, summary) VALUES ($1, $2, $3, $4)
 ON CONFLICT (tenant, user_id, session) DO UPDATE
 SET summary = excluded.summary, made_at = now()
+WHERE conversation_summaries.summary = $5 RETURNING true
 """
 
 
@@ -165,12 +166,13 @@ class PostgresConversations:
         async with self._connection() as connection:
             await connection.executemany(_ADD, rows, timeout=TIMEOUT)
 
-    async def fold(self, owner: Owner, last: int, summary: str) -> None:
-        """Put a summary in the place of all turns up to a number."""
+    async def fold(self, owner: Owner, last: int, summary: str, before: str) -> None:
+        """Put a summary in the place of turns and of an earlier one."""
         text = summary.replace("\x00", "\ufffd")
         async with self._connection() as connection, connection.transaction():
-            await connection.execute(_FOLD, *_names(owner), text, timeout=TIMEOUT)
-            await connection.execute(_DROP_TURNS, *_names(owner), last, timeout=TIMEOUT)
+            names = _names(owner)
+            if await connection.fetchval(_FOLD, *names, text, before, timeout=TIMEOUT):
+                await connection.execute(_DROP_TURNS, *names, last, timeout=TIMEOUT)
 
     async def forget(self, owner: Owner) -> int:
         """Delete a conversation."""

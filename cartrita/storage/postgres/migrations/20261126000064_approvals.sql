@@ -19,6 +19,7 @@ CREATE TABLE approvals (
 );
 CREATE INDEX approvals_of_user ON approvals (user_id, id DESC);
 CREATE INDEX approvals_open ON approvals (id DESC) WHERE verdict = 'pending';
+CREATE INDEX approvals_age ON approvals (expires_at);
 
 -- Where nobody waits for an answer any more there is nothing to decide, though nobody wrote that.
 CREATE FUNCTION approval_stands(a approvals) RETURNS text LANGUAGE sql STABLE AS $$
@@ -28,7 +29,15 @@ CREATE FUNCTION approval_stands(a approvals) RETURNS text LANGUAGE sql STABLE AS
     THEN 'expired' ELSE a.verdict END
 $$;
 
+CREATE FUNCTION forget_approvals(p_before timestamptz, p_limit int) RETURNS int LANGUAGE sql AS $$
+    WITH gone AS (
+        DELETE FROM approvals WHERE id IN (
+            SELECT id FROM approvals WHERE expires_at < p_before ORDER BY expires_at LIMIT p_limit)
+        RETURNING 1)
+    SELECT count(*)::int FROM gone
+$$;
+
 -- migrate:down
 
-DROP FUNCTION approval_stands;
+DROP FUNCTION forget_approvals, approval_stands;
 DROP TABLE approvals;

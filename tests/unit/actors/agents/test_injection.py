@@ -210,7 +210,9 @@ async def test_it_cannot_reach_a_private_address(world, task, url):
         await pages.close()
     assert came == []
     heard = world.models.heard
-    assert re.search("not on the public internet|is no host|must begin with", heard), heard
+    assert re.search(
+        "not on the public internet|is no host|must begin with|carries personal data", heard
+    ), heard
 
 
 async def test_even_when_approved_nothing_is_sent_to_a_private_address(world):
