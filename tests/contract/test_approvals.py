@@ -44,6 +44,13 @@ class ApprovalsContract:
         again = await book.ask(replace(asked, input={"text": "other"}, tool="other"))
         assert (again.verdict, again.tool, again.input) == (DENIED, "send", {"text": "hello"})
 
+    async def test_one_that_waits_goes_over_to_the_retry_of_its_task(self, book):
+        asked = question(lasts=-1.0)
+        await book.ask(asked)
+        retry = replace(question(), id=asked.id)
+        assert (await book.ask(retry)).verdict is PENDING
+        assert (await book.find(asked.id)).task_id == retry.task_id
+
     async def test_one_decision_counts_the_first(self, book):
         asked = question()
         await book.ask(asked)

@@ -99,6 +99,20 @@ async def test_what_was_approved_and_then_refused_certainly_did_not_happen(tree,
     assert effect["taskId"] == task_id
 
 
+async def test_an_approval_is_for_what_was_seen_though_a_provider_numbers_calls_anew(
+    tree, bureau, asking
+):
+    bureau.models.model.script[:1] = [called("send", text="nothing"), called("send", text="evil")]
+    _, running = asking()
+    (first,) = await asked(tree)
+    await tree.approvals.decide(first["approvalId"], ADA, "approve")
+    (second,) = await asked(tree)
+    assert second["input"] == {"text": "evil"}
+    assert bureau.post.sent == []
+    await tree.approvals.decide(second["approvalId"], ADA, "deny")
+    assert (await ended(running))["status"] == "COMPLETED"
+
+
 async def test_what_is_denied_does_not_happen_and_the_model_is_told_why(tree, bureau, asking):
     _, running = asking()
     (row,) = await asked(tree)

@@ -108,6 +108,15 @@ class TestAgent:
         assert sent(models)[-1] == ("tool", "42")
         assert sum(usage.tokens_in + usage.tokens_out for usage in usages) == 28
 
+    async def test_a_retry_with_other_parameters_is_other_work(self):
+        checkpoints = InMemoryCheckpoints()
+        broken = ScriptedModels(called("calculator", expression="6*7"), RuntimeError("died"))
+        with pytest.raises(RuntimeError):
+            await run(AGENT_TASK, {"input": "old"}, broken, checkpoints, task_id="t1")
+        models = ScriptedModels(said("Done."))
+        await run(AGENT_TASK, {"input": "new"}, models, checkpoints, task_id="t1")
+        assert sent(models)[-1] == ("human", "new")
+
 
 class TestReact:
     async def test_the_example_runs_without_any_key(self):
