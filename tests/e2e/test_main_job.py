@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from cartrita.clock import new_id
+from tests.support.honesty import honest
 from tests.support.instance import run_task, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.ray, pytest.mark.timeout(400)]
@@ -63,11 +64,7 @@ def test_every_example_of_the_catalogue_works_or_names_the_model_it_needs(instan
     assert len(tasks) >= 11
     for task in tasks:
         answer = client.post("/v3/tasks", json=task["example"]).json()
-        if answer["status"] == "FAILED":
-            assert answer["reason"] == "MODEL_REQUIRED", answer
-            assert "_API_KEY" in answer["errorMessage"]
-        else:
-            assert answer["status"] == "COMPLETED", answer
+        assert honest(task["example"]["taskType"], answer), answer
 
 
 def test_the_command_line_runs_a_task_of_this_machines_instance(instance):

@@ -13,24 +13,18 @@ import asyncpg
 
 from cartrita.catalog import discover
 from cartrita.config.databases import Postgres
-from cartrita.config.names import every_setting
 from cartrita.config.sections import Models
 from cartrita.config.settings import Settings
 from cartrita.services import open_services
 from cartrita.storage.postgres.effects import PostgresEffectBook
 from cartrita.storage.postgres.stories import PostgresStories
 from tests.support.durable_tree import DurableTree
+from tests.support.honesty import honest
 from tests.support.obliging_model import oblige
 from tests.support.openai_server import serving
 from tests.support.stage import submit
 
 CATALOG = discover("actors.agents")
-
-OUTSIDE = {"research.web.scrape", "research.github.search"}
-"""These ask somebody on the internet, who may not be there."""
-
-HONEST = {"MODEL_REQUIRED", "EXTRA_REQUIRED", "SANDBOX_UNAVAILABLE"}
-"""Reasons why a task cannot be done here, each of which names what would help."""
 
 
 @asynccontextmanager
@@ -99,7 +93,7 @@ async def test_with_what_is_built_in_each_task_is_done_or_names_what_it_lacks(
 ):
     async with whole_tree(database_url, tmp_path) as tree:
         found = await ends(tree)
-    assert {name: told(end) for name, end in found.items() if not _honest(name, end)} == {}
+    assert {name: told(end) for name, end in found.items() if not honest(name, end)} == {}
     done = [end["result"] for end in found.values() if end["status"] == "COMPLETED"]
     assert [result for result in done if result.get("generative")] == []
     assert len(done) >= len(found) // 2
@@ -117,19 +111,6 @@ async def test_with_a_language_model_each_task_that_needs_one_is_done(database_u
     assert {"writer.content.create", "comedian.generate_joke", "langchain.chat.execute"} <= written
 
 
-def _honest(name, end):
-    if end["status"] == "COMPLETED":
-        return True
-    if name in OUTSIDE and end["errorCode"] in ("NETWORK_ERROR", "CONFIGURATION_ERROR"):
-        return True
-    return end.get("reason") in HONEST and _names_a_remedy(end["errorMessage"])
-
-
-def _names_a_remedy(message):
-    settings = {name for s in every_setting().values() for name in (s.variable, s.name, *s.aliases)}
-    return any(name in message for name in (*settings, "pip install", "bubblewrap"))
-
-
 def _lacks_more(name, end):
     """Tell whether a task is undone for want of something other than a chat model."""
-    return _honest(name, end) and "OPENAI_API_KEY" not in (end.get("errorMessage") or "")
+    return honest(name, end) and "OPENAI_API_KEY" not in (end.get("errorMessage") or "")

@@ -50,9 +50,45 @@ def _prose(told: str) -> str:
     return f"# A title\n\n## A section\n\nsupervision {body}"
 
 
+GIVEN = re.compile(r"^(`{3,})\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
+PYTHON = (
+    "def answer():\n    return 42\n",
+    (
+        "import unittest\n\nimport solution\n\n\nclass Test(unittest.TestCase):\n"
+        "    def test_it(self):\n        self.assertTrue(solution)\n"
+    ),
+)
+JAVASCRIPT = (
+    "export function answer() {\n  return 42;\n}\n",
+    (
+        "import test from 'node:test';\nimport assert from 'node:assert/strict';\n"
+        "import * as solution from './solution.mjs';\n\n"
+        "test('it', () => assert.ok(solution));\n"
+    ),
+)
+
+
+def _blocks(*codes: str) -> str:
+    return "\n\n".join(f"```\n{code}```" for code in codes)
+
+
+def _code(told: str) -> tuple[str, str]:
+    return JAVASCRIPT if "node:test" in told else PYTHON
+
+
+def _same_code(told: str) -> str:
+    given = GIVEN.findall(told)
+    return _blocks(given[-1][1] if given else _code(told)[0])
+
+
 RULES: list[tuple[str, Callable[[str], str]]] = [
     (SCHEMA, _object),
     ("one SELECT in DuckDB's SQL", lambda _: 'SELECT count(*) AS "rows" FROM "data"'),
+    ("exactly two fenced code blocks", lambda told: _blocks(*_code(told))),
+    ("one fenced code block, the tests", lambda told: _blocks(_code(told)[1])),
+    ("one fenced code block, the whole code", _same_code),
+    ("JSON array of short strings", lambda _: '["Look at it"]'),
+    ("JSON array of at most", lambda _: "[]"),
     ("The first line is `Subject", lambda told: f"Subject: News\n\n{_prose(told)}"),
     ("", _prose),
 ]
