@@ -22,7 +22,9 @@ from cartrita.protocol.task import Budget
 from cartrita.providers.chat_models import chat_models
 from cartrita.providers.openai_compatible import OpenAiChatModels
 from cartrita.providers.ports import ChatModels, Toolbox
+from cartrita.providers.ports_huggingface import HuggingFace
 from cartrita.testing import run_task
+from tests.support.hugging import NOTHING
 from tests.support.openai_server import Call, Cut, Fail, Hang, Say, serving
 from tests.support.tools import sessions, toolbox
 
@@ -45,7 +47,12 @@ class Installation:
         await self.models.close()
 
     async def run(self, agent, task, params, **context):
-        providers = {ChatModels: self.models, Toolbox: toolbox(), Sessions: sessions()}
+        providers = {
+            ChatModels: self.models,
+            Toolbox: toolbox(),
+            Sessions: sessions(),
+            HuggingFace: NOTHING,
+        }
         seen = {"usages": self.usages, "warnings": self.warnings}
         return (await run_task(agent, task, params, providers, **(seen | context))).to_wire()
 

@@ -9,6 +9,7 @@ EXPECTED = {
     errors.ConfigurationInvalid: 2,
     errors.ModelRequired: 2,
     errors.MissingExtra: 2,
+    errors.SandboxUnavailable: 2,
     errors.AuthenticationFailed: 4,
     errors.AuthorizationFailed: 4,
 }
