@@ -232,9 +232,17 @@ def measure(part: str, seconds: float, rate: float | None) -> dict[str, Any]:
 
 
 def talking_to(model: str) -> Any:
-    """Return an instance whose chat model is at an address."""
+    """Return an instance whose chat model is at an address.
+
+    Budgets are kept, and out of reach; no answer is given again.
+    """
     return instance(
-        MODELS__OPENAI_BASE_URL=model, MODELS__OPENAI_API_KEY="x", MODELS__CHAT_MODEL="bench"
+        MODELS__OPENAI_BASE_URL=model,
+        MODELS__OPENAI_API_KEY="x",
+        MODELS__CHAT_MODEL="bench",
+        BUDGETS__USER_USD="1000000",
+        BUDGETS__USER_TOKENS=str(10**12),
+        LIMITS__CACHE_TIMEOUT_S="0",
     )
 
 
