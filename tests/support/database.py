@@ -78,7 +78,7 @@ class Services:
         try:
             yield urlsplit(self.postgres_url)._replace(path=f"/{name}").geturl()
         finally:
-            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            self.loop.run(_drop(self.postgres_url, name))
 
     def execute(self, statement: str) -> None:
         """Run one statement in the shared database."""
@@ -126,6 +126,16 @@ async def _start(services: Services) -> None:
     await migrate(services.postgres_url)
     # A template must have no visitors, and the shared database has.
     await _execute(services.postgres_url, f"CREATE DATABASE {_TEMPLATE} TEMPLATE cartrita")
+
+
+async def _drop(url: str, name: str) -> None:
+    """Drop a database, once the server's own vacuum, which only it may end, has left it."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return await _execute(url, f"DROP DATABASE {name} WITH (FORCE)")
+            except asyncpg.InsufficientPrivilegeError:
+                await asyncio.sleep(0.05)
 
 
 async def _execute(url: str, statement: str) -> None:
