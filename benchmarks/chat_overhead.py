@@ -64,7 +64,7 @@ class Callers:
     async def task(self) -> None:
         """Submit a task and wait for its end."""
         answer = await self._tasks.post(
-            "/v3/tasks", json={"taskType": CHAT, "parameters": ASKED, "budget": {"maxUsd": 0.01}}
+            "/v3/tasks", json={"taskType": CHAT, "parameters": ASKED, "budget": {"maxUsd": 1}}
         )
         told = answer.json()
         if told.get("status") != "COMPLETED":
