@@ -25,9 +25,9 @@ async def test_a_page_is_read_by_a_process_that_is_kept_for_the_next(markup):
     page = await markup.read(URL, "<title>T</title><p>é <a href=/x>there</a>", "text/html")
     assert (page.url, page.title, page.content, page.kind) == (URL, "T", "é there", "text/html")
     assert page.links == (Link(f"{URL}x", "there"),)
-    (kept,) = markup._idle
+    (kept,) = markup._children._idle
     await markup.read(URL, "again", "text/html")
-    assert markup._idle == [kept]
+    assert markup._children._idle == [kept]
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -35,13 +35,13 @@ async def test_a_page_that_takes_for_ever_is_given_up_and_the_next_is_read(marku
     markup._seconds = 0.8
     with pytest.raises(AgentFailed, match="takes too much"):
         await markup.read(URL, HOSTILE[kind], "text/html")
-    assert markup._idle == []
+    assert markup._children._idle == []
     markup._seconds = SECONDS
     assert (await markup.read(URL, "<p>well", "text/html")).content == "well"
 
 
 async def test_a_kept_process_that_died_is_replaced_unnoticed(markup):
     await markup.read(URL, "<p>one", "text/html")
-    markup._idle[0]._popen.kill()
-    markup._idle[0]._popen.wait()
+    markup._children._idle[0]._popen.kill()
+    markup._children._idle[0]._popen.wait()
     assert (await markup.read(URL, "<p>two", "text/html")).content == "two"

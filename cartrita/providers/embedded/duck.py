@@ -2,21 +2,16 @@
 
 import asyncio
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from cartrita.errors import (
-    InternalFailure,
     InvalidParameters,
     ResourceLimitExceeded,
     TaskTimeout,
 )
-from cartrita.providers.embedded.frames import READY, receive, send
+from cartrita.providers.embedded.children import Children
 from cartrita.providers.ports import Rows
 
 MOST_TABLES = 20
@@ -34,14 +29,7 @@ QUERIES_PER_PROCESS = 100
 LONGEST_SECONDS = 3600.0
 """What a query without a deadline may take."""
 
-ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}
-"""Nothing of ours to read. Each arena would take 64 MB of the limited address space."""
-
 _TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from cartrita.providers.embedded.sqlchild import main; main()"
-)
 
 
 class DuckDb:
@@ -54,7 +42,7 @@ class DuckDb:
 
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(RUNNING)
-        self._idle: list[_Process] = []
+        self._children = Children("cartrita.providers.embedded.sqlchild", QUERIES_PER_PROCESS)
 
     async def query(
         self,
@@ -78,7 +66,7 @@ class DuckDb:
         request = {"sql": sql, "tables": tables, "max_rows": max_rows, "timeout": timeout}
         try:
             async with asyncio.timeout(timeout), self._places:
-                answer = await self._asked(request)
+                answer = await self._children.ask(json.dumps(request).encode())
         except TimeoutError:
             raise TaskTimeout(
                 f"The query did not end within {timeout:g} s; ask for less."
@@ -89,71 +77,9 @@ class DuckDb:
             )
         return _rows(answer)
 
-    async def _asked(self, request: Mapping[str, Any]) -> bytes | None:
-        process = self._idle.pop() if self._idle else _Process()
-        answer = None
-        try:
-            answer = await asyncio.to_thread(process.ask, request)
-        finally:
-            if answer is not None and not self._idle and process.asked < QUERIES_PER_PROCESS:
-                self._idle.append(process)
-            else:
-                process.kill()
-                asyncio.get_running_loop().run_in_executor(None, process.end)
-        return answer
-
     def close(self) -> None:
         """End the process that waits for the next query."""
-        while self._idle:
-            self._idle.pop().end()
-
-
-class _Process:
-    """A child that answers one query at a time."""
-
-    def __init__(self) -> None:
-        path = json.dumps([os.path.abspath(entry) for entry in sys.path])  # noqa: PTH100 - "" is here
-        self.asked = 0
-        self._popen = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-c", _START, path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=ENVIRONMENT,
-            cwd="/",
-            start_new_session=True,  # Ctrl-C is for us; the end of its input is its sign
-        )
-
-    def ask(self, request: Mapping[str, Any]) -> bytes | None:
-        """Return the answer, or None where the process died. Blocks; runs in a thread.
-
-        Raises:
-            InternalFailure: The process did not even start.
-        """
-        source, target = self._popen.stdout, self._popen.stdin
-        assert source is not None
-        assert target is not None
-        try:
-            if not self.asked and receive(source) != READY:
-                raise InternalFailure("The process that runs SQL did not start.")
-            self.asked += 1
-            send(target, json.dumps(request).encode())
-            return receive(source)
-        except OSError:
-            return None
-
-    def kill(self) -> None:
-        """Let the process die, which wakes the thread that waits for its answer."""
-        self._popen.kill()
-
-    def end(self) -> None:
-        """Kill the process and give back what it held. Blocks for as long as dying takes."""
-        self._popen.kill()
-        for pipe in (self._popen.stdin, self._popen.stdout):
-            with suppress(OSError):
-                if pipe:
-                    pipe.close()
-        self._popen.wait()
+        self._children.close()
 
 
 def _rows(answer: bytes) -> Rows:
