@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from actors.hosting import shard_name, team_of
+from actors.hosting import team_of
 from cartrita.catalog import Catalog
 from cartrita.declare import TEAMS, AgentSpec, Team
 from cartrita.errors import InvalidParameters, NotFound
@@ -109,8 +109,3 @@ def scaled(command: Command, now: int, *, least: int, most: int) -> int:
     else:
         return int(to)
     raise InvalidParameters(f"The number {text}.", fields=[("arguments.to", text)])
-
-
-def shard_names(counts: Mapping[Team, int]) -> list[str]:
-    """Return the shards of a number for each team."""
-    return [shard_name(team, number) for team in counts for number in range(counts[team])]

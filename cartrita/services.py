@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, get_type_hints
 
 import asyncpg
-from pydantic import SecretStr
 
 from cartrita.agency.approver import Approver
 from cartrita.agency.sessions import Sessions
 from cartrita.catalog import AGENTS, Catalog, discover
 from cartrita.clock import Clock, SystemClock
+from cartrita.config.kinds import text_of
 from cartrita.config.settings import Settings
 from cartrita.declare import Agent
 from cartrita.errors import ConfigurationInvalid
@@ -104,13 +104,9 @@ class Services:
         self._open.clear()
 
 
-def _text(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret else None
-
-
 def database_probes(settings: Settings) -> list[Probe]:
     """Return probes of the databases that the settings name."""
-    postgres, redis = _text(settings.postgres.dsn), _text(settings.redis.dsn)
+    postgres, redis = text_of(settings.postgres.dsn), text_of(settings.redis.dsn)
     found: list[Probe] = [PostgresProbe(postgres)] if postgres else []
     return found + ([RedisProbe(redis)] if redis else [])
 
@@ -134,7 +130,7 @@ def blob_store(settings: Settings, clock: Clock) -> Blobs:
         chosen.s3_endpoint,
         chosen.s3_region,
         chosen.s3_key,
-        _text(chosen.s3_secret),
+        text_of(chosen.s3_secret),
         chosen.s3_prefix,
         chosen.s3_timeout_s,
     )
@@ -190,7 +186,7 @@ def _quota(name: Name, limit: int, window: float) -> Quota | None:
 def _counters(settings: Settings) -> Counters | None:
     from cartrita.storage.valkey_counters import ValkeyCounters
 
-    url = _text(settings.redis.dsn)
+    url = text_of(settings.redis.dsn)
     prefix = f"cartrita:{settings.instance}:rate:"
     return ValkeyCounters(url, prefix=prefix) if url else None
 
@@ -209,7 +205,7 @@ class _Openers:
 
     async def pool(self, _services: Services) -> asyncpg.Pool:
         postgres = self._settings.postgres
-        url = _text(postgres.dsn)
+        url = text_of(postgres.dsn)
         if url is None:
             raise ConfigurationInvalid("No Postgres is named: set CARTRITA_POSTGRES__URL.")
         cache = postgres.statement_cache_size

@@ -1,7 +1,5 @@
 """Writes code, corrects it, tests it and describes it."""
 
-from decimal import Decimal
-
 from cartrita.coding import orders
 from cartrita.coding.forms import (
     ClassParams,
@@ -23,7 +21,7 @@ from cartrita.coding.rules import (
     interface_tests,
 )
 from cartrita.context import Context
-from cartrita.cost.price import Price
+from cartrita.cost.price import Price, per_call_and_metered
 from cartrita.declare import Agent, task
 from cartrita.errors import InvalidParameters, ModelRequired
 from cartrita.providers.ports import ChatModels
@@ -34,8 +32,7 @@ SUM += "        result = result + number\n    return result\n"
 
 
 def _price(usd: str) -> Price:
-    """Return a fixed price, with room for the tokens of a model beside it."""
-    return Price(usd=Decimal(usd), max_usd=Decimal(usd) + Decimal("0.25"), max_tokens=40_000)
+    return per_call_and_metered(usd, "0.25", 40_000)
 
 
 PRICES = {

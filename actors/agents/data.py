@@ -10,6 +10,7 @@ from cartrita.cost.price import per_call
 from cartrita.declare import Agent, Params, Result, task
 from cartrita.figures import report
 from cartrita.figures.given import (
+    CITIES,
     Rows,
     TimeColumn,
     check_columns,
@@ -27,17 +28,6 @@ from cartrita.protocol.wire import WireModel
 
 MOST_SHOWN = 1_000
 """Correlations."""
-
-CITIES: list[dict[str, Any]] = [
-    {"day": f"2026-03-{day:02}", "city": city, "amount": amount}
-    for day, city, amount in (
-        (1, "Rome", 12.5),
-        (2, "Oslo", 14),
-        (3, "Rome", 15.5),
-        (4, "Oslo", 18),
-        (5, "Rome", 19.5),
-    )
-]
 
 
 class ReportParams(Params):

@@ -11,6 +11,7 @@ from cartrita.cost.price import per_call
 from cartrita.declare import Agent, Params, Result, task
 from cartrita.figures import trend
 from cartrita.figures.given import (
+    CITIES,
     Dataset,
     TimeColumn,
     check_columns,
@@ -51,17 +52,6 @@ MOST_SHOWN = 1_000
 Span = Annotated[
     Period | Range,
     Field(description="`{min, max}`, or a length of time such as `30d` before the latest row."),
-]
-
-CITIES: list[dict[str, Any]] = [
-    {"day": f"2026-03-{day:02}", "city": city, "amount": amount}
-    for day, city, amount in (
-        (1, "Rome", 12.5),
-        (2, "Oslo", 14),
-        (3, "Rome", 15.5),
-        (4, "Oslo", 18),
-        (5, "Rome", 19.5),
-    )
 ]
 
 

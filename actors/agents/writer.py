@@ -1,11 +1,10 @@
 """Writes: articles, mails, summaries, reports."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from decimal import Decimal
 from typing import Any
 
 from cartrita.context import Context, Usage
-from cartrita.cost.price import Price
+from cartrita.cost.price import Price, per_call_and_metered
 from cartrita.declare import Agent, task
 from cartrita.providers.ports import ChatModel, ChatModels, ModelInfo, Summarizer
 from cartrita.writing import assembly, orders
@@ -32,8 +31,7 @@ SHORTEST_CONTEXT = 600
 
 
 def _price(usd: str) -> Price:
-    """Return a fixed price, with room for the tokens of a model beside it."""
-    return Price(usd=Decimal(usd), max_usd=Decimal(usd) + Decimal("0.25"), max_tokens=40_000)
+    return per_call_and_metered(usd, "0.25", 40_000)
 
 
 PRICES = {

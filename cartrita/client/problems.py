@@ -23,6 +23,7 @@ from cartrita.errors import (
     ServiceUnavailable,
     leaves,
 )
+from cartrita.protocol.patience import seconds_to_wait
 from cartrita.spill import MSGPACK
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -81,7 +82,7 @@ def checked(answer: Reply | Lost | None) -> Reply:
 
 def refusal(reply: Reply) -> CartritaError:
     """Return the error that a problem document tells of; without one, the status decides."""
-    return told(plain(reply), _seconds(reply.headers.get("retry-after")), reply.status)
+    return told(plain(reply), seconds_to_wait(reply.headers.get("retry-after")), reply.status)
 
 
 def told(body: dict[str, Any], retry_after: float | None, status: int = 500) -> CartritaError:
@@ -106,13 +107,6 @@ def _fields(body: dict[str, Any]) -> list[tuple[str, str]]:
     items = body.get("errors")
     rows = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
     return [(str(row.get("field", "")), str(row.get("message", ""))) for row in rows]
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        return max(float(text), 0.0) if text else None
-    except ValueError:  # an HTTP date, which our servers never send
-        return None
 
 
 def plain(reply: Reply) -> dict[str, Any]:

@@ -86,3 +86,8 @@ class Section(BaseModel):
         hide_input_in_errors=True,
         allow_inf_nan=False,
     )
+
+
+def text_of(secret: SecretStr | None) -> str | None:
+    """Return what a secret hides."""
+    return secret.get_secret_value() if secret else None

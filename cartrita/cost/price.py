@@ -55,3 +55,8 @@ def per_call(usd: str) -> Price:
 def metered(max_usd: str, max_tokens: int) -> Price:
     """Return a price that is metered while the task runs, up to a ceiling."""
     return Price(max_usd=Decimal(max_usd), max_tokens=max_tokens)
+
+
+def per_call_and_metered(usd: str, max_usd: str, max_tokens: int) -> Price:
+    """Return a fixed price with room for the tokens of a model beside it."""
+    return Price(Decimal(usd), max_tokens, Decimal(usd) + Decimal(max_usd))

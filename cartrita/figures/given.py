@@ -9,6 +9,18 @@ from cartrita.errors import InvalidParameters
 from cartrita.figures.table import MOST_ROWS, Row, columns, time_columns
 from cartrita.protocol.task import Name
 
+CITIES: list[dict[str, Any]] = [
+    {"day": f"2026-03-{day:02}", "city": city, "amount": amount}
+    for day, city, amount in (
+        (1, "Rome", 12.5),
+        (2, "Oslo", 14),
+        (3, "Rome", 15.5),
+        (4, "Oslo", 18),
+        (5, "Rome", 19.5),
+    )
+]
+"""What the examples of tasks are about."""
+
 Rows = Annotated[list[Row], Field(max_length=MOST_ROWS)]
 Dataset = Annotated[
     list[float | None] | list[Row],

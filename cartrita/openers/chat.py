@@ -1,8 +1,7 @@
 """Opens the chat models that the settings name."""
 
-from pydantic import SecretStr
-
 from cartrita.clock import SystemClock
+from cartrita.config.kinds import text_of
 from cartrita.config.settings import Settings
 from cartrita.cost.prices import prices_of
 from cartrita.providers.chat_models import Flow, chat_models
@@ -16,7 +15,7 @@ from cartrita.storage.memory_circuits import InMemoryCircuits
 def open_chat_models(settings: Settings, embedder: Embedder) -> ChatModels:
     """Return the providers' models, or the built-in one where no provider is named."""
     models, routing = settings.models, settings.routing
-    found = ((name, _text(getattr(models, f"{name}_api_key"))) for name in PACKAGES)
+    found = ((name, text_of(getattr(models, f"{name}_api_key"))) for name in PACKAGES)
     keys = {name: key for name, key in found if key}
     if not (models.openai_api_key or models.openai_base_url or keys):
         return chat_models(embedder=embedder)
@@ -29,7 +28,7 @@ def open_chat_models(settings: Settings, embedder: Embedder) -> ChatModels:
     )
     clock = SystemClock()
     return chat_models(
-        api_key=_text(models.openai_api_key),
+        api_key=text_of(models.openai_api_key),
         base_url=models.openai_base_url,
         organization=models.openai_organization,
         default_model=models.chat_model,
@@ -44,13 +43,9 @@ def open_chat_models(settings: Settings, embedder: Embedder) -> ChatModels:
 
 def _circuits(settings: Settings) -> Circuits:
     """Return circuits that all hosts share where there is a Valkey, else this host's own."""
-    url = _text(settings.redis.dsn)
+    url = text_of(settings.redis.dsn)
     if url is None:
         return InMemoryCircuits()
     from cartrita.storage.valkey_circuits import ValkeyCircuits  # noqa: PLC0415
 
     return ValkeyCircuits(url, prefix=f"cartrita:{settings.instance}:circuit:")
-
-
-def _text(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret else None

@@ -5,8 +5,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from pydantic import SecretStr
-
+from cartrita.config.kinds import text_of
 from cartrita.config.settings import Settings
 from cartrita.errors import ConfigurationInvalid
 from cartrita.providers.ports import Embedder
@@ -32,7 +31,7 @@ def open_models(settings: Settings) -> HuggingFace:
     from cartrita.providers.huggingface.folder import ModelFolder
     from cartrita.providers.huggingface.routes import HuggingFaceModels
 
-    chosen, token = settings.huggingface, _text(settings.models.huggingface_api_key)
+    chosen, token = settings.huggingface, text_of(settings.models.huggingface_api_key)
     api = None
     if token or chosen.inference_url:
         from cartrita.providers.huggingface.inference import InferenceApi
@@ -67,7 +66,7 @@ def open_local(settings: Settings) -> LocalText:
     chosen, hub = settings.huggingface, None
     if chosen.download:
         cache = chosen.cache or settings.home / "huggingface"
-        token = _text(settings.models.huggingface_api_key)
+        token = text_of(settings.models.huggingface_api_key)
         hub = Hub(cache, token, chosen.hub_url, chosen.most_mb)
     return LocalModels(
         ModelFolder(chosen.path),
@@ -107,11 +106,7 @@ async def open_embedder(settings: Settings, get: Callable[[Any], Any]) -> Embedd
     if chosen.provider == "openai":
         from cartrita.providers.openai_embeddings import OpenAiEmbeddings
 
-        key = _text(models.openai_api_key)
+        key = text_of(models.openai_api_key)
         return OpenAiEmbeddings(key, models.openai_base_url, chosen.model, chosen.dimensions)
     built_in: Embedder = await get(BuiltInEmbedder)
     return built_in
-
-
-def _text(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret else None

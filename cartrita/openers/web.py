@@ -5,9 +5,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import SecretStr
-
 from cartrita.clock import SystemClock
+from cartrita.config.kinds import text_of
 from cartrita.config.settings import Settings
 from cartrita.providers.ports_hooks import Webhooks
 from cartrita.providers.ports_web import GitHubSearch, WebFetch, WebSearch
@@ -59,11 +58,11 @@ def open_search(settings: Settings) -> WebSearch:
 
     web, egress = settings.web, to_services(settings.egress.user_agent)
     engines: list[Engine] = []
-    if key := _text(settings.models.tavily_api_key):
+    if key := text_of(settings.models.tavily_api_key):
         engines.append(Tavily(egress, key, web.tavily_url))
-    if key := _text(web.serpapi_api_key):
+    if key := text_of(web.serpapi_api_key):
         engines.append(SerpApi(egress, key, web.serpapi_url))
-    if key := _text(web.brave_api_key):
+    if key := text_of(web.brave_api_key):
         engines.append(Brave(egress, key, web.brave_url))
     if web.searxng_url:
         engines.append(Searxng(egress, web.searxng_url))
@@ -80,9 +79,5 @@ def open_github(settings: Settings) -> GitHubSearch:
     from cartrita.providers.web.github import GitHub
 
     egress = to_services(settings.egress.user_agent)
-    token = _text(settings.web.github_token)
+    token = text_of(settings.web.github_token)
     return GitHub(egress, SystemClock(), settings.web.github_url, token)
-
-
-def _text(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret else None

@@ -15,8 +15,6 @@ from cartrita.clock import new_uuid
 from cartrita.protocol.task import Delivery, Name
 from cartrita.protocol.wire import WireModel
 
-PROTOCOL_VERSION = "1.0"
-
 LONGEST_LIST = 256
 
 

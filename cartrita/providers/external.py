@@ -38,6 +38,7 @@ from cartrita.external.wire import (
     read_message,
     read_refusal,
 )
+from cartrita.protocol.patience import seconds_to_wait
 
 SUSPICION = 1.0
 """Seconds between two suspicions of one agent: many calls fail together."""
@@ -171,7 +172,9 @@ class HttpAgents:
         said = read_refusal(await _whole(agent, response, LARGEST_REFUSAL))
         text = f"{agent.name!r} answered {status}{f': {said}' if said else '.'}"
         if status in PASSING:
-            return NetworkFailed(text, retry_after=_retry_after(response))
+            return NetworkFailed(
+                text, retry_after=seconds_to_wait(response.headers.get("retry-after"))
+            )
         return AgentFailed(text)
 
     async def _read(self, agent: Registered, response: httpx.Response, ctx: Context) -> ResultSaid:
@@ -238,8 +241,3 @@ async def _bounded(agent: Registered, response: httpx.Response, most: int) -> As
 
 async def _whole(agent: Registered, response: httpx.Response, most: int) -> bytes:
     return b"".join([chunk async for chunk in _bounded(agent, response, most)])
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    text = response.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else None  # noqa: PLR2004 - up to a day

@@ -14,6 +14,7 @@ from cartrita.errors import (
     NetworkFailed,
     Reason,
 )
+from cartrita.protocol.patience import seconds_to_wait
 from cartrita.providers.ports import ChatModel, ModelInfo
 
 PACKAGES: Mapping[str, str] = {
@@ -170,7 +171,4 @@ def _status(error: Exception) -> int | None:
 
 def _retry_after(error: Exception) -> float | None:
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    try:
-        return max(0.0, float(headers.get("retry-after", "")))
-    except (TypeError, ValueError):
-        return None
+    return seconds_to_wait(headers.get("retry-after"))

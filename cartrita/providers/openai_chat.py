@@ -25,6 +25,7 @@ from cartrita.errors import (
     Reason,
     ResourceLimitExceeded,
 )
+from cartrita.protocol.patience import seconds_to_wait
 from cartrita.providers.openai_stream import BrokenOff, Pace, gathered, joined
 from cartrita.providers.tool_schemas import schema_of
 
@@ -181,7 +182,7 @@ def _refused(error: openai.APIStatusError, model: str) -> CartritaError:
         return NetworkFailed(
             f"The provider of {model!r} answered {status}: {_detail(error)}",
             Reason.PROVIDER_BUSY if status == TOO_MANY else None,
-            retry_after=_retry_after(error),
+            retry_after=seconds_to_wait(error.response.headers.get("retry-after")),
         )
     return AgentFailed(f"The provider of {model!r} refused ({status}): {_detail(error)}")
 
@@ -198,11 +199,3 @@ def _detail(error: openai.APIError) -> str:
 
 def _brief(text: str) -> str:
     return " ".join(text.split())[:LONGEST_DETAIL]
-
-
-def _retry_after(error: openai.APIStatusError) -> float | None:
-    """Return the seconds a provider asks to wait; its other form, a date, is rare here."""
-    try:
-        return max(0.0, float(error.response.headers.get("retry-after", "")))
-    except ValueError:
-        return None

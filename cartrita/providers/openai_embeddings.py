@@ -1,7 +1,6 @@
 """Embeds texts with OpenAI, or with a server that speaks its protocol."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import httpx
 import numpy as np
@@ -15,6 +14,7 @@ from cartrita.errors import (
     ModelRequired,
     NetworkFailed,
 )
+from cartrita.protocol.patience import seconds_to_wait
 from cartrita.providers.ports import ModelInfo, Vectors
 
 OFFICIAL = "https://api.openai.com/v1"
@@ -135,7 +135,7 @@ class OpenAiEmbeddings:
         if status in BUSY or status >= FIRST_SERVER_ERROR:
             return NetworkFailed(
                 f"The provider of {self._model!r} answered {status}: {detail}",
-                retry_after=_seconds(response.headers.get("retry-after")),
+                retry_after=seconds_to_wait(response.headers.get("retry-after")),
             )
         return AgentFailed(f"The provider of {self._model!r} refused ({status}): {detail}")
 
@@ -156,10 +156,3 @@ def _parts(texts: Sequence[str]) -> Iterator[list[str]]:
         size += len(text)
     if part:
         yield part
-
-
-def _seconds(told: Any) -> float | None:
-    try:
-        return max(0.0, float(told))
-    except (TypeError, ValueError):
-        return None

@@ -11,7 +11,8 @@ from cartrita.clock import new_id
 from cartrita.errors import ServiceUnavailable
 from cartrita.storage.memory import InMemoryMemories
 from cartrita.storage.ports import Memories, MemoryRecord
-from cartrita.storage.postgres.memories import PostgresMemories, _literal, by_index
+from cartrita.storage.postgres.memories import PostgresMemories, by_index
+from cartrita.storage.postgres.vectors import literal
 
 DIMENSIONS = 384
 MODEL = "local/test"
@@ -180,7 +181,7 @@ class TestPostgres(MemoriesContract):
         found = await self.find(memories, tenant, threshold=-1.0, limit=5)
         best = 1_000 + np.argsort(-(vectors[1_000:] @ at(0)))[:5]
         assert len({item.record.id.int for item in found} & set(best.tolist())) >= 4
-        question = (tenant, _literal(at(0)), MODEL, None, 5, -1.0)
+        question = (tenant, literal(at(0)), MODEL, None, 5, -1.0)
         plan = await indexed.fetch(f"EXPLAIN {by_index(DIMENSIONS)}", *question)
         assert "memories_embedding_384" in "\n".join(row[0] for row in plan)
 

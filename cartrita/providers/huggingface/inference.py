@@ -16,6 +16,7 @@ from cartrita.errors import (
     ModelRequired,
     NetworkFailed,
 )
+from cartrita.protocol.patience import seconds_to_wait
 from cartrita.providers.ports_huggingface import Finding, Say, TextAnswer, TextAsk, TextKind
 
 OFFICIAL = "https://router.huggingface.co/hf-inference"
@@ -143,19 +144,13 @@ def _refused(model: str, response: httpx.Response, read: bytes) -> CartritaError
     if status == httpx.codes.NOT_FOUND:
         return ModelRequired(f"The inference API does not serve {model!r}: name another model.")
     if status in BUSY or status >= FIRST_SERVER_ERROR:
-        wait = told.get("estimated_time") if isinstance(told, dict) else None
+        estimate = told.get("estimated_time") if isinstance(told, dict) else None
+        asked = seconds_to_wait(response.headers.get("retry-after"))
         return NetworkFailed(
             f"The inference API of {model!r} answered {status}: {detail}",
-            retry_after=_seconds(response.headers.get("retry-after")) or _seconds(wait),
+            retry_after=asked or seconds_to_wait(estimate),
         )
     return AgentFailed(f"The inference API of {model!r} refused ({status}): {detail}")
-
-
-def _seconds(told: Any) -> float | None:
-    try:
-        return max(0.0, float(told))
-    except (TypeError, ValueError):
-        return None
 
 
 def _body(ask: TextAsk, **parameters: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from cartrita.errors import (
     NetworkFailed,
     RateLimitExceeded,
 )
+from cartrita.protocol.patience import seconds_to_wait
 
 JSON = ("application/json", "*+json")
 _PASSING = frozenset({408, 425, 500, 502, 503, 504})
@@ -54,8 +55,7 @@ def refusal(answer: Answer, service: str, setting: str) -> CartritaError:
             f"{service} answered {answer.status}: look at the setting {setting}."
         )
     if answer.status == httpx.codes.TOO_MANY_REQUESTS:
-        text = answer.headers.get("retry-after", "")
-        wait = float(text) if text.isascii() and text.isdigit() and len(text) < 6 else None  # noqa: PLR2004 - up to a day
+        wait = seconds_to_wait(answer.headers.get("retry-after"))
         return RateLimitExceeded(f"{service} wants us to ask less often.", retry_after=wait)
     if answer.status in _PASSING:
         return NetworkFailed(f"{service} answered {answer.status}.")

@@ -15,6 +15,7 @@ from cartrita.errors import (
     InvalidParameters,
     RateLimitExceeded,
 )
+from cartrita.protocol.patience import seconds_to_wait
 from cartrita.providers.ports_web import Found, FoundOnGitHub, Kind
 from cartrita.providers.web.asking import JSON, at, parsed
 
@@ -116,7 +117,7 @@ class GitHub:
     def _wait(self, answer: Answer) -> float | None:
         """Return how long GitHub wants us to wait; None when it is not about that."""
         headers = answer.headers
-        after = _number(headers.get("retry-after"))
+        after = seconds_to_wait(headers.get("retry-after"))
         if after is not None:
             return min(after, LONGEST_WAIT)
         reset = _number(headers.get("x-ratelimit-reset"))

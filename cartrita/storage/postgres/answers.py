@@ -7,8 +7,9 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from cartrita.clock import Clock
-from cartrita.storage.answers import Alike, Entry, Likeness, Vector
+from cartrita.storage.answers import Alike, Entry, Likeness
 from cartrita.storage.postgres.outage import lend
+from cartrita.storage.postgres.vectors import literal
 
 NEWEST = 5_000
 """Questions of one scope that are compared one by one: some six milliseconds. Older ones are
@@ -64,7 +65,7 @@ class PostgresMeanings:
 
     async def nearest(self, tenant: str, asked: Likeness, least: float) -> Alike | None:
         """Return the answer to the most alike question; None where none is at least that."""
-        vector, now = _literal(asked.vector), self._now()
+        vector, now = literal(asked.vector), self._now()
         question = (tenant, asked.scope, asked.model, vector, now, self._newest, least)
         async with self._connection() as connection:
             row = await connection.fetchrow(_NEAREST, *question, timeout=self._timeout)
@@ -79,7 +80,7 @@ class PostgresMeanings:
             entry.owner.user,
             asked.scope,
             asked.model,
-            _literal(asked.vector),
+            literal(asked.vector),
             entry.body,
             now,
             now + timedelta(seconds=entry.seconds),
@@ -98,7 +99,3 @@ class PostgresMeanings:
 
     def _connection(self) -> AbstractAsyncContextManager[PoolConnectionProxy]:
         return lend(self._pool, self._timeout, "The answers that are kept")
-
-
-def _literal(vector: Vector) -> str:
-    return "[" + ",".join(f"{value:.6g}" for value in vector.tolist()) + "]"

@@ -13,6 +13,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from cartrita.storage.ports import MemoryRecord, Recalled
 from cartrita.storage.postgres.outage import lend
+from cartrita.storage.postgres.vectors import literal
 
 INDEXED = (384, 768, 1024, 1536, 3072)
 """Lengths of vectors for which there is an index; others are compared one by one."""
@@ -112,7 +113,7 @@ class PostgresMemories:
             [record.session for record in records],
             [record.text for record in records],
             [json.dumps(dict(record.metadata)) for record in records],
-            [_literal(vector) for vector in vectors],
+            [literal(vector) for vector in vectors],
             [datetime.fromtimestamp(record.stored_at, UTC) for record in records],
         )
         async with self._connection() as connection:
@@ -133,7 +134,7 @@ class PostgresMemories:
         Raises:
             ServiceUnavailable: The database cannot be reached.
         """
-        question = (tenant, _literal(vector), model, session, limit, threshold)
+        question = (tenant, literal(vector), model, session, limit, threshold)
         async with self._connection() as connection, connection.transaction(readonly=True):
             exact = vector.size not in INDEXED or await connection.fetchval(
                 _FEW, tenant, self._exact_up_to, timeout=self._timeout
@@ -158,11 +159,6 @@ class PostgresMemories:
 
     def _connection(self) -> AbstractAsyncContextManager[PoolConnectionProxy]:
         return lend(self._pool, self._timeout, "The memory store")
-
-
-def _literal(vector: npt.NDArray[np.float32]) -> str:
-    """Write a vector as pgvector reads it."""
-    return "[" + ",".join(f"{value:.6g}" for value in vector.tolist()) + "]"
 
 
 def _recalled(row: asyncpg.Record) -> Recalled:

@@ -19,7 +19,6 @@ DEEPEST = 200
 """Levels of a value in MessagePack, as `strict.parse` bounds those of JSON."""
 
 Ref = str | int | None
-Cursor = str | None
 
 
 class Auth(WireModel):
