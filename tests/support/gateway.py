@@ -217,6 +217,9 @@ class Stand:
             }
         )
         limiter = Limiter(clock, *self.quotas, self.counters)
+        visitors = Visitors(
+            *(Limiter(clock, quota) for quota in self.visitors), behind_edge=self.edge
+        )
         async with self.grown(catalog, services, limiter) as self.tree:
             self.told, self.ward = Told(self.tree.door), Ward(self.tree.door)
             yield Gate(
@@ -224,9 +227,7 @@ class Stand:
                 identity=self.identity,
                 keys=desk,
                 limiter=limiter,
-                visitors=Visitors(
-                    *(Limiter(clock, quota) for quota in self.visitors), behind_edge=self.edge
-                ),
+                visitors=visitors,
                 jwks=self.keys.jwks,
                 external=self.tree.external,
                 clock=self.clock,
@@ -248,6 +249,8 @@ class Stand:
                 metrics_dir=None,
                 docs=True,
             )
+        await limiter.close()
+        await visitors.close()
         passwords.close()
 
     def api_keys(self):
