@@ -315,9 +315,10 @@ class Limiter:
         """Tell the counters what they have not heard yet."""
         if self._dirty:
             self._settle_now()
-        if settling := self._settling:
-            if not (await asyncio.wait((settling,), timeout=AWAY))[0]:
-                settling.cancel()  # the counters hang; whoever waits is answered all the same
+        if self._settling:
+            _, hanging = await asyncio.wait((self._settling,), timeout=AWAY)
+            for settling in hanging:  # whoever waits for it is answered all the same
+                settling.cancel()
                 await asyncio.wait((settling,))
         if self._alarm:
             self._alarm.cancel()
