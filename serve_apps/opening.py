@@ -123,6 +123,7 @@ async def open_gate(
                 services_file=config.runtime_dir / "services.json",
                 metrics_dir=config.metrics_dir,
                 docs=settings.server.docs,
+                guests=settings.guests_welcome,
             )
         finally:
             for task in working:
