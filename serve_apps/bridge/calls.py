@@ -1,7 +1,7 @@
 """One call of v2: what came in, who asks, and what a service may use."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import from_json
@@ -19,6 +19,8 @@ from serve_apps.gateway.gate import Desk, Gate
 
 GUEST = Principal(user="guest", tenant="guest", scopes=("tasks:*",))
 """Whoever has no token, where that is allowed."""
+
+_FIELDS = {"session": "session_id"}
 
 _CLASSES = {kind.code: kind for kind in reversed(leaves().values()) if kind.default_reason is None}
 
@@ -41,6 +43,17 @@ class Upload:
         """What expressions see of it."""
         size = len(self.data)
         return {"name": self.name, "contentType": self.kind, "size": size, "data": self.data}
+
+
+class Ran(NamedTuple):
+    """What came of a task that completed.
+
+    Attributes:
+        task: What expressions see of it.
+    """
+
+    result: Any
+    task: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -111,32 +124,21 @@ class Call:
             "v2Id": getattr(account, "v2_id", None),
         }
 
-    async def submit(
-        self,
-        task_type: str,
-        parameters: dict[str, Any],
-        *,
-        session: str | None = None,
-        timeout: int | None = None,
-        preferences: dict[str, Any] | None = None,
-    ) -> dict[str, Any]:
+    async def submit(self, task_type: str, parameters: dict[str, Any], **more: Any) -> Any:
         """Run a task and return its response, whatever became of it.
-
-        The document knows it as `task` then, and the answer's head tells its id.
 
         Args:
             task_type: Which.
             parameters: Its own.
-            session: The conversation it belongs to.
-            timeout: Milliseconds; by default its type's.
-            preferences: As of a request.
+            more: `session`, `timeout` in milliseconds, `preferences`; None is as if left out.
 
         Raises:
             CartritaError: It was not accepted.
         """
         asked: dict[str, Any] = {"task_type": task_type, "parameters": parameters}
-        optional = {"session_id": session, "timeout": timeout, "preferences": preferences}
-        asked |= {name: value for name, value in optional.items() if value is not None}
+        asked |= {
+            _FIELDS.get(name, name): value for name, value in more.items() if value is not None
+        }
         if self.who is GUEST and self.guest_budget:
             asked["budget"] = self.guest_budget
         try:
@@ -144,29 +146,35 @@ class Call:
         except ValidationError as error:
             fields = field_errors(error)
             raise InvalidParameters("The request does not fit.", fields=fields) from None
-        response = await self.gate.tasks.submit(
+        return await self.gate.tasks.submit(
             request, self.person, wait=True, traceparent=self.traceparent
         )
-        self.headers["X-Task-ID"] = response["taskId"]
-        self.document["task"] = _seen(response)
-        return response
 
-    async def run(
-        self, task_type: str, parameters: dict[str, Any], **options: Any
-    ) -> dict[str, Any]:
-        """Run a task and return its response, with its result, large or small; else as `submit`.
+    async def ran(self, task_type: str, parameters: dict[str, Any], **more: Any) -> Ran:
+        """Run one of several tasks of this call, and return what came of it; else as `submit`.
 
         Raises:
             CartritaError: It was not accepted, or did not complete.
         """
-        response = await self.submit(task_type, parameters, **options)
+        return await self._completed(await self.submit(task_type, parameters, **more))
+
+    async def run(self, task_type: str, parameters: dict[str, Any], **more: Any) -> Ran:
+        """Run the task of this call, as `ran`.
+
+        The document knows it as `task` then, and the answer's head tells its id.
+        """
+        response = await self.submit(task_type, parameters, **more)
+        self.headers["X-Task-ID"] = response["taskId"]
+        self.document["task"] = _seen(response)
+        return await self._completed(response)
+
+    async def _completed(self, response: dict[str, Any]) -> Ran:
         if response["status"] != TaskStatus.COMPLETED:
             raise failure(response)
         result = response.get("result")
-        if isinstance(result, dict) and MARK in result:
-            kept = await self.blob(result[MARK]["id"])
-            return {**response, "result": from_json(kept)}
-        return response
+        if isinstance(result, dict) and MARK in result:  # it was too large to travel inline
+            result = from_json(await self.blob(result[MARK]["id"]))
+        return Ran(result, _seen(response))
 
     async def blob(self, blob_id: str) -> bytes:
         """Return a blob of who asks.
@@ -208,8 +216,23 @@ def _seen(response: dict[str, Any]) -> dict[str, Any]:
         "tokens": metrics.get("tokensUsed"),
         "milliseconds": metrics.get("processingTimeMs"),
         "retries": metrics.get("retryCount"),
+        "custom": metrics.get("customMetrics"),
         "warnings": response.get("warnings"),
         "error": response.get("errorMessage"),
         "code": response.get("errorCode"),
         "reason": response.get("reason"),
     }
+
+
+def document_of(gate: Gate, who: Principal | None, method: str, path: str) -> Document:
+    """Return what expressions see of any call."""
+    user = None
+    if who is not None:  # `Call.know` adds what only the account knows
+        user = {
+            "id": who.user,
+            "tenant": who.tenant,
+            "role": who.role,
+            "isAdmin": who.admin,
+            "isGuest": who is GUEST,
+        }
+    return {"user": user, "now": iso(gate.clock.now()), "call": {"method": method, "path": path}}

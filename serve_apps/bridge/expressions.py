@@ -18,7 +18,7 @@ class Unfit(Exception):
     """A value is of another type than an expression needs."""
 
 
-class _Functions(functions.Functions):  # type: ignore[misc]  # the library has no types
+class _Functions(functions.Functions):
     """JMESPath's own functions and ours. What cannot be done gives null, as theirs do."""
 
     @signature({"types": []})
@@ -131,7 +131,7 @@ class Expression:
 
     def __init__(self, text: str) -> None:
         try:
-            self._tree = parser.Parser().parse(text).parsed
+            self._tree: Any = parser.Parser().parse(text).parsed
         except exceptions.JMESPathError as error:
             raise ValueError(f"is not JMESPath: {str(error).splitlines()[0]}") from None
         self.text = text
@@ -153,9 +153,10 @@ class Expression:
     def holds(self, document: Any) -> bool:
         """Tell whether it finds what counts as true: not null, false or empty."""
         try:
-            return self(document) not in (None, False, "", [], {})
+            found = self(document)
         except Unfit:
             return False
+        return found is not None and found is not False and found not in ("", [], {})
 
     def reads(self, *path: str) -> bool:
         """Tell whether it names a field below another, such as `user.name`."""

@@ -3,7 +3,6 @@
 import base64
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from pydantic_core import from_json
 from starlette.requests import Request
@@ -47,6 +46,7 @@ async def asking(request: Request, gate: Gate, auth: Auth, *, counted: bool) -> 
         Refusal: It is not whom the row is for.
         CartritaError: They have asked too often, or nobody can find out now.
     """
+    counted = counted and not request.scope.get("mirrored")
     if auth == "nobody":
         if counted:
             await gate.visitors.admit(request)
@@ -115,16 +115,3 @@ def _category(token: str, now: float) -> str:
     except (ValueError, KeyError, TypeError):
         return "malformed"
     return "expired" if isinstance(expires, int | float) and expires <= now else "unknown"
-
-
-def seen(who: Principal | None) -> dict[str, Any] | None:
-    """Return what expressions see of who asks; `Call.know` adds what the account knows."""
-    if who is None:
-        return None
-    return {
-        "id": who.user,
-        "tenant": who.tenant,
-        "role": who.role,
-        "isAdmin": who.admin,
-        "isGuest": who is GUEST,
-    }

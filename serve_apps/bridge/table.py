@@ -183,7 +183,7 @@ class Ready:
     account: bool
 
 
-ACCOUNT = ("name", "v2Id", "createdAt")
+ACCOUNT = ("name", "email", "v2Id", "createdAt")
 """What of `user` costs a look at the database."""
 
 

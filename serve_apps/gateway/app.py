@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Router
@@ -30,6 +31,7 @@ from serve_apps.gateway.drain import Drain
 from serve_apps.gateway.gate import Desk, Gate
 from serve_apps.gateway.sockets import websocket
 from serve_apps.gateway.sockets.bounds import Bounds, Census
+from serve_apps.gateway.sockets.older import OlderSockets
 from serve_apps.gateway.sockets.socket_io import PATH, SocketIo
 
 Opener = Callable[[], AbstractAsyncContextManager[Gate]]
@@ -68,6 +70,13 @@ READABLE = [
 """Answers' headers that pages of other origins may read."""
 
 
+class OlderApi(Older, Protocol):
+    """An older API with sockets."""
+
+    def sockets(self, gate: Callable[[], Gate], desk: Callable[[], Desk]) -> OlderSockets:
+        """Return what hears its events, once the gate is open."""
+
+
 class Gateway:
     """The routes, and the gate that is open for as long as the application runs."""
 
@@ -79,11 +88,12 @@ class Gateway:
         opener: Opener,
         routes: list[BaseRoute],
         bounds: Bounds,
-        older: Older | None = None,
+        older: OlderApi | None = None,
     ) -> None:
         self._opener, self._older = opener, older
         self.bounds, self.census, self.drain = bounds, Census(bounds), Drain()
-        self._socket_io = SocketIo(lambda: self.gate, bounds, self.census)
+        heard = older.sockets(lambda: self.gate, lambda: self.desk) if older else None
+        self._socket_io = SocketIo(lambda: self.gate, bounds, self.census, heard)
         # A bare router: a Starlette would wrap it in two layers that answer for errors
         # before our guard can.
         self._router = Router(
@@ -125,7 +135,7 @@ def gateway(  # noqa: PLR0913 - each is a setting of its own
     cors: tuple[str, ...] = (),
     show_docs: bool = True,
     bounds: Bounds | None = None,
-    older: Older | None = None,
+    older: OlderApi | None = None,
 ) -> ASGIApp:
     """Return the application.
 

@@ -2,7 +2,7 @@
 
 from contextlib import asynccontextmanager
 
-from actors.agents.chat import ChatMetadata, ChatParams, ChatResult
+from actors.agents.chat import CEILING, ChatMetadata, ChatParams, ChatResult
 from cartrita.context import Context
 from cartrita.declare import Agent, task
 from cartrita.errors import AgentFailed, ModelRequired
@@ -20,9 +20,7 @@ EXAMPLE = {"message": "What is 15% of 240?"}
 class Talker(Agent, team="intelligence"):
     """Says what it was told, and what it was told it in."""
 
-    @task(
-        "langchain.chat.execute", cost="0.01", timeout=20, idempotent=True, example={"message": "a"}
-    )
+    @task("langchain.chat.execute", cost=CEILING, timeout=20, idempotent=True, example=EXAMPLE)
     async def execute(self, params: ChatParams, ctx: Context) -> ChatResult:
         """Answer."""
         if params.message == "fail":
