@@ -1,7 +1,7 @@
 """JMESPath with a few functions of ours, read once and then only evaluated."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 from jmespath import exceptions, functions, parser, visitor
 from pydantic_core import from_json
@@ -131,7 +131,7 @@ class Expression:
 
     def __init__(self, text: str) -> None:
         try:
-            self._tree: Any = parser.Parser().parse(text).parsed
+            self._tree = cast("Any", parser.Parser().parse(text).parsed)
         except exceptions.JMESPathError as error:
             raise ValueError(f"is not JMESPath: {str(error).splitlines()[0]}") from None
         self.text = text

@@ -69,7 +69,8 @@ async def asking(request: Request, gate: Gate, auth: Auth, *, counted: bool) -> 
 async def _guest(request: Request, gate: Gate) -> Principal:
     if not gate.guests:
         raise Refusal(401, NO_TOKEN, headers=_CHALLENGE)
-    await gate.visitors.admit(request)
+    if not request.scope.get("mirrored"):
+        await gate.visitors.admit(request)
     return GUEST
 
 

@@ -1,3 +1,5 @@
+"""JMESPath as rows use it."""
+
 import pytest
 
 from serve_apps.bridge.expressions import Expression, Unfit

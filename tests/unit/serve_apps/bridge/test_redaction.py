@@ -1,3 +1,5 @@
+"""Secrets that answers do not tell."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

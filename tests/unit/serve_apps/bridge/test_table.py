@@ -1,3 +1,5 @@
+"""The table, and what is wrong with it when it is."""
+
 import pytest
 
 from cartrita.errors import ConfigurationInvalid
