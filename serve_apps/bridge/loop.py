@@ -44,7 +44,7 @@ class Bridge:
         self.table = table or load()
         self.terms = terms or Terms()
         self.guest_budget = guest_budget
-        self.largest = self.table.largest
+        self.largest: int = self.table.largest
         self._marks = self.terms.headers
 
     def sockets(self, gate: Callable[[], Gate], desk: Callable[[], Desk]) -> Events:

@@ -28,7 +28,7 @@ class Events:
         desk: Returns what is kept beside it.
     """
 
-    refused = "Authentication error: Invalid token."
+    refused: str = "Authentication error: Invalid token."
 
     def __init__(
         self, rows: Mapping[str, Ready], gate: Callable[[], Gate], desk: Callable[[], Desk]

@@ -200,7 +200,7 @@ class Table:
         self._shapes: dict[str, dict[str, Any]] = {}
         for row in self.rows:
             self._add(row)
-        self.largest = max((row.largest_mb for row in self.rows), default=1) * MEGABYTE
+        self.largest: int = max((row.largest_mb for row in self.rows), default=1) * MEGABYTE
         for one in self.refused:
             self._check(one)
 
