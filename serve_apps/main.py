@@ -33,7 +33,7 @@ from serve_apps.bridge.loop import Bridge
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.sockets.bounds import Bounds
-from serve_apps.opening import open_gate
+from serve_apps.opening import budget_desk, limit_guests, open_gate
 from serve_apps.rpc.server import GRACE, Port, serving
 
 APPLICATION = "cartrita"
@@ -186,10 +186,13 @@ async def _prepare(config: TreeConfig) -> None:
     settings, admin = config.settings, config.settings.admin
     url = postgres_url(settings)
     await migrate(url)
-    if admin.password:
-        async with asyncpg.create_pool(url, min_size=1, max_size=1) as pool:
+    async with asyncpg.create_pool(url, min_size=1, max_size=1) as pool:
+        if admin.password:
             who, _ = identity(settings, pool, SystemClock())
             await who.ensure_admin(admin.email, admin.password.get_secret_value())
+        if settings.bridge.enabled and settings.guests_welcome:
+            desk = budget_desk(settings, pool, SystemClock())
+            await limit_guests(desk, settings.bridge.guests_usd)
     await start_tree(config)
 
 

@@ -25,6 +25,13 @@ class Bridge(Section):
     guest_tokens: int = Field(
         default=8_000, ge=1, le=10**6, description="Tokens that one task of a guest may take."
     )
+    guests_usd: float = Field(
+        default=1.0,
+        gt=0,
+        le=10**6,
+        description="USD a day of all guests together, until somebody sets the budget "
+        "`user:guest` anew.",
+    )
     deprecated: date = Field(
         default=date(2026, 1, 1), description="Since when answers say that v2 is deprecated."
     )

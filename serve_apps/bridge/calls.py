@@ -10,15 +10,13 @@ from starlette.requests import Request
 from cartrita.auth.claims import Claims
 from cartrita.clock import iso
 from cartrita.errors import CartritaError, ErrorCode, InvalidParameters, NotFound, from_wire, leaves
-from cartrita.protocol.principal import Principal
+from cartrita.protocol.principal import GUEST, Principal
 from cartrita.protocol.task import Budget, TaskRequest, TaskStatus
 from cartrita.protocol.wire import field_errors
 from cartrita.spill import MARK
 from cartrita.storage.ports import User
+from serve_apps.bridge.table import Table
 from serve_apps.gateway.gate import Desk, Gate
-
-GUEST = Principal(user="guest", tenant="guest", scopes=("tasks:*",))
-"""Whoever has no token, where that is allowed."""
 
 _FIELDS = {"session": "session_id"}
 
@@ -66,6 +64,7 @@ class Call:
         claims: What its token or key says; None for guests.
         files: Of a form, by their fields.
         request: None for an event.
+        table: All rows.
         status: Of the answer, where a service sets another than the row's.
         headers: Of the answer, which a service may add to.
         media_type: Of a binary answer.
@@ -78,6 +77,7 @@ class Call:
     claims: Claims | None = None
     files: dict[str, list[Upload]] = field(default_factory=dict)
     request: Request | None = None
+    table: Table | None = None
     traceparent: str | None = None
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
@@ -124,13 +124,17 @@ class Call:
             "v2Id": getattr(account, "v2_id", None),
         }
 
-    async def submit(self, task_type: str, parameters: dict[str, Any], **more: Any) -> Any:
+    async def submit(
+        self, task_type: str, parameters: dict[str, Any], *, wait: bool = True, **more: Any
+    ) -> dict[str, Any]:
         """Run a task and return its response, whatever became of it.
 
         Args:
             task_type: Which.
             parameters: Its own.
-            more: `session`, `timeout` in milliseconds, `preferences`; None is as if left out.
+            wait: Whether for its end.
+            more: `session`, `timeout` in milliseconds, `preferences`, `priority`; None is as if
+                left out.
 
         Raises:
             CartritaError: It was not accepted.
@@ -147,7 +151,7 @@ class Call:
             fields = field_errors(error)
             raise InvalidParameters("The request does not fit.", fields=fields) from None
         return await self.gate.tasks.submit(
-            request, self.person, wait=True, traceparent=self.traceparent
+            request, self.person, wait=wait, traceparent=self.traceparent
         )
 
     async def ran(self, task_type: str, parameters: dict[str, Any], **more: Any) -> Ran:

@@ -40,6 +40,13 @@ class _Functions(functions.Functions):
         """A text that is not blank."""
         return value if isinstance(value, str) and value.strip() else None
 
+    @signature({"types": []})
+    def _func_from_items(self, pairs: Any) -> dict[str, Any] | None:
+        """An object out of pairs of name and value."""
+        if not isinstance(pairs, list):
+            return None
+        return {str(pair[0]): pair[1] for pair in pairs if isinstance(pair, list) and pair[1:]}
+
     @signature()
     def _func_fresh_id(self) -> str:
         """An id that nobody had before."""

@@ -83,8 +83,7 @@ class Bridge:
         exchange: Exchange = request.scope["exchange"]
         exchange.bound(row.largest_mb * MEGABYTE)
         check_kind(request)
-        counted = row.counted or (row.task is None and row.auth != "nobody")
-        who, claims = await asking(request, gate, row.auth, counted=counted)
+        who, claims = await asking(request, gate, row.auth, counted=row.counts)
         if row.later is not None:  # before a body is read that nobody needs
             raise later(row.later)
         body, files = await read_body(request, row)
@@ -100,6 +99,7 @@ class Bridge:
             claims=claims,
             files=files,
             request=request,
+            table=self.table,
             traceparent=exchange.traceparent,
             guest_budget=self.guest_budget,
         )

@@ -9,11 +9,10 @@ from starlette.requests import Request
 
 from cartrita.auth.claims import Claims
 from cartrita.errors import AuthenticationFailed
-from cartrita.protocol.principal import Principal, Role
+from cartrita.protocol.principal import GUEST, Principal, Role
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import LONGEST_TOKEN
 from serve_apps.bridge.answers import Refusal
-from serve_apps.bridge.calls import GUEST
 from serve_apps.bridge.table import Auth
 from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.quotas import left
@@ -75,7 +74,7 @@ async def _guest(request: Request, gate: Gate) -> Principal:
 
 
 async def _claims(gate: Gate, auth: Auth, token: str, key: str) -> Claims:
-    if auth == "key" or (auth == "flexible" and key):
+    if auth == "key" or (key and auth in ("flexible", "guest")):
         if not key:
             raise Refusal(401, NO_KEY, "Send `Authorization: Bearer <key>` or `X-API-Key`.")
         return await _admitted(gate, key, Refusal(401, BAD_KEY, headers=_CHALLENGE))

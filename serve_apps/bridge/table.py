@@ -83,7 +83,8 @@ class Row(Entry):
         reveals: The body is there to show a secret, and is not redacted.
         multipart: The fields in which forms may send files.
         largest_mb: The largest body, in MB.
-        counted: Count the request, of whoever has no token by the address.
+        counted: Whether the request counts, of whoever has no token by the address; by default
+            where somebody asks for what is no task, which the Door counts.
         begins: Told a socket before.
         tells: The event with the body.
         ends: Told a socket after, whatever became of it.
@@ -111,7 +112,7 @@ class Row(Entry):
     errors: dict[str, Words] = {}
     multipart: tuple[str, ...] = ()
     largest_mb: int = Field(default=10, ge=1, le=64)
-    counted: bool = False
+    counted: bool | None = None
     begins: Told | None = None
     tells: str | None = None
     ends: Told | None = None
@@ -140,6 +141,12 @@ class Row(Entry):
     def path(self) -> str:
         """The path, or the event."""
         return self.route.partition(" ")[2]
+
+    @property
+    def counts(self) -> bool:
+        """Whether the request counts."""
+        usual = self.task is None and self.auth != "nobody"
+        return usual if self.counted is None else self.counted
 
     def reads(self, *path: str) -> bool:
         """Tell whether an expression of this row names such a field."""

@@ -6,7 +6,7 @@ import pytest
 
 from serve_apps.bridge.answers import Terms
 from serve_apps.bridge.loop import Bridge
-from serve_apps.bridge.table import Row, Table
+from serve_apps.bridge.table import METHODS, Row, Table
 from tests.support.bridged import V2, bridged
 from tests.support.gateway import assert_problem
 
@@ -101,6 +101,8 @@ async def test_what_is_not_there_is_v2s_404(api):
 async def test_back_doors_are_not_there(api):
     for one in Bridge().table.refused:
         method, _, path = one.route.partition(" ")
+        if method not in METHODS:  # a way in that was no route
+            continue
         answer = await api.http.request(method, path, json={} if method != "GET" else None)
         assert answer.status_code == one.status, one.route
 
