@@ -168,9 +168,19 @@ class Call:
         The document knows it as `task` then, and the answer's head tells its id.
         """
         response = await self.submit(task_type, parameters, **more)
+        self.know_task(response)
+        return await self._completed(response)
+
+    async def begin(self, task_type: str, parameters: dict[str, Any], **more: Any) -> str:
+        """Have the task of this call run and return its id, without waiting for its end."""
+        response = await self.submit(task_type, parameters, wait=False, **more)
+        self.know_task(response)
+        return str(response["taskId"])
+
+    def know_task(self, response: dict[str, Any]) -> None:
+        """Have the document and the answer's head tell of the task of this call."""
         self.headers["X-Task-ID"] = response["taskId"]
         self.document["task"] = _seen(response)
-        return await self._completed(response)
 
     async def _completed(self, response: dict[str, Any]) -> Ran:
         if response["status"] != TaskStatus.COMPLETED:

@@ -1,6 +1,7 @@
 """JMESPath with a few functions of ours, read once and then only evaluated."""
 
 import math
+from datetime import datetime
 from typing import Any, cast
 
 from jmespath import exceptions, functions, parser, visitor
@@ -81,6 +82,14 @@ class _Functions(functions.Functions):
         if not isinstance(value, dict):
             return value
         return {key: item for key, item in value.items() if item is not None} or None
+
+    @signature({"types": []})
+    def _func_unix(self, value: Any) -> int | None:
+        """Whole Unix seconds of a time in ISO 8601."""
+        try:
+            return int(datetime.fromisoformat(value).timestamp())
+        except (TypeError, ValueError):
+            return None
 
     @signature({"types": []}, {"types": ["number"]})
     def _func_times(self, value: Any, factor: float) -> float | None:

@@ -15,6 +15,7 @@ from serve_apps.bridge.bodies import check_kind, query_of, read_body
 from serve_apps.bridge.calls import Call, document_of
 from serve_apps.bridge.people import asking
 from serve_apps.bridge.sockets import Events
+from serve_apps.bridge.streaming import streamed
 from serve_apps.bridge.table import MEGABYTE, Ready, Row, Table, load
 from serve_apps.bridge.verbs import done, later, refusal_from
 from serve_apps.gateway.gate import Desk, Gate
@@ -104,7 +105,10 @@ class Bridge:
             guest_budget=self.guest_budget,
         )
         try:
-            return self._shaped(call, row, await done(call, ready))
+            body = await done(call, ready)
+            if row.streams:
+                return self._marked(call, await streamed(call, row, body))
+            return self._shaped(call, row, body)
         except Exception as error:  # noqa: BLE001 - as above; here it is known which task it was
             response = self.explain(error, request.scope["path"], row)
             response.headers.update(call.headers)
@@ -118,6 +122,9 @@ class Bridge:
         else:
             path = call.document["call"]["path"]
             response = answer(body, status, path, reveals=row.reveals)
+        return self._marked(call, response)
+
+    def _marked(self, call: Call, response: Response) -> Response:
         for name, value in call.headers.items():
             response.headers[name] = value
         response.raw_headers.extend(self._marks)

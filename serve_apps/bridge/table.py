@@ -79,6 +79,8 @@ class Row(Entry):
         preferences: Those of the task.
         timeout: Milliseconds that the task has; by default its type's.
         gives: The body; by default the result.
+        streams: The answer is server-sent events: what each `piece` of the text that the task
+            writes becomes, and its `result` where nothing was shown while it was written.
         binary: The body is bytes, or a blob.
         reveals: The body is there to show a secret, and is not redacted.
         multipart: The fields in which forms may send files.
@@ -105,6 +107,7 @@ class Row(Entry):
     preferences: Expr | None = None
     timeout: int | None = Field(default=None, ge=MIN_TIMEOUT_MS, le=MAX_TIMEOUT_MS)
     gives: Expr | None = None
+    streams: Expr | None = None
     status: int = Field(default=200, ge=200, le=299)
     binary: bool = False
     reveals: bool = False
@@ -128,6 +131,8 @@ class Row(Entry):
             raise ValueError(f"needs one of {', '.join(VERBS)}, and has {len(chosen)}")
         if self.task and self.auth == "nobody":
             raise ValueError("runs a task for nobody: give `auth`, `guest` at least")
+        if self.streams and not self.task:
+            raise ValueError("streams what a task writes: name the `task`")
         if self.method == SOCKET and not (self.tells or self.later):
             raise ValueError("is of a socket: give the event that `tells` of the answer")
         return self

@@ -78,13 +78,15 @@ def _taken(row: Row, document: Document) -> dict[str, Any]:
 
 
 async def _ran(call: Call, row: Row, task: str, parameters: dict[str, Any]) -> Any:
-    """Run a row's task and return its result."""
+    """Run a row's task and return its result; of one that streams, its id."""
     document = call.document
     session = document["session"] = _session(row, document)
     preferences = row.preferences(document) if row.preferences else None
-    ran = await call.run(
-        task, parameters, session=session, timeout=row.timeout, preferences=preferences
-    )
+    more = {"session": session, "timeout": row.timeout}
+    if row.streams:
+        hints = {**(preferences or {}), "streaming": True}
+        return await call.begin(task, parameters, preferences=hints, **more)
+    ran = await call.run(task, parameters, preferences=preferences, **more)
     document["now"] = iso(call.now)  # when it is answered, not when it came
     return ran.result
 
