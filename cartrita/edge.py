@@ -219,8 +219,9 @@ class Edge:
         if self.max_body is None:
             return ""
         answer = _problem(413, _LONG_BODY[0], _LONG_BODY[1].format(self.max_body))
-        # The gateway knows how long a blob may be.
-        condition = f"{{ req.hdr_val(Content-Length) gt {self.max_body} }} !{{ path /v3/blobs }}"
+        # The gateway knows how long a blob may be, and what v2 takes.
+        theirs = "!{ path /v3/blobs } !{ path_beg /api/ }"
+        condition = f"{{ req.hdr_val(Content-Length) gt {self.max_body} }} {theirs}"
         return f"    http-request return status 413 {answer} if {condition}\n"
 
 

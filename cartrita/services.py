@@ -16,7 +16,9 @@ from cartrita.declare import Agent
 from cartrita.errors import ConfigurationInvalid
 from cartrita.openers.answers import answer_openers
 from cartrita.openers.huggingface import BuiltInEmbedder, huggingface_openers
+from cartrita.openers.offer import open_offer
 from cartrita.openers.web import web_openers
+from cartrita.providers.offer import Offer
 from cartrita.providers.ports import (
     ChatModels,
     EffectSink,
@@ -330,5 +332,6 @@ def open_services(settings: Settings) -> Services:
             **web_openers(settings),
             **huggingface_openers(settings),
             **answer_openers(settings),
+            Offer: lambda _services: open_offer(settings),
         }
     )

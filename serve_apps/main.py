@@ -25,12 +25,15 @@ from cartrita.clock import SystemClock, new_id
 from cartrita.config.load import load_settings
 from cartrita.config.settings import Settings
 from cartrita.instance import make_private
+from cartrita.protocol.task import Budget
 from cartrita.storage.postgres.migrate import migrate
 from cartrita.telemetry import log
+from serve_apps.bridge.answers import Terms
+from serve_apps.bridge.loop import Bridge
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.sockets.bounds import Bounds
-from serve_apps.opening import open_gate
+from serve_apps.opening import budget_desk, limit_guests, open_gate
 from serve_apps.rpc.server import GRACE, Port, serving
 
 APPLICATION = "cartrita"
@@ -93,6 +96,7 @@ class Gateway:
             cors=server.cors_origins,
             show_docs=server.docs,
             bounds=bounds(self._config.settings),
+            older=older(self._config.settings),
         )
 
     @asynccontextmanager
@@ -119,6 +123,15 @@ def bounds(settings: Settings) -> Bounds:
         origins=server.cors_origins,
         redis_url=redis.get_secret_value() if redis else None,
     )
+
+
+def older(settings: Settings) -> Bridge | None:
+    """Return what answers v2's clients, unless a setting switched it off."""
+    told = settings.bridge
+    if not told.enabled:
+        return None
+    terms = Terms(told.deprecated, told.sunset, told.guide)
+    return Bridge(terms, guest_budget=Budget(max_usd=told.guest_usd, max_tokens=told.guest_tokens))
 
 
 def rpc_port(settings: Settings, place: Place) -> Port:
@@ -173,10 +186,13 @@ async def _prepare(config: TreeConfig) -> None:
     settings, admin = config.settings, config.settings.admin
     url = postgres_url(settings)
     await migrate(url)
-    if admin.password:
-        async with asyncpg.create_pool(url, min_size=1, max_size=1) as pool:
+    async with asyncpg.create_pool(url, min_size=1, max_size=1) as pool:
+        if admin.password:
             who, _ = identity(settings, pool, SystemClock())
             await who.ensure_admin(admin.email, admin.password.get_secret_value())
+        if settings.bridge.enabled and settings.guests_welcome:
+            desk = budget_desk(settings, pool, SystemClock())
+            await limit_guests(desk, settings.bridge.guests_usd)
     await start_tree(config)
 
 

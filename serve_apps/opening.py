@@ -21,8 +21,11 @@ from cartrita.accounts import identity, key_desk
 from cartrita.auth.apikeys import KeyDesk
 from cartrita.auth.identity import Identity
 from cartrita.clock import Clock, SystemClock, iso, new_id
-from cartrita.cost.budget import Defaults
+from cartrita.config.settings import Settings
+from cartrita.cost.budget import Ceiling, Defaults, Period
+from cartrita.cost.price import nano
 from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
+from cartrita.protocol.principal import GUEST, SYSTEM
 from cartrita.providers.probes import ProbeSet
 from cartrita.roster import Roster
 from cartrita.services import blob_store, database_probes, rate_limiter, sign_in_limiters
@@ -38,12 +41,15 @@ from cartrita.storage.postgres.runtime import PostgresAudit, PostgresQuarantine
 from cartrita.storage.postgres.stories import PostgresStories
 from cartrita.storage.postgres.users import PostgresUsers
 from cartrita.telemetry.log import get_logger
-from serve_apps.gateway.gate import Audit, Gate
+from serve_apps.gateway.gate import Audit, Budgets, Gate
 from serve_apps.gateway.quotas import Visitors
 
 log = get_logger(__name__)
 
 SWEEP_EVERY = 3600.0
+
+GUESTS = f"user:{GUEST.user}"
+"""The budget of those without a token."""
 
 Jwks = Callable[[], dict[str, Any]]
 People = Callable[[Users], Identity]
@@ -111,18 +117,14 @@ async def open_gate(
                 storyteller=Storyteller(stories, PostgresEffectBook(pool)),
                 effects=EffectDesk(PostgresEffectBook(pool), PostgresAudit(pool), clock),
                 approvals=ApprovalDesk(PostgresApprovals(pool), PostgresAudit(pool), clock),
-                budgets=BudgetDesk(
-                    PostgresBudgets(pool),
-                    Defaults.named(settings.budgets.limits),
-                    PostgresAudit(pool),
-                    clock,
-                ),
+                budgets=budget_desk(settings, pool, clock),
                 command=directory.command,
                 audit=_audit(PostgresAudit(pool)),
                 probes=ProbeSet(database_probes(settings)),
                 services_file=config.runtime_dir / "services.json",
                 metrics_dir=config.metrics_dir,
                 docs=settings.server.docs,
+                guests=settings.guests_welcome,
             )
         finally:
             for task in working:
@@ -131,6 +133,18 @@ async def open_gate(
             await limiter.close()
             await visitors.close()
             await blobs.close()
+
+
+def budget_desk(settings: Settings, pool: asyncpg.Pool, clock: Clock) -> BudgetDesk:
+    """Return where budgets are looked at and set."""
+    defaults = Defaults.named(settings.budgets.limits)
+    return BudgetDesk(PostgresBudgets(pool), defaults, PostgresAudit(pool), clock)
+
+
+async def limit_guests(budgets: Budgets, usd: float) -> None:
+    """Have all guests together spend so much a day, unless somebody set their budget."""
+    if not (await budgets.show(GUESTS, SYSTEM))["isSet"]:
+        await budgets.set(GUESTS, Ceiling(nano(usd), None, Period.DAY), SYSTEM)
 
 
 def _no_keys() -> dict[str, Any]:

@@ -178,14 +178,16 @@ def test_the_wheel_holds_three_packages_and_their_data(wheel):
     inside = {name for name in wheel if ".dist-info/" not in name}
     assert {name.partition("/")[0] for name in inside} == set(PACKAGES)
     assert {name for name in inside if name.endswith(".py")} == set(sources(*PACKAGES))
+    rows = (ROOT / "serve_apps/bridge/rows").glob("*.toml")
     migrations = (ROOT / "cartrita/storage/postgres/migrations").glob("*.sql")
     assert {name for name in inside if not name.endswith(".py")} == {
         "cartrita/py.typed",
         "cartrita/cost/models.toml",
         "cartrita/cost/prices.toml",
         "cartrita/quality/rules.toml",
+        "serve_apps/bridge/kinds.toml",
         "serve_apps/rpc/proto/cartrita/mcp/v1/mcp.proto",
-        *(str(path.relative_to(ROOT)) for path in migrations),
+        *(str(path.relative_to(ROOT)) for path in (*migrations, *rows)),
     }
 
 

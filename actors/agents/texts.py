@@ -1,4 +1,4 @@
-"""Looks into texts: marks names in them, fills a gap, compares them."""
+"""Looks into texts: marks names in them, fills a gap, compares them, makes vectors of them."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from cartrita.errors import ModelRequired
 from cartrita.protocol.task import Name
 from cartrita.protocol.text import Prose
 from cartrita.protocol.wire import WireModel
-from cartrita.providers.ports import Embedder
+from cartrita.providers.ports import Embedder, Vectors
 from cartrita.providers.ports_huggingface import (
     ENABLE,
     MOST_CHARS,
@@ -22,6 +22,11 @@ from cartrita.providers.ports_huggingface import (
 )
 
 AUTO = "auto"
+MOST_TEXTS = 50
+"""Their vectors fit a result that is not put into a blob, unless they are very long ones."""
+
+PLACES = 6
+"""Decimals of a component that still mean something."""
 
 Text = Annotated[Prose, Field(max_length=MOST_CHARS)]
 Model = Annotated[
@@ -98,8 +103,24 @@ class SimilarityResult(ModelResult):
     likenesses: list[Likeness]
 
 
+class FeatureParams(Params):
+    """Texts to make vectors of."""
+
+    texts: Annotated[
+        list[Annotated[Prose, Field(max_length=10_000)]], Field(min_length=1, max_length=MOST_TEXTS)
+    ]
+    model: Model = None
+
+
+class FeatureResult(ModelResult):
+    """One vector of length 1 for each text, in their order."""
+
+    vectors: list[list[float]]
+    dimensions: int
+
+
 class Texts(Agent, team="intelligence", concurrency=8):
-    """Marks names in texts, fills gaps, and compares texts."""
+    """Marks names in texts, fills gaps, compares texts, and makes vectors of them."""
 
     def __init__(self, hugging: HuggingFace, embedder: Embedder) -> None:
         self._hugging, self._embedder = hugging, embedder
@@ -159,13 +180,39 @@ class Texts(Agent, team="intelligence", concurrency=8):
             return SimilarityResult(likenesses=alike, **answer.about())
         if asked not in (None, AUTO, info.model):
             raise _missing(asked)
-        began = ctx.clock.monotonic()
-        vectors = await self._embedder.embed([params.text, *params.others])
-        ctx.spent(Usage(info.model, seconds=ctx.clock.monotonic() - began))
+        vectors = await self._embedded([params.text, *params.others], ctx)
         scores = (vectors[1:] @ vectors[0]).tolist()
         pairs = zip(params.others, scores, strict=True)
         alike = [Likeness(text=text, score=score) for text, score in pairs]
         return SimilarityResult(likenesses=alike, **info.fields())
+
+    @task(
+        "huggingface.text.feature_extraction",
+        cost=per_call("0.001"),
+        timeout=60,
+        idempotent=True,
+        example={"texts": ["Refunds take ten days.", "Our office is in Rome."]},
+    )
+    async def extract(self, params: FeatureParams, ctx: Context) -> FeatureResult:
+        """Turn texts into vectors whose dot product is their likeness.
+
+        The model is the one that memories are kept with (`embeddings.provider`).
+        """
+        asked, info = params.model, self._embedder.info
+        if asked not in (None, AUTO, info.model):
+            raise ModelRequired(
+                f"Vectors are made by {info.model!r} here, not by {asked!r}: leave `model` out, or "
+                "have the operator set embeddings.provider and embeddings.model."
+            )
+        vectors = await self._embedded(params.texts, ctx)
+        rows = [[round(value, PLACES) for value in row] for row in vectors.tolist()]
+        return FeatureResult(vectors=rows, dimensions=self._embedder.dimensions, **info.fields())
+
+    async def _embedded(self, texts: list[str], ctx: Context) -> Vectors:
+        began = ctx.clock.monotonic()
+        vectors = await self._embedder.embed(texts)
+        ctx.spent(Usage(self._embedder.info.model, seconds=ctx.clock.monotonic() - began))
+        return vectors
 
     def _required(self, kind: TextKind, asked: str | None) -> str:
         model = self._hugging.choose(kind, asked)

@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr
 
 from cartrita.config.answers import Cache, Privacy
 from cartrita.config.bounds import Blobs, Limits, Retention, Sandbox
+from cartrita.config.bridge import Bridge
 from cartrita.config.databases import Postgres, Redis
 from cartrita.config.huggingface import Embeddings, HuggingFace
 from cartrita.config.kinds import Location, Section
@@ -67,6 +68,7 @@ class Settings(Section):
     privacy: Privacy = Privacy()
     telemetry: Telemetry = Telemetry()
     chaos: Chaos = Chaos()
+    bridge: Bridge = Bridge()
 
     @property
     def embedded(self) -> bool:
@@ -81,6 +83,13 @@ class Settings(Section):
         if self.auth.registration == "auto":
             return self.embedded and self.server.host in LOOPBACK
         return self.auth.registration == "open"
+
+    @property
+    def guests_welcome(self) -> bool:
+        """Whether v2's chat answers without a token."""
+        if self.bridge.guests == "auto":
+            return self.embedded and self.server.host in LOOPBACK
+        return self.bridge.guests == "open"
 
     def at(self, ray_address: str, postgres_url: str, redis_url: str) -> Self:
         """Return what children of an owner see: its lifetime, and the addresses it opened."""

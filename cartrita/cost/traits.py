@@ -18,12 +18,14 @@ class Traits:
         safety: The same.
         seconds: What a short answer takes.
         cheaper: The family to fall down to near the end of a budget.
+        provider: Who made it, and serves it unless a compatible server does.
     """
 
     quality: float
     safety: float
     seconds: float
     cheaper: str | None = None
+    provider: str = "openai"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from cartrita.answers import Answers, Terms, TieredAnswers
+from cartrita.answers import Answers, Forgetting, NoAnswers, Terms, TieredAnswers
 from cartrita.clock import SystemClock
 from cartrita.config.settings import Settings
 from cartrita.privacy.masking import Rules
@@ -19,7 +19,10 @@ from cartrita.storage.memory_answers import InMemoryShelf
 
 def answer_openers(settings: Settings) -> dict[Any, Callable[[Any], Any]]:
     """Return how they are opened; without a life for answers nothing keeps any."""
-    openers: dict[Any, Callable[[Any], Any]] = {Rules: lambda _services: privacy_rules(settings)}
+    openers: dict[Any, Callable[[Any], Any]] = {
+        Rules: lambda _services: privacy_rules(settings),
+        Forgetting: _forgetting,
+    }
     if settings.limits.cache_timeout_s:
         openers[Answers] = partial(open_answers, settings)
     return openers
@@ -57,6 +60,11 @@ async def open_answers(settings: Settings, services: Any) -> Answers:
         embedder=embedder,
         models=models_of(settings),
     )
+
+
+async def _forgetting(services: Any) -> Forgetting:
+    found: Forgetting | None = await services.find(Answers)
+    return found or NoAnswers()
 
 
 def models_of(settings: Settings) -> str:

@@ -37,6 +37,18 @@ def open_models(settings: Settings) -> HuggingFace:
         from cartrita.providers.huggingface.inference import InferenceApi
 
         api = InferenceApi(token, chosen.inference_url, chosen.inference_timeout_s)
+    return HuggingFaceModels(
+        ModelFolder(chosen.path),
+        named_models(settings),
+        api,
+        download=chosen.download,
+        chat_ids=settings.models.openai_base_url is not None,
+    )
+
+
+def named_models(settings: Settings) -> dict[TextKind, str]:
+    """Return the models that do a kind of task where a caller names none."""
+    chosen = settings.huggingface
     named = {
         TextKind.GENERATION: chosen.generation,
         TextKind.SUMMARIZATION: chosen.summarization,
@@ -48,13 +60,7 @@ def open_models(settings: Settings) -> HuggingFace:
         TextKind.FILL_MASK: chosen.fill_mask,
         TextKind.SIMILARITY: chosen.sentence_similarity,
     }
-    return HuggingFaceModels(
-        ModelFolder(chosen.path),
-        {kind: name for kind, name in named.items() if name},
-        api,
-        download=chosen.download,
-        chat_ids=settings.models.openai_base_url is not None,
-    )
+    return {kind: name for kind, name in named.items() if name}
 
 
 def open_local(settings: Settings) -> LocalText:

@@ -62,5 +62,8 @@ class Principal:
         return self.admin or (user == self.user and self.may(f"tasks:{task_type}"))
 
 
+GUEST = Principal(user="guest", tenant="guest", scopes=("tasks:*",))
+"""Whoever has no token, where v2's public routes run tasks and the settings allow it."""
+
 SYSTEM = Principal(user="system", tenant="system", role=Role.SYSTEM, scopes=("*",))
 """The program itself, for its own probes."""

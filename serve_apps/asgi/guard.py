@@ -4,11 +4,14 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Protocol
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cartrita.edge import DOOR_HEADER
 from cartrita.errors import (
     CartritaError,
     InternalFailure,
@@ -40,6 +43,33 @@ _SECURITY = (
 )
 
 
+_OLDER_DOOR = (DOOR_HEADER.lower().encode(), b"v2")
+
+
+def from_v2(scope: Scope) -> bool:
+    """Tell whether a request came to the older API's own port: our edge says so."""
+    return _OLDER_DOOR in scope["headers"]
+
+
+class Older(Protocol):
+    """An older API beside ours, with limits and words of its own.
+
+    Attributes:
+        largest: Bytes of the longest body; it bounds the exchange itself once it knows more.
+    """
+
+    largest: int
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, whatever goes wrong."""
+
+    def owns(self, scope: Scope) -> bool:
+        """Tell whether it is for its part of the paths."""
+
+    def explain(self, error: Exception, path: str) -> Response:
+        """Return an error in its words."""
+
+
 class Guard:
     """Bounds a request's body and turns whatever goes wrong into a problem document.
 
@@ -49,6 +79,7 @@ class Guard:
         body_timeout: Seconds a client may take to send its body.
         roomy: Longest bodies of paths that take longer ones, as they come; a client may take
             a second more for each `PACE` bytes of those.
+        older: What answers for its own paths, also for what is refused before it sees it.
     """
 
     def __init__(
@@ -57,9 +88,10 @@ class Guard:
         max_body: int,
         body_timeout: float = 10.0,
         roomy: Mapping[str, int] | None = None,
+        older: Older | None = None,
     ) -> None:
         self._app, self._max_body, self._body_timeout = app, max_body, body_timeout
-        self._roomy = roomy or {}
+        self._roomy, self._older = roomy or {}, older
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -70,6 +102,8 @@ class Guard:
         exchange = Exchange(scope, receive, send, most, self._body_timeout)
         if scope["path"] in self._roomy:
             exchange.pace = PACE
+        if self._older and self._older.owns(scope):
+            exchange.concede(self._older)
         scope["exchange"] = exchange
         try:
             exchange.check_length()
@@ -90,6 +124,7 @@ class Exchange:
 
     Attributes:
         headers: The request's, by their lower-case names; of repeated ones the last.
+        explain: Makes the answer for an error; None makes a problem document.
         more: Tells what else stands in the answer's head.
         pace: Bytes of the body that give a client another second to send it; 0 gives none.
         traceparent: The caller's, or that of a new trace.
@@ -106,6 +141,7 @@ class Exchange:
         "_started",
         "_timeout",
         "_until",
+        "explain",
         "headers",
         "more",
         "pace",
@@ -121,12 +157,26 @@ class Exchange:
         self._read, self._complete, self._started = 0, False, False
         self.pace = 0
         self.more: Callable[[], list[tuple[bytes, bytes]]] | None = None
+        self.explain: Callable[[Exception, str], Response] | None = None
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self._send = shaping(self.headers, send)
         trace = self.headers.get(b"traceparent")
         self.traceparent = continue_trace(trace.decode("latin-1") if trace else None)
         known = _REQUEST_ID.fullmatch(self.headers.get(b"x-request-id", b""))
         self.request_id = known[0] if known else trace_id(self.traceparent).encode()
+
+    def concede(self, older: Older) -> None:
+        """Have the limits and the words of an older API."""
+        self._limit, self.pace, self.explain = older.largest, PACE, older.explain
+
+    def bound(self, limit: int) -> None:
+        """Take no longer body than this, of which nothing was read yet.
+
+        Raises:
+            ResourceLimitExceeded: It says that it is longer.
+        """
+        self._limit = limit
+        self.check_length()
 
     def check_length(self) -> None:
         """Refuse a body that says that it is too long."""
@@ -220,7 +270,11 @@ class Exchange:
         if self._started:
             return
         path, trace = self._scope["path"], trace_id(self.traceparent)
-        answer = problem(error, status=status, instance=path, trace_id=trace)
+        if self.explain:
+            answer = self.explain(error, path)
+            answer.status_code = status or answer.status_code
+        else:
+            answer = problem(error, status=status, instance=path, trace_id=trace)
         answer.headers.update(headers or {})
         if isinstance(error, ResourceLimitExceeded) or status == _TOO_SLOW:
             answer.headers["connection"] = "close"  # the rest of the body is not read

@@ -68,6 +68,19 @@ def read(model: type[Model], value: Any) -> Model:
     return parsed.model_copy(update={name: value[name] for name in binary}) if binary else parsed
 
 
+def values(body: bytes) -> Any:
+    """Read plain values out of JSON, as strictly as `parse`; raises as it does."""
+    try:
+        found = from_json(body, allow_inf_nan=False)
+        _CHECKER.raw_decode(body.decode().strip())
+    except _OutOfRange as error:
+        fields = [(path, f"is beyond {error}") for path in _beyond(from_json(body))]
+        raise InvalidParameters(f"A number is beyond {error}.", fields=fields[:MANY]) from None
+    except ValueError as error:
+        raise InvalidMessage(f"The body is not JSON: {error}.") from None
+    return found
+
+
 def _holds_bytes(value: Any) -> bool:
     if isinstance(value, dict):
         return any(map(_holds_bytes, value.values()))

@@ -18,7 +18,7 @@ from cartrita.schema import catalog_entry
 from serve_apps.asgi.messages import read_json, reply
 from serve_apps.asgi.reserved import Reserved
 from serve_apps.asgi.strict import parse
-from serve_apps.gateway.gate import admin_of, gate_of, granted
+from serve_apps.gateway.gate import Gate, admin_of, gate_of, granted
 from serve_apps.gateway.system import shards_of
 
 Rows = list[dict[str, Any]]
@@ -31,9 +31,13 @@ async def listing(request: Request) -> Response:
     """GET /v3/agents: every agent and how it is."""
     who = await granted(request, "agents:read")
     gate = gate_of(request)
-    shards, agents = await shards_of(gate), (await gate.external.catalog()).offered
-    outside = await gate.external.agents()
-    return reply({"agents": [_told(agent, shards, outside, who) for agent in agents]})
+    return reply({"agents": await agents_of(gate, await shards_of(gate), who)})
+
+
+async def agents_of(gate: Gate, shards: Rows, who: Principal) -> Rows:
+    """Return every agent and how it is, by its shards' accounts of themselves."""
+    agents, outside = (await gate.external.catalog()).offered, await gate.external.agents()
+    return [_told(agent, shards, outside, who) for agent in agents]
 
 
 async def one(request: Request) -> Response:

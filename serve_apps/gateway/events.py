@@ -55,7 +55,13 @@ def _after(request: Request) -> str | None:
 
 
 class Told:
-    """Events on their way, of which the next one is always asked for already."""
+    """Events on their way, of which the next one is always asked for already.
+
+    Attributes:
+        greeting: What a stream of them begins with.
+    """
+
+    greeting = b"retry: %d\n\n" % RETRY_MS
 
     def __init__(self, events: AsyncIterator[dict[str, Any]]) -> None:
         self._events = events
@@ -78,7 +84,8 @@ class Told:
         Args:
             ending: Set when the stream is to end although the events go on.
         """
-        yield b"retry: %d\n\n" % RETRY_MS
+        if self.greeting:
+            yield self.greeting
         over = asyncio.create_task(ending.wait())
         try:
             while True:
@@ -88,7 +95,8 @@ class Told:
                     event = self._next.result()
                     if event is None:
                         return
-                    yield frame(event)
+                    if text := self.write(event):
+                        yield text
                     self._next = self._ask()
                 elif over.done():
                     return
@@ -96,6 +104,10 @@ class Told:
                     yield b":\n\n"
         finally:
             over.cancel()
+
+    def write(self, event: dict[str, Any]) -> bytes:
+        """Return an event as it is written; nothing leaves it out."""
+        return frame(event)
 
     async def each(self) -> AsyncIterator[dict[str, Any]]:
         """Yield the events."""

@@ -213,6 +213,7 @@ class Gate:
         audit: Reads what operators commanded.
         services_file: Where the owner of an embedded instance keeps its services' states.
         metrics_dir: What this node's processes share.
+        guests: Whether v2's chat answers those without a token.
     """
 
     tasks: Tasks
@@ -240,6 +241,7 @@ class Gate:
     services_file: Path
     metrics_dir: Path | None
     docs: bool
+    guests: bool = False
 
 
 @dataclass(frozen=True, slots=True)

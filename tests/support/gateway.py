@@ -179,6 +179,7 @@ class Stand:
     blobs: Blobs = field(init=False)
     registry: Registry = field(default_factory=InMemoryRegistry)
     budgets: Defaults = field(default_factory=Defaults)
+    guests: bool = False
     latch: Latch = field(init=False)
     tree: LocalTree = field(init=False)
     told: Told = field(init=False)
@@ -248,6 +249,7 @@ class Stand:
                 services_file=self.services_file,
                 metrics_dir=None,
                 docs=True,
+                guests=self.guests,
             )
         await limiter.close()
         await visitors.close()

@@ -103,10 +103,10 @@ async def calling(port, who=None, *, packed=False, **options) -> AsyncIterator[C
 class Talker:
     """A client of Socket.IO, which notes what it is told."""
 
-    def __init__(self):
+    def __init__(self, names=("mcp:response", "mcp:error", "mcp:event", "disconnect")):
         self.client = socketio.AsyncClient(reconnection=False)
         self.told: asyncio.Queue = asyncio.Queue()
-        for name in ("mcp:response", "mcp:error", "mcp:event", "disconnect"):
+        for name in names:
             self.client.on(name, partial(self._note, name))
 
     def _note(self, name, told=None):
@@ -119,6 +119,11 @@ class Talker:
                 name, told = await self.told.get()
                 if name in names:
                     return told
+
+    async def following(self, number):
+        """Return so many events, in their order."""
+        async with asyncio.timeout(10):
+            return [await self.told.get() for _ in range(number)]
 
     async def send(self, kind, payload, **fields):
         """Send a message and return its acknowledgement."""
@@ -142,3 +147,35 @@ async def talking(port, who=None, *, transports=("websocket",)) -> AsyncIterator
         yield talker
     finally:
         await talker.client.shutdown()
+
+
+@asynccontextmanager
+async def hearing(port, names, *, query="", headers=None, **options) -> AsyncIterator[Talker]:
+    """Open Socket.IO as somebody who wants to be told events of these names.
+
+    Args:
+        query: Of the handshake.
+        headers: That our edge would add.
+        options: Of the connection.
+    """
+    talker = Talker(names)
+    options.setdefault("transports", ["websocket"])
+    url = f"http://127.0.0.1:{port}?{query}"
+    await talker.client.connect(url, headers=headers or {}, **options)
+    try:
+        yield talker
+    finally:
+        await talker.client.shutdown()
+
+
+async def turned_away(port, *, namespace="/", query="", headers=None, auth=None):
+    """Return what a client is told that may not come in."""
+    client, told = socketio.AsyncClient(reconnection=False), asyncio.Queue()
+    client.on("connect_error", told.put_nowait, namespace=namespace)
+    url = f"http://127.0.0.1:{port}?{query}"
+    with suppress(socketio.exceptions.ConnectionError):
+        await client.connect(
+            url, headers or {}, auth, transports=["websocket"], namespaces=[namespace]
+        )
+    await client.shutdown()
+    return (await asyncio.wait_for(told.get(), 10))["message"]

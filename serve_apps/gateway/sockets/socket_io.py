@@ -34,6 +34,7 @@ from serve_apps.gateway.sockets.commands import Subscribe, Unsubscribe, plain
 from serve_apps.gateway.sockets.envelopes import refusal, written
 from serve_apps.gateway.sockets.line import Line
 from serve_apps.gateway.sockets.messages import Messages, read_envelope
+from serve_apps.gateway.sockets.older import OlderSockets, stranger, token_of
 from serve_apps.gateway.sockets.session import Session, Tell
 
 log = get_logger(__name__)
@@ -86,11 +87,19 @@ class SocketIo:
 
     Args:
         gate: Returns the open gate.
+        older: Hears the events of an older API.
     """
 
-    def __init__(self, gate: Callable[[], Gate], bounds: Bounds, census: Census) -> None:
+    def __init__(
+        self,
+        gate: Callable[[], Gate],
+        bounds: Bounds,
+        census: Census,
+        older: OlderSockets | None = None,
+    ) -> None:
         redis_url = bounds.redis_url
         self._gate, self._bounds, self._census = gate, bounds, census
+        self._older = older
         self._people: dict[str, Person] = {}
         self.server = socketio.AsyncServer(
             async_mode="asgi",
@@ -112,8 +121,12 @@ class SocketIo:
             "mcp:subscribe": partial(self._on, self._subscribe),
             "mcp:unsubscribe": partial(self._on, self._unsubscribe),
         }
+        for event in older.events if older else ():
+            handlers[event] = partial(self._on, partial(self._hear, event))
         for name, handler in handlers.items():
             self.server.on(name, _plain(handler))
+        for name, why in older.closed.items() if older else ():
+            self.server.on("connect", _plain(partial(_closed, why)), namespace=name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a poll or a WebSocket."""
@@ -180,6 +193,8 @@ class SocketIo:
             listening.cancel()
 
     async def _good(self, person: Person) -> bool:
+        if not person.token:
+            return True
         if not person.claims.alive(self._gate().clock.now()):
             return False
         try:
@@ -194,21 +209,30 @@ class SocketIo:
         found: str | None = self.server.manager.eio_sid_from_sid(sid, "/")
         return found
 
-    async def _connect(self, sid: str, _environ: Any, auth: Any = None) -> None:
-        token = auth.get("token") if isinstance(auth, dict) else None
-        if not isinstance(token, str) or not 0 < len(token) <= LONGEST_TOKEN:
-            raise Refused("Authentication failed")
+    async def _connect(self, sid: str, environ: Any, auth: Any = None) -> None:
+        older = self._older if self._older and self._older.lenient(environ) else None
+        token = token_of(environ if older else None, auth)
         try:
-            claims = await self._gate().identity.admit(token.removeprefix("Bearer "))
+            if older and token is None:
+                token, claims = "", stranger(environ)
+            else:
+                token = (token or "").removeprefix("Bearer ")
+                claims = await self._admitted(token)
             self._census.enter(claims.user)
         except AuthenticationFailed:
-            raise Refused("Authentication failed") from None
+            raise Refused(older.refused if older else "Authentication failed") from None
         except CartritaError as error:
             raise Refused(error.message, refusal(error)) from None
         except Hangup as hangup:
             raise Refused(hangup.why) from None
-        person = Person(self._gate(), claims, token.removeprefix("Bearer "), self._bounds)
-        self._people[sid] = person
+        self._people[sid] = Person(self._gate(), claims, token, self._bounds)
+        if older:
+            self.server.start_background_task(older.welcome, sid, partial(self._tell, sid))
+
+    async def _admitted(self, token: str) -> Claims:
+        if not 0 < len(token) <= LONGEST_TOKEN:
+            raise AuthenticationFailed
+        return await self._gate().identity.admit(token)
 
     async def _disconnect(self, sid: str, _reason: Any = None) -> None:
         person = self._people.pop(sid, None)
@@ -299,6 +323,10 @@ class SocketIo:
         await self._follow(sid, person, answer["taskId"], None, tell)
         return answer
 
+    async def _hear(self, event: str, sid: str, person: Person, data: Any) -> None:
+        assert self._older is not None
+        await self._older.hear(event, data, person.claims, partial(self._tell, sid))
+
     async def _subscribe(self, sid: str, person: Person, data: Any) -> Any:
         asked = _asked(Subscribe, "subscribe", data)
         await self._gate().limiter.take(person.claims.user)
@@ -337,6 +365,10 @@ class SocketIo:
                 await self.server.disconnect(sid)
                 raise ConnectionResetError("The client does not read.")
             await asyncio.sleep(PAUSE)
+
+
+async def _closed(why: str, *_: Any) -> None:
+    raise Refused(why)
 
 
 def _plain(handler: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

@@ -13,6 +13,7 @@ from tests.support.hugging import NOTHING, OneModel
 MARK = "huggingface.text.token_classification"
 FILL = "huggingface.text.fill_mask"
 COMPARE = "huggingface.text.sentence_similarity"
+EXTRACT = "huggingface.text.feature_extraction"
 
 
 async def run(task, params, hugging=NOTHING, **context):
@@ -53,6 +54,20 @@ async def test_with_one_it_compares():
     assert (one.asked[0].kind, one.asked[0].labels) == (TextKind.SIMILARITY, ["a"])
 
 
+async def test_texts_become_vectors_of_the_model_in_use():
+    result = await run(EXTRACT, {"texts": ["red wine", "red sky"]})
+    first, second = result["vectors"]
+    assert result["dimensions"] == len(first) == 384
+    alike = sum(a * b for a, b in zip(first, second, strict=True))
+    assert alike == pytest.approx(0.5, abs=1e-3)
+    assert result["model"] == "fake/words"
+
+
+async def test_vectors_by_another_model_are_refused_with_the_setting_s_name():
+    with pytest.raises(ModelRequired, match=r"'org/other'.*embeddings\.provider"):
+        await run(EXTRACT, {"texts": ["x"], "model": "org/other"})
+
+
 @pytest.mark.parametrize("task", [MARK, FILL])
 @pytest.mark.parametrize("model", [None, "auto", "org/other"])
 async def test_without_a_model_it_says_how_to_have_one(task, model):
@@ -75,6 +90,8 @@ async def test_comparing_by_another_model_is_refused():
         (COMPARE, {"text": "x", "others": []}, "others"),
         (COMPARE, {"text": "x", "others": ["y"] * 51}, "others"),
         (COMPARE, {"text": "x", "others": [" "]}, "others.0"),
+        (EXTRACT, {"texts": []}, "texts"),
+        (EXTRACT, {"texts": ["x"] * 51}, "texts"),
     ],
 )
 async def test_what_does_not_fit_is_refused_by_name(task, params, field):
@@ -88,4 +105,4 @@ async def test_the_examples_run_with_a_model(spec):
     usages = []
     assert await run(spec.name, spec.example, OneModel(), usages=usages)
     assert str(spec.cost.usd) == "0.001"
-    assert usages[0].model == "org/model"
+    assert usages[0].model == ("fake/words" if spec.name == EXTRACT else "org/model")

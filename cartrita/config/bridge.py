@@ -1,0 +1,46 @@
+"""The table of the settings file about v2's clients."""
+
+from datetime import date
+from typing import Literal
+
+from pydantic import Field
+
+from cartrita.config.kinds import Section
+
+
+class Bridge(Section):
+    """How v2's clients are served, and for how long."""
+
+    enabled: bool = Field(
+        default=True, description="Answer v2's paths; otherwise they are not there."
+    )
+    guests: Literal["auto", "open", "closed"] = Field(
+        default="auto",
+        description="Whether `POST /api/chat` answers without a token; `auto`: where one process "
+        "owns everything and its ports are this machine's.",
+    )
+    guest_usd: float = Field(
+        default=0.05, ge=0, le=100, description="USD that one task of a guest may cost."
+    )
+    guest_tokens: int = Field(
+        default=8_000, ge=1, le=10**6, description="Tokens that one task of a guest may take."
+    )
+    guests_usd: float = Field(
+        default=1.0,
+        gt=0,
+        le=10**6,
+        description="USD a day of all guests together, until somebody sets the budget "
+        "`user:guest` anew.",
+    )
+    deprecated: date = Field(
+        default=date(2026, 1, 1), description="Since when answers say that v2 is deprecated."
+    )
+    sunset: date | None = Field(
+        default=None, description="When v2 stops, as answers say it; unset says nothing."
+    )
+    guide: str = Field(
+        default="/api/migration",
+        pattern=r"^(https?://|/)[!-~]+$",
+        max_length=500,
+        description="Where answers send people who move to v3: a URL, or a path here.",
+    )

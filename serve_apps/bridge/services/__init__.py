@@ -1,0 +1,1 @@
+"""What rows with `service = "<file>.<function>"` call: translations, no business logic."""

@@ -1,0 +1,60 @@
+"""JMESPath as rows use it."""
+
+import pytest
+
+from serve_apps.bridge.expressions import Expression, Unfit
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("integer('12')", 12),
+        ("integer('1.9')", 1),
+        ("integer(body.n)", 7),
+        ("integer('x')", None),
+        ("integer(`true`)", None),
+        ("integer('1e999')", None),
+        ("to_number('nan')", None),
+        ("flag('Yes')", True),
+        ("flag(`false`)", False),
+        ("flag('perhaps')", None),
+        ("text('  ')", None),
+        ("text(body.n)", None),
+        ("split('a, b,,c', ',')", ["a", "b", "c"]),
+        ("split(body.list, ',')", [1]),
+        ("json('{\"a\": 1}').a", 1),
+        ("json('{')", None),
+        ("json(body.list)", [1]),
+        ("given({a: body.n, b: body.x})", {"a": 7}),
+        ("given({b: body.x})", None),
+        ("times(body.n, `2`)", 14),
+        ("times(body.x, `2`)", None),
+        ("plus(body.n, body.x)", None),
+        ("round(`1.256`, `1`)", 1.3),
+        ("either(body.zero, `5`)", 0),
+        ("either(body.x, `5`)", 5),
+        ("lower('AbC')", "abc"),
+    ],
+)
+def test_functions_of_ours(text, found):
+    assert Expression(text)({"body": {"n": 7, "list": [1], "zero": 0}}) == found
+
+
+def test_a_fresh_id_is_another_each_time():
+    fresh = Expression("fresh_id()")
+    assert fresh({}) != fresh({})
+
+
+def test_what_does_not_fit_is_an_error_and_holds_nothing():
+    long = Expression("length(body.message) <= `4`")
+    assert long.holds({"body": {"message": "abcd"}})
+    assert not long.holds({"body": {"message": "abcde"}})
+    assert not long.holds({"body": {"message": 5}})
+    with pytest.raises(Unfit):
+        long({"body": {"message": 5}})
+
+
+def test_nothing_and_zero_are_told_apart():
+    assert Expression("n").holds({"n": 0})
+    assert not Expression("n").holds({"n": None})
+    assert not Expression("n").holds({"n": ""})
