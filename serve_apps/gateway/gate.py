@@ -32,6 +32,7 @@ from cartrita.storage.listing import TaskTable
 from cartrita.telemetry.metrics import exposition
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import JSON, bearer
+from serve_apps.gateway.moving import Migration
 from serve_apps.gateway.quotas import Visitors, left
 from serve_apps.gateway.shared import Shared
 
@@ -235,6 +236,7 @@ class Gate:
     effects: Effects
     approvals: Approvals
     budgets: Budgets
+    migration: Migration
     command: Commands
     audit: Audit
     probes: Probes
