@@ -22,7 +22,8 @@ SERVED, CHANGED, LATER, GONE = "served", "changed", "later", "gone"
 _STATES = {
     SERVED: "The bridge answers as v2 did.",
     CHANGED: "It answers, and the last column tells what is different, and why.",
-    LATER: "What it needs is not there yet: it answers 501. With `migration.v2_url` v2 answers.",
+    LATER: "What it needs is not there yet: it answers 501. With `migration.v2_url` v2 answers, "
+    "unless it was open to everybody there.",
     GONE: "It answers 404, or 401 without a token, on purpose.",
 }
 _BEFORE = {

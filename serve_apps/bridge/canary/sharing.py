@@ -21,7 +21,9 @@ from serve_apps.bridge.canary.shadow import Pair, Shadow
 from serve_apps.bridge.canary.tape import AnswerTape, nowhere
 from serve_apps.bridge.canary.upstream import SAFE, Away, Upstream
 from serve_apps.bridge.loop import Bridge
+from serve_apps.bridge.sockets import Events
 from serve_apps.bridge.table import MEGABYTE, Row, parts
+from serve_apps.gateway.gate import Desk, Gate
 from serve_apps.gateway.quotas import site_of
 
 ISSUE = ("/api/auth/", "/api/api-keys/")
@@ -98,6 +100,10 @@ class Sharing:
     def owns(self, scope: Scope) -> bool:
         """Tell whether a request is the bridge's or v2's to answer."""
         return self._own.owns(scope)
+
+    def sockets(self, gate: Callable[[], Gate], desk: Callable[[], Desk]) -> Events:
+        """Return what hears v2's events: the bridge, whoever else answers requests."""
+        return self._own.sockets(gate, desk)
 
     def explain(self, error: Exception, path: str) -> Response:
         """Return an error in v2's shape."""
