@@ -49,11 +49,14 @@ class Line:
         method, _, path = self.route.partition(" ")
         if method == "socket":
             return "Socket.IO"
+        if not path.startswith("/"):
+            return "Ways in"
         pieces = path.split("/")
         return f"/api/{pieces[2]}" if path.startswith("/api/") else "Outside of /api"
 
     def __str__(self) -> str:
-        cells = (f"`{self.route}`", self.state, self.by, self.instead, self.why)
+        route = self.route if "`" in self.route else f"`{self.route}`"
+        cells = (route, self.state, self.by, self.instead, self.why)
         return f"| {' | '.join(_cell(text) for text in cells)} |"
 
 

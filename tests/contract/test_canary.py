@@ -78,16 +78,16 @@ def upstream(url, silence=5.0):
 
 
 @asynccontextmanager
-async def beside(pages=None, *, shadow=False, room=10, silence=5.0, stand=None, **plan):
+async def beside(pages=None, *, shadow=False, room=10, waits=5.0, silence=5.0, **plan):
     """Run a v2 with such pages, and a gateway whose bridge has the table above."""
-    kept = InMemoryComparisons()
-    compares = Shadow(Findings(kept, SystemClock()), room, 0.3) if shadow else None
+    kept, stand = InMemoryComparisons(), plan.pop("stand", {})
+    compares = Shadow(Findings(kept, SystemClock()), room, waits) if shadow else None
     async with site(pages or {}) as v2:
         told = {"share": 0.0, "rolled_back": lambda: False, "shadow": compares, **plan}
         made = Beside(v2, Plan(upstream(v2.url, silence), **told), kept=kept)
         running = asyncio.create_task(compares.run()) if compares else None
         older = Sharing(Bridge(table=TABLE), lambda _: made.plan)
-        async with bridged(older, **(stand or {})) as api:
+        async with bridged(older, **stand) as api:
             made.http, made.api = api.http, api
             yield made
         if running:
@@ -284,7 +284,7 @@ class TestShadow:
         assert (row.same, row.different, row.failed) == (1, 0, 0)
 
     async def test_nobody_waits_for_it(self):
-        async with beside({"/api/plain": HANG}, shadow=True, share=1.0, room=3) as it:
+        async with beside({"/api/plain": HANG}, shadow=True, share=1.0, room=3, waits=0.1) as it:
             for _ in range(10):
                 assert (await it.get("/api/plain")).status_code == 200
             row = (await it.compared())["GET /api/plain"]

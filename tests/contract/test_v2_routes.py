@@ -68,7 +68,7 @@ def test_the_list_names_each_route_once_and_says_what_it_was():
     assert {one.auth for one in known()} == set(AUTHS)
     assert {one.state for one in known()} == {"R", "M", "B", "absent"}
     assert {one.where for one in known()} == {
-        "index", "server", "front", "readme", "v3", "unmounted",
+        "index", "server", "front", "readme", "rewrite", "v3", "unmounted",
     }  # fmt: skip
 
 

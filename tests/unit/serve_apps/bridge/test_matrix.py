@@ -37,6 +37,13 @@ def test_what_is_refused_tells_why():
     assert (line.state, line.why) == ("gone", "404: It was a back door.")
 
 
+def test_a_way_in_that_is_no_route_is_told_in_its_own_words():
+    gone = Refused(route="a token of `tests`", status=401, why="It let anybody in.")
+    line = of(refused=[gone])["a token of `tests`"]
+    assert line.group == "Ways in"
+    assert str(line).startswith("| a token of `tests` | gone |")
+
+
 def test_a_task_is_what_to_use_and_else_the_longest_path_counts():
     found = of(
         Row(route="POST /api/keys/run", task="system.echo", auth="guest"),
