@@ -79,6 +79,7 @@ imports: $(VENV)/.dev ## Check who imports whom, and that generated files are cu
 	$(BIN)/lint-imports
 	$(BIN)/python -m cartrita.config --check
 	$(BIN)/python -m cartrita.cli.reference --check
+	$(BIN)/python -m serve_apps.bridge.matrix --check
 
 check: lint types imports ## Everything CI checks beside the tests
 

@@ -24,12 +24,14 @@ from cartrita.cli.head import free_ports
 BODY = json.dumps({"taskType": "system.echo", "parameters": {"payload": {"hello": "world"}}})
 
 
-def measure(url: str, clients: int, seconds: float, token: str, where: Instance) -> dict:
+def measure(
+    url: str, clients: int, seconds: float, token: str, where: Instance, body: str = BODY
+) -> dict:
     """Load one subject; CPU is in microseconds per request, by process."""
     processes = where.processes()
     before = cpu_seconds(processes)
     done = subprocess.run(
-        [sys.executable, str(HERE / "load.py"), url, str(clients), str(seconds), token, BODY],
+        [sys.executable, str(HERE / "load.py"), url, str(clients), str(seconds), token, body],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     result = json.loads(done.stdout)

@@ -2,6 +2,8 @@
 
 Run as a program of its own, so that its CPU time is not the measured program's:
     python benchmarks/load.py URL CLIENTS SECONDS [TOKEN [BODY]]
+
+`@@@@@@@@` in the body becomes a number that no two requests share.
 """
 
 import asyncio
@@ -9,10 +11,13 @@ import json
 import re
 import sys
 import time
+from itertools import count
 from urllib.parse import urlsplit
 
 import uvloop
 
+NUMBER = b"@" * 8
+_NUMBERS = count(time.time_ns() % 10_000_000)
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
@@ -33,7 +38,10 @@ class Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         self._sent = time.perf_counter()
-        self._transport.write(self._request)  # type: ignore[attr-defined]
+        request = self._request
+        if NUMBER in request:
+            request = request.replace(NUMBER, b"%08d" % (next(_NUMBERS) % 10**8))
+        self._transport.write(request)  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
         """Count an answer that is complete, and send the next request."""

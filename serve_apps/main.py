@@ -29,6 +29,8 @@ from cartrita.protocol.task import Budget
 from cartrita.storage.postgres.migrate import migrate
 from cartrita.telemetry import log
 from serve_apps.bridge.answers import Terms
+from serve_apps.bridge.canary.desk import plan_of
+from serve_apps.bridge.canary.sharing import Sharing
 from serve_apps.bridge.loop import Bridge
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
@@ -125,13 +127,14 @@ def bounds(settings: Settings) -> Bounds:
     )
 
 
-def older(settings: Settings) -> Bridge | None:
+def older(settings: Settings) -> Sharing | None:
     """Return what answers v2's clients, unless a setting switched it off."""
     told = settings.bridge
     if not told.enabled:
         return None
     terms = Terms(told.deprecated, told.sunset, told.guide)
-    return Bridge(terms, guest_budget=Budget(max_usd=told.guest_usd, max_tokens=told.guest_tokens))
+    budget = Budget(max_usd=told.guest_usd, max_tokens=told.guest_tokens)
+    return Sharing(Bridge(terms, guest_budget=budget), plan_of)
 
 
 def rpc_port(settings: Settings, place: Place) -> Port:

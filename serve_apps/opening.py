@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -24,6 +24,8 @@ from cartrita.clock import Clock, SystemClock, iso, new_id
 from cartrita.config.settings import Settings
 from cartrita.cost.budget import Ceiling, Defaults, Period
 from cartrita.cost.price import nano
+from cartrita.egress.policy import named_by_operators
+from cartrita.egress.transport import GuardedTransport
 from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
 from cartrita.protocol.principal import GUEST, SYSTEM
 from cartrita.providers.probes import ProbeSet
@@ -33,6 +35,7 @@ from cartrita.spill import UNCLAIMED
 from cartrita.storage.blobs import Blobs, Due, Living
 from cartrita.storage.ports import Users
 from cartrita.storage.postgres.approvals import PostgresApprovals
+from cartrita.storage.postgres.bridge import PostgresComparisons, PostgresSwitches
 from cartrita.storage.postgres.budgets import PostgresBudgets
 from cartrita.storage.postgres.effects import PostgresEffectBook
 from cartrita.storage.postgres.external import PostgresRegistry
@@ -41,6 +44,11 @@ from cartrita.storage.postgres.runtime import PostgresAudit, PostgresQuarantine
 from cartrita.storage.postgres.stories import PostgresStories
 from cartrita.storage.postgres.users import PostgresUsers
 from cartrita.telemetry.log import get_logger
+from serve_apps.bridge.canary.desk import Books, MigrationDesk, Wishes, at_work
+from serve_apps.bridge.canary.shadow import Findings, Shadow
+from serve_apps.bridge.canary.sharing import Plan
+from serve_apps.bridge.canary.upstream import Upstream
+from serve_apps.bridge.table import load
 from serve_apps.gateway.gate import Audit, Budgets, Gate
 from serve_apps.gateway.quotas import Visitors
 
@@ -74,12 +82,15 @@ async def open_gate(
     """
     settings, clock = config.settings, SystemClock()
     directory = RayDirectory(config.namespace)
-    async with asyncpg.create_pool(
-        postgres_url(settings),
-        min_size=1,
-        max_size=settings.postgres.pool_size,
-        statement_cache_size=settings.postgres.statement_cache_size,
-    ) as pool:
+    async with (
+        asyncpg.create_pool(
+            postgres_url(settings),
+            min_size=1,
+            max_size=settings.postgres.pool_size,
+            statement_cache_size=settings.postgres.statement_cache_size,
+        ) as pool,
+        _migration(settings, pool, clock) as migration,
+    ):
         stories, network = PostgresStories(pool), Network(config)
         limiter = rate_limiter(settings, clock)
         declared, registry = catalog(settings), PostgresRegistry(pool)
@@ -118,6 +129,7 @@ async def open_gate(
                 effects=EffectDesk(PostgresEffectBook(pool), PostgresAudit(pool), clock),
                 approvals=ApprovalDesk(PostgresApprovals(pool), PostgresAudit(pool), clock),
                 budgets=budget_desk(settings, pool, clock),
+                migration=migration,
                 command=directory.command,
                 audit=_audit(PostgresAudit(pool)),
                 probes=ProbeSet(database_probes(settings)),
@@ -154,6 +166,35 @@ def _no_keys() -> dict[str, Any]:
 def _accounts(config: TreeConfig, pool: asyncpg.Pool, desk: KeyDesk) -> tuple[Identity, Jwks]:
     who, keys = identity(config.settings, pool, SystemClock(), desk)
     return who, keys.jwks
+
+
+def _migration(
+    settings: Settings, pool: asyncpg.Pool, clock: Clock
+) -> AbstractAsyncContextManager[MigrationDesk]:
+    """Open the desk of the move from v2, and what shares its routes out."""
+    told, books = (
+        settings.migration,
+        Books(PostgresSwitches(pool), PostgresComparisons(pool), PostgresAudit(pool)),
+    )
+    desk = MigrationDesk(
+        books, Wishes(told.v2_url, told.share, told.shadow, told.when_away), load, clock
+    )
+    if told.v2_url is None:
+        return at_work(desk, None)
+    shadow = Shadow(Findings(books.comparisons, clock), told.shadow_queue, told.shadow_timeout_s)
+    transport = GuardedTransport(
+        named_by_operators(), connections=told.connections, keep=told.connections
+    )
+    plan = Plan(
+        Upstream(told.v2_url, transport, clock, connect=told.connect_s, silence=told.timeout_s),
+        told.share,
+        lambda: desk.rolled_back,
+        refuses=told.when_away == "refuse",
+        shadow=None if told.shadow == "off" else shadow,
+        twice=told.shadow == "all",
+        edge=settings.embedded,
+    )
+    return at_work(desk, plan)
 
 
 def _audit(log_of: PostgresAudit) -> Audit:

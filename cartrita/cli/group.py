@@ -23,6 +23,7 @@ COMMANDS = {
     "quarantine": ("cartrita.cli.quarantine:app", "Decide about tasks that kill their workers."),
     "effects": ("cartrita.cli.effects:app", "See what tasks did outside and settle doubts."),
     "approvals": ("cartrita.cli.approvals:app", "See which tools wait for a person, and decide."),
+    "bridge": ("cartrita.cli.bridge:app", "Move from v2: compare, share out, go back."),
     "budgets": ("cartrita.cli.budgets:app", "See what may be spent, and set it."),
     "usage": ("cartrita.cli.usage:usage", "Add up what was charged."),
     "agents": ("cartrita.cli.agents:app", "List the agents and their task types."),

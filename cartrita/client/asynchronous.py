@@ -28,6 +28,7 @@ from cartrita.client.dialing import dial_async
 from cartrita.client.exchange import Exchange
 from cartrita.client.listening import Way
 from cartrita.client.models import Account, TaskEvent, TaskOutcome, TaskType
+from cartrita.client.moving import AsyncMoving
 from cartrita.client.progress import Bars
 from cartrita.client.sessions import Sessions
 from cartrita.client.shapes import task_types
@@ -38,7 +39,7 @@ from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskStatus
 
 
-class AsyncClient(AsyncDesk, AsyncBulk):
+class AsyncClient(AsyncDesk, AsyncBulk, AsyncMoving):
     """Talks to Cartrita as `Client` does, for one event loop.
 
         async with AsyncClient(token="…") as cartrita:

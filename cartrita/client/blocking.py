@@ -21,6 +21,7 @@ from cartrita.client.dialing import dial
 from cartrita.client.exchange import Exchange, Login
 from cartrita.client.listening import Way
 from cartrita.client.models import Account, Session, TaskEvent, TaskOutcome, TaskType
+from cartrita.client.moving import Moving
 from cartrita.client.progress import Bars
 from cartrita.client.sessions import MemorySessions, Sessions
 from cartrita.client.shapes import task_types
@@ -37,7 +38,7 @@ RETRIES = 8
 """Failures in a row that are repeated: with the pauses between them, up to 16 seconds."""
 
 
-class Client(Desk, Bulk):
+class Client(Desk, Bulk, Moving):
     """Talks to Cartrita. Threads may share one.
 
         with Client(email="me@example.org", password="…") as cartrita:

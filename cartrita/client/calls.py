@@ -299,6 +299,12 @@ def record(limit: int, before: int | None) -> Call:
     return Call("GET", "/v3/admin/audit", query=query)
 
 
+def bridge(method: str, end: str = "", told: Mapping[str, Any] | None = None) -> Call:
+    """Look at the move from v2, or order something of it."""
+    body = None if told is None else _json(dict(told))
+    return Call(method, f"/v3/admin/bridge{end}", body)
+
+
 def _task(method: str, task_id: str | UUID, folder: str = "/v3/tasks", end: str = "") -> Call:
     return Call(method, f"{folder}/{_uuid('taskId', 'task id', task_id)}{end}")
 

@@ -248,6 +248,26 @@ class Conversation:
         reply = yield from self._exchange.ask(calls.record(limit, before))
         return read_rows("entries", reply)
 
+    # --- the move from v2
+
+    def bridge(self) -> Flow[dict[str, Any]]:
+        """Look at it."""
+        return read_object((yield from self._exchange.ask(calls.bridge("GET"))))
+
+    def bridge_routes(self) -> Flow[list[dict[str, Any]]]:
+        """List what the bridge makes of v2's routes."""
+        reply = yield from self._exchange.ask(calls.bridge("GET", "/routes"))
+        return read_rows("routes", reply)
+
+    def turn_bridge(self, reason: str, *, rolled_back: bool) -> Flow[dict[str, Any]]:
+        """Turn the switch."""
+        told = {"rolledBack": rolled_back, "reason": reason}
+        return read_object((yield from self._exchange.ask(calls.bridge("PUT", told=told))))
+
+    def clear_comparisons(self) -> Flow[None]:
+        """Begin to count anew."""
+        yield from self._exchange.ask(calls.bridge("DELETE", "/comparisons"))
+
     # --- the system
 
     def catalog(self) -> Flow[list[TaskType]]:

@@ -11,6 +11,7 @@ from cartrita.config.bridge import Bridge
 from cartrita.config.databases import Postgres, Redis
 from cartrita.config.huggingface import Embeddings, HuggingFace
 from cartrita.config.kinds import Location, Section
+from cartrita.config.migration import Migration
 from cartrita.config.money import Budgets
 from cartrita.config.routing import Routing
 from cartrita.config.sections import (
@@ -57,6 +58,7 @@ class Settings(Section):
     retention: Retention = Retention()
     budgets: Budgets = Budgets()
     supervision: Supervision = Supervision()
+    migration: Migration = Migration()
     models: Models = Models()
     egress: Egress = Egress()
     web: Web = Web()

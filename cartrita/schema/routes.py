@@ -61,6 +61,10 @@ _KEY = {**TEXT, "pattern": "^[!#-~]([ -~]{0,248}[!#-~])?$"}
 _PARTIAL = {"Range": "`bytes=0-99`, one range; others are ignored.", **_KNOWN}
 _BRIDGED = shape({"success": {"const": True}, "id": UUID, "task_id": UUID})
 _LAST = shape({"success": {"const": True}, "data": rows(OBJECT)})
+_OF_BRIDGE = shape(
+    {"routes": rows(shape({"route": TEXT, "state": {"enum": ["served", "later", "refused"]},
+                           "auth": TEXT, "note": TEXT}))}
+)  # fmt: skip
 _BYTES = {"type": "string", "format": "binary"}
 _LOGIN = {"email": _EMAIL, "password": _ANY_PASSWORD}
 _SCOPE = {
@@ -257,6 +261,16 @@ ROUTES = (
            "operations", ref("AuditList"), private=True,
            query={"limit": LIMIT, "before": _NUMBER},
            leads=next_page("getV3AdminAudit", "before")),
+    Route("get", "/v3/admin/bridge", "How v2's routes are shared out, and how answers compared; "
+          "for administrators", "operations", ref("BridgeState"), private=True),
+    Route("put", "/v3/admin/bridge", "Send v2's routes to v2, or share them out again; for "
+          "administrators", "operations", ref("BridgeState"), private=True,
+          fields={"rolledBack": {"type": "boolean"}, "reason?": {**TEXT, "maxLength": 500}},
+          example={"rolledBack": False, "reason": "It was a false alarm."}, refused=(501,)),
+    Route("delete", "/v3/admin/bridge/comparisons", "Begin to count comparisons anew; for "
+          "administrators", "operations", None, 204, private=True),
+    Route("get", "/v3/admin/bridge/routes", "What the bridge makes of each route of v2; for "
+          "administrators", "operations", _OF_BRIDGE, private=True),
     Route("get", "/v3/tree", "The live tree of actors", "operations", OBJECT, private=True),
     Route("get", "/health", "Health of queues and services", "operations", _HEALTH,
            also={503: "Nothing can be accepted."}),

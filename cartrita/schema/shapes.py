@@ -26,6 +26,7 @@ OBJECT: dict[str, Any] = {"type": "object"}
 LIMIT = {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
 AGENT_STATES = ("up", "starting", "draining", "idle", "quarantined", "down")
 _WHOLE = {"type": "integer"}
+_COUNT = {**_WHOLE, "minimum": 0}
 _YES = {"type": "boolean"}
 _NULL = {"type": "null"}
 TASK_ID = {"name": "taskId", "in": "path", "required": True, "schema": UUID}
@@ -335,6 +336,28 @@ def _runtime_schemas() -> dict[str, Any]:
             "additionalProperties": False,
         },
         "ApprovalList": shape({"approvals": rows(ref("Approval")), "next": some_id}),
+        "BridgeState": shape(
+            {
+                "v2Url": maybe(TEXT),
+                "share": {"type": "number", "minimum": 0, "maximum": 1},
+                "shadow": {"enum": ["off", "safe", "all"]},
+                "whenAway": {"enum": ["bridge", "refuse"]},
+                "rolledBack": _YES,
+                "reason": TEXT,
+                "by": maybe(TEXT),
+                "at": maybe(TIME),
+                "v2Away": maybe(_YES),
+                "comparisons": rows(
+                    shape(
+                        {
+                            "route": TEXT,
+                            **dict.fromkeys(("same", "different", "failed", "leftOut"), _COUNT),
+                            "sample": maybe(OBJECT),
+                        }
+                    )
+                ),
+            }
+        ),
         "CommandResponse": shape({"command": TEXT, "target": TEXT, "results": rows(result)}),
         "AuditEntry": entry,
         "AuditList": shape({"entries": rows(ref("AuditEntry")), "next": some_number}),

@@ -69,6 +69,10 @@ CACHE_LOOKUPS = _counter(
 QUALITY_VERDICTS = _counter(
     "quality_verdicts", "Answers that were looked at.", ["task_type", "verdict"]
 )
+BRIDGE_SERVED = _counter("bridge_served", "Calls of v2's routes, by who answered.", ["side"])
+BRIDGE_COMPARED = _counter(
+    "bridge_compared", "Calls of v2's routes that both sides were asked.", ["outcome"]
+)
 AGENT_HEALTH = _gauge("agent_health", "1 when its workers run, else 0.", ["agent_id"])
 AGENT_CPU = _gauge("agent_cpu_usage_percent", "CPU of its process.", ["agent_id"])
 AGENT_MEMORY = _gauge("agent_memory_usage_bytes", "Memory of its process.", ["agent_id"])

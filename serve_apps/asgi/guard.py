@@ -125,6 +125,7 @@ class Exchange:
     Attributes:
         headers: The request's, by their lower-case names; of repeated ones the last.
         explain: Makes the answer for an error; None makes a problem document.
+        kept: Parts of the body that have come, where somebody wants them again.
         more: Tells what else stands in the answer's head.
         pace: Bytes of the body that give a client another second to send it; 0 gives none.
         traceparent: The caller's, or that of a new trace.
@@ -143,6 +144,7 @@ class Exchange:
         "_until",
         "explain",
         "headers",
+        "kept",
         "more",
         "pace",
         "request_id",
@@ -156,6 +158,7 @@ class Exchange:
         self._limit, self._timeout, self._until = limit, timeout, 0.0
         self._read, self._complete, self._started = 0, False, False
         self.pace = 0
+        self.kept: list[bytes] | None = None
         self.more: Callable[[], list[tuple[bytes, bytes]]] | None = None
         self.explain: Callable[[Exception, str], Response] | None = None
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -192,6 +195,11 @@ class Exchange:
         return ResourceLimitExceeded(f"The body is over the limit of {self._limit} bytes.")
 
     @property
+    def started(self) -> bool:
+        """Whether an answer is on its way."""
+        return self._started
+
+    @property
     def has_body(self) -> bool:
         """Whether the client announced a body."""
         length = self.headers.get(b"content-length", b"0")
@@ -210,6 +218,8 @@ class Exchange:
             raise HTTPException(_TOO_SLOW) from None
         size = len(message.get("body", b""))
         self._read += size
+        if self.kept is not None:
+            self.kept.append(message.get("body", b""))
         if self.pace:
             self._until += size / self.pace
         self._complete = not message.get("more_body", False)

@@ -33,6 +33,7 @@ from cartrita.telemetry.metrics import exposition
 from cartrita.telemetry.tally import tally
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import JSON, bearer
+from serve_apps.gateway.moving import Migration
 from serve_apps.gateway.quotas import Visitors, left
 from serve_apps.gateway.shared import Shared
 
@@ -236,6 +237,7 @@ class Gate:
     effects: Effects
     approvals: Approvals
     budgets: Budgets
+    migration: Migration
     command: Commands
     audit: Audit
     probes: Probes

@@ -79,12 +79,23 @@ class Visitors:
     def _address(self, request: Request) -> str:
         told = exchange_of(request).headers.get(b"x-forwarded-for", b"").decode("latin-1")
         peer = request.client.host if request.client else ""
-        return _site((told.rpartition(",")[2] if self._behind_edge else "").strip() or peer)
+        return site_of(peer, told, behind_edge=self._behind_edge)
 
     async def close(self) -> None:
         """Let go of what counts."""
         await self._addresses.close()
         await self._accounts.close()
+
+
+def site_of(peer: str, told: str, *, behind_edge: bool) -> str:
+    """Return where a client is.
+
+    Args:
+        peer: Who is at the other end of the connection.
+        told: The header `X-Forwarded-For`.
+        behind_edge: Whether our edge is before us, whose word is the last in it.
+    """
+    return _site((told.rpartition(",")[2] if behind_edge else "").strip() or peer)
 
 
 def _site(text: str) -> str:

@@ -41,11 +41,15 @@ from cartrita.storage.blobs import Blobs
 from cartrita.storage.counters import Counters
 from cartrita.storage.disk_blobs import DiskBlobs
 from cartrita.storage.memory import InMemoryUsers
+from cartrita.storage.memory_bridge import InMemoryComparisons, InMemorySwitches
 from cartrita.storage.memory_external import InMemoryRegistry
 from cartrita.storage.memory_journal import JournalTables
 from cartrita.storage.memory_keys import InMemoryKeys
 from cartrita.storage.memory_listing import InMemoryTasks
+from cartrita.storage.memory_runtime import InMemoryAudit
 from cartrita.storage.ports import Users
+from serve_apps.bridge.canary.desk import Books, MigrationDesk, Wishes
+from serve_apps.bridge.table import load
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.quotas import Visitors
@@ -243,6 +247,7 @@ class Stand:
                 effects=self.tree.effects,
                 approvals=self.tree.approvals,
                 budgets=self.tree.budgets,
+                migration=self.migration(),
                 command=self.command if self.genuine else self.bridge.command,
                 audit=self.audit if self.genuine else self.bridge.audit,
                 probes=self.probes,
@@ -254,6 +259,12 @@ class Stand:
         await limiter.close()
         await visitors.close()
         passwords.close()
+
+    def migration(self):
+        """Return the desk of the move from v2, which has no v2 here."""
+        audit = InMemoryAudit()
+        books = Books(InMemorySwitches(), InMemoryComparisons(), audit)
+        return MigrationDesk(books, Wishes(), load, self.clock, look=0.01)
 
     def api_keys(self):
         return InMemoryKeys(self.users)

@@ -21,8 +21,14 @@ def _install() -> None:
 
 def node_client(url: str, token: str, mode: str, *transports: str) -> list[dict]:
     """Return what the client was told."""
+    return run_node("client.cjs", url, token, mode, ",".join(transports))
+
+
+def run_node(*words: str) -> list[dict]:
+    """Return the lines of JSON that a program in that folder prints."""
     _install()
-    words = ["node", "client.cjs", url, token, mode, ",".join(transports)]
-    done = subprocess.run(words, cwd=HOME, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["node", *words], cwd=HOME, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
