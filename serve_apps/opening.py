@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from actors.answerdesk import AnswerDesk
 from actors.approvaldesk import ApprovalDesk
 from actors.budgetdesk import BudgetDesk
 from actors.directory import RayDirectory, open_door
@@ -15,6 +16,7 @@ from actors.effectdesk import EffectDesk
 from actors.externaldesk import ExternalDesk
 from actors.quarantine import QuarantineDesk
 from actors.replay import Storyteller
+from actors.retrying import RetryDesk
 from actors.setup import Network, TreeConfig, catalog, postgres_url
 from cartrita import __version__
 from cartrita.accounts import identity, key_desk
@@ -23,6 +25,7 @@ from cartrita.auth.identity import Identity
 from cartrita.clock import Clock, SystemClock, iso, new_id
 from cartrita.cost.budget import Defaults
 from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
+from cartrita.openers.answers import eraser, lasting
 from cartrita.providers.probes import ProbeSet
 from cartrita.roster import Roster
 from cartrita.services import blob_store, database_probes, rate_limiter, sign_in_limiters
@@ -75,18 +78,17 @@ async def open_gate(
         statement_cache_size=settings.postgres.statement_cache_size,
     ) as pool:
         stories, network = PostgresStories(pool), Network(config)
-        limiter = rate_limiter(settings, clock)
-        declared, registry = catalog(settings), PostgresRegistry(pool)
+        limiter, declared = rate_limiter(settings, clock), catalog(settings)
+        registry, visitor = PostgresRegistry(pool), f"{name} {new_id()}"
         roster = Roster(declared, registry, clock)
-        us = f"{name} {new_id()}"
-        door = open_door(config, directory, stories, us, network, limiter, roster)
+        door = open_door(config, directory, stories, visitor, network, limiter, roster)
         desk = key_desk(settings, pool, clock)
         if people:
             who, jwks = people(PostgresUsers(pool)), _no_keys
         else:
             who, jwks = _accounts(config, pool, desk)
         visitors = Visitors(*sign_in_limiters(settings, clock), behind_edge=settings.embedded)
-        blobs = blob_store(settings, clock)
+        blobs, kept = blob_store(settings, clock), eraser(settings, pool)
         working = [asyncio.create_task(door.follow())]
         if tidy:
             sweeping = _sweep(blobs, stories.remembered, clock, settings.blobs.ttl_s)
@@ -117,6 +119,8 @@ async def open_gate(
                     PostgresAudit(pool),
                     clock,
                 ),
+                retries=RetryDesk(stories, door.resubmit, clock),
+                answers=AnswerDesk(kept, PostgresAudit(pool), clock, lasting(settings, declared)),
                 command=directory.command,
                 audit=_audit(PostgresAudit(pool)),
                 probes=ProbeSet(database_probes(settings)),
@@ -131,6 +135,7 @@ async def open_gate(
             await limiter.close()
             await visitors.close()
             await blobs.close()
+            await kept.close()
 
 
 def _no_keys() -> dict[str, Any]:

@@ -32,6 +32,7 @@ from cartrita.storage.listing import TaskTable
 from cartrita.telemetry.metrics import exposition
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import JSON, bearer
+from serve_apps.gateway.desks import KeptAnswers, Retries
 from serve_apps.gateway.quotas import Visitors, left
 from serve_apps.gateway.shared import Shared
 
@@ -234,6 +235,8 @@ class Gate:
     effects: Effects
     approvals: Approvals
     budgets: Budgets
+    retries: Retries
+    answers: KeptAnswers
     command: Commands
     audit: Audit
     probes: Probes

@@ -16,9 +16,11 @@ from pydantic import Field, JsonValue
 from starlette.types import ASGIApp
 
 from actors.agents.health import Health
+from actors.answerdesk import AnswerDesk
 from actors.commands import Command
 from actors.hosting import Limits
 from actors.local import LocalTree, local_tree
+from cartrita.answers import TieredAnswers
 from cartrita.auth.apikeys import KeyDesk
 from cartrita.auth.identity import Identity, Rules
 from cartrita.auth.keys import CURRENT, KeyRing, open_keys
@@ -51,7 +53,7 @@ from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.quotas import Visitors
 from tests.support.api_server import lifespan_of, serving, short_folder
 from tests.support.busy import Busy
-from tests.support.runtime import AuditOf, Bridge, Told, Ward
+from tests.support.runtime import AuditOf, Bridge, Told, Ward, no_answers
 from tests.support.stage import Stage
 
 ADMIN = ("admin@example.org", "correct horse battery")
@@ -179,6 +181,7 @@ class Stand:
     blobs: Blobs = field(init=False)
     registry: Registry = field(default_factory=InMemoryRegistry)
     budgets: Defaults = field(default_factory=Defaults)
+    kept: TieredAnswers = field(default_factory=no_answers)
     latch: Latch = field(init=False)
     tree: LocalTree = field(init=False)
     told: Told = field(init=False)
@@ -242,6 +245,8 @@ class Stand:
                 effects=self.tree.effects,
                 approvals=self.tree.approvals,
                 budgets=self.tree.budgets,
+                retries=self.tree.retries,
+                answers=AnswerDesk(self.kept, self.tree.audit, SystemClock(), 30.0),
                 command=self.command if self.genuine else self.bridge.command,
                 audit=self.audit if self.genuine else self.bridge.audit,
                 probes=self.probes,
