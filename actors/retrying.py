@@ -3,11 +3,11 @@
 from typing import Any
 
 from actors.intake import Resubmit, again, within
-from cartrita.clock import Clock, derived_id, iso
+from actors.past import looked_up
+from cartrita.clock import Clock, derived_id
 from cartrita.errors import (
     AuthorizationFailed,
-    InvalidParameters,
-    NotFound,
+    NothingToRetry,
     Reason,
     StillRunning,
 )
@@ -41,10 +41,12 @@ class RetryDesk:
             NotFound: There is no such task, it is somebody else's, or it was forgotten.
             AuthorizationFailed: An administrator asks, who may see it but not spend for its owner.
             StillRunning: It has not ended.
-            InvalidParameters: It completed, or waits in quarantine.
+            NothingToRetry: It completed, or waits in quarantine.
             CartritaError: The new task was not accepted; it can be asked for again.
         """
-        state = await self._find(task_id, who)
+        _, state = await looked_up(self._stories, task_id, who, "story")
+        if state.record.principal.user != who.user:
+            raise AuthorizationFailed("Only a task's owner has it tried again, and pays for it.")
         told = {"retryOf": task_id}
         known = fold(await self._stories.story(derived_id(task_id, "retry")))
         if known:
@@ -54,27 +56,6 @@ class RetryDesk:
         answer = await self._resubmit(again(state.record, self._clock.now(), owner))
         return {"taskId": answer["taskId"], "status": answer["status"], **told}
 
-    async def _find(self, task_id: str, who: Principal) -> TaskState:
-        state = fold(await self._stories.story(task_id))
-        if state is None:
-            raise await self._forgotten(task_id, who)
-        record = state.record
-        if not who.sees(record.principal.user, record.task_type):
-            raise _nobodys(task_id)
-        if record.principal.user != who.user:
-            raise AuthorizationFailed("Only a task's owner has it tried again, and pays for it.")
-        return state
-
-    async def _forgotten(self, task_id: str, who: Principal) -> NotFound:
-        """Return what is said of a task that has no parameters, or none any more."""
-        left = await self._stories.remnant(task_id)
-        if left is None or not who.sees(left.user, left.task_type):
-            return _nobodys(task_id)
-        return NotFound(
-            f"The parameters of task {task_id!r} were forgotten: it ended {left.status.value} at "
-            f"{iso(left.finished_at)}. Send it as a new task."
-        )
-
 
 def _check(state: TaskState) -> None:
     """Refuse what is not to be tried again."""
@@ -82,16 +63,12 @@ def _check(state: TaskState) -> None:
     if state.response is None:
         raise StillRunning(f"Task {task_id!r} has not ended; cancel it first.", retry_after=1)
     if state.status is TaskStatus.COMPLETED:
-        raise InvalidParameters(
+        raise NothingToRetry(
             f"Task {task_id!r} completed: there is nothing to try again.",
             fields=[("taskId", "has completed")],
         )
     if state.response.get("reason") == Reason.QUARANTINED:
-        raise InvalidParameters(
+        raise NothingToRetry(
             f"Task {task_id!r} kills whatever runs it: see /v3/quarantine/{task_id}.",
             fields=[("taskId", "is quarantined")],
         )
-
-
-def _nobodys(task_id: str) -> NotFound:
-    return NotFound(f"There is no task {task_id!r} of yours.")

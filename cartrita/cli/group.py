@@ -18,10 +18,7 @@ COMMANDS = {
     "redeploy": ("cartrita.cli.redeploy:redeploy", "Replace the gateways one after another."),
     "run": ("cartrita.cli.run:run", "Run a task and print what became of it."),
     "batch": ("cartrita.cli.batch:batch", "Run the tasks of a file, one a line."),
-    "tasks": (
-        "cartrita.cli.tasks:app",
-        "List tasks, look at them, watch them, cancel them and try them again.",
-    ),
+    "tasks": ("cartrita.cli.tasks:app", "List tasks, look at them, watch, cancel and retry them."),
     "replay": ("cartrita.cli.replay:replay", "Tell a task's whole story from the journal."),
     "quarantine": ("cartrita.cli.quarantine:app", "Decide about tasks that kill their workers."),
     "effects": ("cartrita.cli.effects:app", "See what tasks did outside and settle doubts."),

@@ -21,7 +21,7 @@ TaskId = Annotated[str, typer.Argument(help="As `cartrita run` prints it.")]
 
 @app.callback()
 def tasks() -> None:
-    """List tasks, look at them, watch them, cancel them and try them again."""
+    """List tasks, look at them, watch, cancel and retry them."""
 
 
 app.command("list")(listing)

@@ -35,7 +35,7 @@ async def test_a_task_that_failed_is_tried_again_once(api, alice):
 async def test_what_cannot_be_tried_again_is_refused(api, alice):
     done = (await api.run(who=alice)).json()["taskId"]
     refused = await api.http.post(f"/v3/tasks/{done}/retry", headers=alice)
-    assert_problem(refused, 422, "INVALID_PARAMETERS", "taskId")
+    assert_problem(refused, 409, "INVALID_PARAMETERS", "taskId")
     for task_id, who, status in ((new_id(), alice, 404), (done, await api.admin(), 403)):
         answer = await api.http.post(f"/v3/tasks/{task_id}/retry", headers=who)
         assert_problem(answer, status, "AUTHORIZATION_FAILED")

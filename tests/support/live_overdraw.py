@@ -10,8 +10,6 @@ PostgreSQL, and a model behind OpenAI's protocol that uses a tool and then waits
 
 import argparse
 import asyncio
-import json
-import os
 import sys
 import time
 from collections import Counter
@@ -30,6 +28,7 @@ from cartrita.history import Sample, overspent
 from tests.support.held_model import HeldModel
 from tests.support.instance import Instance
 from tests.support.openai_server import served
+from tests.support.results import keep
 
 CHAT = "langchain.chat.execute"
 NANO = 10**9
@@ -283,10 +282,8 @@ def main(argv: list[str]) -> int:
     print(f"{len(found.wrong)} wrong", *found.wrong)
     if asked.save:
         told = {name: getattr(asked, name) for name in ("first", "seeds", "callers", "fits")}
-        machine = {"when": time.strftime("%Y-%m-%d"), "cores": os.cpu_count()}
         took = {"seconds": round(time.monotonic() - began, 1), "tokensTold": model.tokens}
-        whole = {"machine": machine, **told, "wrong": found.wrong, **took, **found.counts}
-        asked.save.write_text(json.dumps(whole, indent=1) + "\n")
+        keep(asked.save, {**told, "wrong": found.wrong, **took, **found.counts})
     return 1 if found.wrong else 0
 
 

@@ -9,11 +9,12 @@ from cartrita.cost.budget import Ceiling
 from cartrita.errors import (
     AuthorizationFailed,
     InsufficientBudget,
-    InvalidParameters,
     NotFound,
+    NothingToRetry,
     StillRunning,
 )
 from cartrita.protocol.principal import Principal, Role
+from cartrita.storage.memory_journal import remnant_of
 from tests.support.records import ADA, EVE
 from tests.support.stage import begin, host_with, stage_tree, submit
 
@@ -82,7 +83,7 @@ async def test_what_has_not_ended_or_completed_is_not_tried_again(tree, stage):
         await tree.retries.retry(task_id, ADA)
     stage.release.set()
     await asked
-    with pytest.raises(InvalidParameters, match="nothing to try again"):
+    with pytest.raises(NothingToRetry, match="nothing to try again"):
         await tree.retries.retry(task_id, ADA)
 
 
@@ -107,3 +108,12 @@ async def test_one_that_was_refused_can_be_asked_for_again(tree, stage):
     told = await tree.retries.retry(failed["taskId"], ADA)
     answer = await tree.door.get(told["taskId"], ADA, 5)
     assert (answer["status"], answer["errorCode"]) == ("FAILED", "AGENT_ERROR")
+
+
+async def test_of_one_whose_story_was_forgotten_that_is_said(tree, stage):
+    failed = (await submit(tree.door, "test.fail", "AgentFailed"))["taskId"]
+    tree.tables.remnants[failed] = remnant_of(tree.tables.stories.pop(failed))
+    with pytest.raises(NotFound, match="was forgotten: it ended FAILED"):
+        await tree.retries.retry(failed, ADA)
+    with pytest.raises(NotFound, match="no task"):
+        await tree.retries.retry(failed, EVE)
