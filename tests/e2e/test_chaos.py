@@ -96,9 +96,10 @@ def test_what_is_cancelled_as_it_starts_does_not_run_on(fragile):
 
 
 def test_a_crowd_overdraws_no_budget_while_its_hosts_die(fragile, model):
-    toll = asyncio.run(Scene(fragile, model, seed=3, callers=40, fits=4).run())
+    crowd = Scene(fragile, model, seed=3, callers=40, fits=4, twice=False)
+    toll = asyncio.run(crowd.run())
     assert toll.answers["accepted"] == toll.most == 4
-    assert toll.killed >= 2
+    assert toll.killed >= 1
     assert len(toll.samples) > 20
     assert toll.settled[1] <= model.tokens
 

@@ -62,13 +62,21 @@ class Scene:
         model: What the instance's model is.
         callers: How many ask at once.
         fits: How many of them the user's budget has room for.
+        twice: Whether hosts are killed after the tasks are let go, too.
     """
 
     def __init__(
-        self, running: Instance, model: HeldModel, seed: int, callers: int = 500, fits: int = 37
+        self,
+        running: Instance,
+        model: HeldModel,
+        seed: int,
+        callers: int = 500,
+        fits: int = 37,
+        *,
+        twice: bool = True,
     ) -> None:
         self._running, self._model = running, model
-        self._callers, self._fits = callers, fits
+        self._callers, self._fits, self._twice = callers, fits, twice
         self._seed, self._chance = seed, new_random(seed)
         self._unit = "usd" if seed % 2 else "tokens"
         self._admin = running.login().headers["Authorization"]
@@ -162,8 +170,9 @@ class Scene:
         for task_id in self._chance.sample(accepted, max(self._fits // 7, 1)):
             await self._mine.delete(f"/v3/tasks/{task_id}")
         self._model.release()
-        await asyncio.sleep(self._chance.random())
-        await self._kill()
+        if self._twice:
+            await asyncio.sleep(self._chance.random())
+            await self._kill()
         return list(await asyncio.gather(*(self._end(task_id) for task_id in accepted)))
 
     async def _kill(self) -> None:
