@@ -7,7 +7,7 @@ SAMPLE := docs/sample.txt
 SIDE_BY_SIDE := tests/unit tests/contract tests/test_architecture.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev model run stop test unit lint format types imports check bench simulate races chaos budgets reconnect fuzz fuzz-sockets lock clean
+.PHONY: help setup dev model run stop test unit lint format types imports check bench simulate races chaos budgets budgets-live reconnect fuzz fuzz-sockets lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
@@ -98,6 +98,9 @@ races: $(VENV)/.dev ## Race the admission transaction on PostgreSQL: make races 
 
 budgets: $(VENV)/.dev ## Let 500 ask for what 37 may have, while hosts die: make budgets SEEDS=200 FIRST=1
 	$(BIN)/python -m tests.support.overdraw --seeds $(or $(SEEDS),200) --first $(or $(FIRST),1) --save benchmarks/results/budgets.json
+
+budgets-live: $(VENV)/.dev ## The same on a running instance, with a model: make budgets-live SEEDS=5 FIRST=1
+	$(BIN)/python -m tests.support.live_overdraw --seeds $(or $(SEEDS),5) --first $(or $(FIRST),1) --save benchmarks/results/budgets_live.json
 
 chaos: $(VENV)/.dev ## Break each part of an instance under load and count: make chaos SEEDS=5 FIRST=1
 	$(BIN)/python -m benchmarks.chaos --seeds $(or $(SEEDS),5) --first $(or $(FIRST),1)

@@ -59,7 +59,7 @@ class Cell:
         spent: USD and tokens of the attempts that are over.
         noted: Nano-USD and tokens that the present attempt has used so far.
         metered: Calls, nano-USD and tokens of all attempts, by model.
-        pressure: How full the fullest budget above it was when it was accepted.
+        pressure: How full the fullest budget above it was when it was accepted or taken up.
         acts: Its effects, by their ids.
         asking: What asks the ledger for the present attempt.
     """

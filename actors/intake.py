@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,6 +25,7 @@ from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest
 from cartrita.protocol.wire import field_errors
 from cartrita.spill import plainly
+from cartrita.telemetry.trace import continue_trace
 
 MAX_PARAMETERS = 4 * 1024 * 1024
 """Bytes; larger data is passed by reference."""
@@ -31,6 +34,12 @@ MAX_DEPTH = 8
 """Sub-tasks of sub-tasks, at most so many deep: an agent that calls itself ends here."""
 
 _HIGHEST = 10
+
+Resubmit = Callable[[TaskRecord], Awaitable[dict[str, Any]]]
+"""Validates a task's parameters, admits it and answers `{"taskId", "status"}`.
+
+Of two records with one id the second is the first one again, or an `IdempotencyMismatch`.
+"""
 
 
 class Intake:
@@ -61,7 +70,7 @@ class Intake:
             task_id=task_id,
             task_type=spec.name,
             params=request.parameters,
-            principal=_within(request.workspace_id, who),
+            principal=within(request.workspace_id, who),
             digest=self._digest(spec, request.parameters),
             accepted_at=now,
             deadline=_deadline(request, spec, now),
@@ -172,7 +181,40 @@ def _worst_tokens(cost: Price, max_tokens: int | None) -> int:
     return cost.max_tokens if max_tokens is None else min(cost.max_tokens, max_tokens)
 
 
-def _within(workspace: str | None, who: Principal) -> Principal:
+def again(record: TaskRecord, now: float, who: Principal | None = None) -> TaskRecord:
+    """Return the task that tries a record again, alone and with as much time as it had.
+
+    Its id follows from the record's, so that there is one, whoever asks how often.
+
+    Args:
+        record: What was tried.
+        now: In Unix seconds.
+        who: Whose it is, if not as it was.
+    """
+    task_id = derived_id(record.task_id, "retry")
+    return replace(
+        record,
+        task_id=task_id,
+        principal=who or record.principal,
+        accepted_at=now,
+        deadline=now + record.deadline - record.accepted_at,
+        trace=continue_trace(None),
+        idempotency_key=None,
+        parent=None,
+        depth=0,
+        retry_of=record.task_id,
+        root=record.root or record.task_id,
+        tree=task_id if record.tree else None,
+        packed=b"",
+    )
+
+
+def within(workspace: str | None, who: Principal) -> Principal:
+    """Return who asks in a workspace.
+
+    Raises:
+        NotFound: It is none of theirs.
+    """
     tenant = workspace or who.tenant
     if tenant == who.tenant:
         return who

@@ -21,6 +21,7 @@ from actors.operations import Operations, obey
 from actors.orchestrator import Identity, Orchestrator
 from actors.quarantine import QuarantineDesk
 from actors.replay import Storyteller
+from actors.retrying import RetryDesk
 from actors.supervisor import Supervisor
 from actors.worker import WorkerHost
 from cartrita.approvals import ApprovalBook
@@ -187,6 +188,7 @@ class LocalTree:
         )
         quarantine = InMemoryQuarantine(self.tables)
         self.quarantine = QuarantineDesk(self.stories, quarantine, self.door.resubmit, self.clock)
+        self.retries = RetryDesk(self.stories, self.door.resubmit, self.clock)
         self.retention = InMemoryRetention(self.tables, quarantine, self.clock)
         book = book or InMemoryEffectBook(self.tables, self.clock)
         self.effects = EffectDesk(book, self.audit, self.clock)

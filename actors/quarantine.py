@@ -1,13 +1,13 @@
 """What people may do about quarantined tasks: look, try again, discard."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from actors.intake import Resubmit, again
 from cartrita.channel.frames import pack
-from cartrita.clock import Clock, derived_id, iso
+from cartrita.clock import Clock, iso
 from cartrita.errors import (
     IdempotencyMismatch,
     InternalFailure,
@@ -19,13 +19,6 @@ from cartrita.protocol.principal import Principal
 from cartrita.spill import plainly
 from cartrita.storage.runtime import Quarantine, QuarantinedTask
 from cartrita.story import narrate, to_wire
-from cartrita.telemetry.trace import continue_trace
-
-Resubmit = Callable[[TaskRecord], Awaitable[dict[str, Any]]]
-"""Validates a task's parameters, admits it and answers `{"taskId", "status"}`.
-
-Of two records with one id the second is the first one again, or an `IdempotencyMismatch`.
-"""
 
 Rows = list[dict[str, Any]]
 
@@ -90,45 +83,24 @@ class QuarantineDesk:
         if task.settled:
             raise _settled(task)
         state = _folded(task, fold(await self._stories.story(task.task_id)))
-        again = self._again(state.record, parameters)
+        new = again(_changed(state.record, parameters), self._clock.now())
         try:
-            answer = await self._resubmit(again)
+            answer = await self._resubmit(new)
         except IdempotencyMismatch:
-            if not await self._stories.story(again.task_id):
+            if not await self._stories.story(new.task_id):
                 raise  # the one that came first is not accepted yet, and may never be
-            await self._settle(task, again, who)
-            raise _settled(replace(task, settled="retried", retried_as=again.task_id)) from None
+            await self._settle(task, new, who)
+            raise _settled(replace(task, settled="retried", retried_as=new.task_id)) from None
         # False is no news: a twin of this call settled it, or it was discarded in between.
-        await self._settle(task, again, who)
+        await self._settle(task, new, who)
         return {
             "taskId": answer["taskId"],
             "status": answer["status"],
             "retryOf": task.task_id,
         }
 
-    def _again(self, record: TaskRecord, parameters: dict[str, Any] | None) -> TaskRecord:
-        """Return the task that tries `record` again, alone and with as much time as it had."""
-        if parameters is not None:
-            digest = _digest(record.task_type, parameters)
-            record = replace(record, params=parameters, digest=digest)
-        now, task_id = self._clock.now(), derived_id(record.task_id, "retry")
-        return replace(
-            record,
-            task_id=task_id,
-            accepted_at=now,
-            deadline=now + record.deadline - record.accepted_at,
-            trace=continue_trace(None),
-            idempotency_key=None,
-            parent=None,
-            depth=0,
-            retry_of=record.task_id,
-            root=record.root or record.task_id,
-            tree=task_id if record.tree else None,
-            packed=b"",
-        )
-
-    async def _settle(self, task: QuarantinedTask, again: TaskRecord, who: Principal) -> bool:
-        return await self._quarantine.settle(task.task_id, "retried", who.user, again.task_id)
+    async def _settle(self, task: QuarantinedTask, new: TaskRecord, who: Principal) -> bool:
+        return await self._quarantine.settle(task.task_id, "retried", who.user, new.task_id)
 
     async def discard(self, task_id: str, who: Principal) -> bool:
         """Decide that a task is not to be tried again; False when it was settled before.
@@ -159,6 +131,13 @@ class QuarantineDesk:
             )
         user = None if who.admin else who.user
         return [_row(task) for task in await self._quarantine.waiting(user, limit, before)]
+
+
+def _changed(record: TaskRecord, parameters: dict[str, Any] | None) -> TaskRecord:
+    """Return a record with other parameters, if there are any."""
+    if parameters is None:
+        return record
+    return replace(record, params=parameters, digest=_digest(record.task_type, parameters))
 
 
 def _digest(task_type: str, params: dict[str, Any]) -> bytes:

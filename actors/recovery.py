@@ -10,6 +10,9 @@ from cartrita.journal import Journal, TaskRecord, TaskState, fold
 AT_ONCE = 200
 """Tasks that are taken up together."""
 
+Standing = tuple[TaskState, float]
+"""Where a task stands, and how full the fullest budget above it is."""
+
 
 def fresh(record: TaskRecord, spec: TaskSpec | None, since: float, weight: float) -> Cell:
     """Return the cell of a task that nothing has happened to yet.
@@ -27,19 +30,20 @@ def fresh(record: TaskRecord, spec: TaskSpec | None, since: float, weight: float
     return Cell(record, spec.agent, since, weight, spec.safe, bool(spec.effects))
 
 
-async def left_over(journal: Journal) -> AsyncIterator[list[TaskState]]:
+async def left_over(journal: Journal) -> AsyncIterator[list[Standing]]:
     """Yield where the unfinished tasks of a shard stand, oldest first."""
-    page: list[TaskState] = []
-    async for _, story in journal.unfinished():
-        page += [state for state in [fold(story)] if state]
+    page: list[Standing] = []
+    async for _, story, pressure in journal.unfinished():
+        page += [(state, pressure) for state in [fold(story)] if state]
         if len(page) >= AT_ONCE:
             yield page
             page = []
     yield page
 
 
-def revived(cell: Cell, state: TaskState, catalog: Catalog) -> Cell:
+def revived(cell: Cell, standing: Standing, catalog: Catalog) -> Cell:
     """Give a new cell the past of its task."""
+    state, cell.pressure = standing
     spec = catalog.names.get(state.record.work)
     cell.accepted, cell.attempts, cell.deaths = True, state.attempts, list(state.deaths)
     cell.fed, cell.spent = bool(spec and spec.takes_stream and cell.attempts), state.spent

@@ -13,7 +13,7 @@ from actors.family import Calls
 from actors.fleet import Fleet
 from actors.hosting import Group, Limits
 from actors.reading import Reading
-from actors.recovery import fresh, left_over, revived
+from actors.recovery import Standing, fresh, left_over, revived
 from actors.response import agent_down, charged, failure, in_doubt, report, respond
 from actors.spending import settled
 from cartrita.catalog import Catalog
@@ -21,7 +21,7 @@ from cartrita.channel.server import Call
 from cartrita.clock import Clock
 from cartrita.effects import State
 from cartrita.errors import InternalFailure, StaleEpoch, TaskCancelled, TaskTimeout
-from cartrita.journal import Event, Journal, Stories, TaskRecord, TaskState, Verdict
+from cartrita.journal import Event, Journal, Stories, TaskRecord, Verdict
 from cartrita.ledger import Ledger
 from cartrita.protocol.task import TaskStatus
 from cartrita.telemetry.log import get_logger
@@ -107,12 +107,12 @@ class Supervisor:
         await fleet.start(token, self._journal.epoch)
         if obey:
             await obey()
-        async for states in left_over(self._journal):
-            await self._recover(states)
+        async for standing in left_over(self._journal):
+            await self._recover(standing)
         self.state = "up"
 
-    async def _recover(self, states: list[TaskState]) -> None:
-        cells = [revived(self._cell(one.record), one, self._catalog) for one in states]
+    async def _recover(self, standing: list[Standing]) -> None:
+        cells = [revived(self._cell(one[0].record), one, self._catalog) for one in standing]
         self._cells.update((cell.record.task_id, cell) for cell in cells)
         await self._attempts.effects.inherit([cell for cell in cells if cell.ledgered])
         for cell in cells:

@@ -61,26 +61,7 @@ class Given:
     score: float = 1.0
 
 
-class Forgetting(Protocol):
-    """Can delete answers that are kept, where any are."""
-
-    async def forget(self, *, tenant: str | None = None, user: str | None = None) -> int:
-        """Delete all answers of a tenant, or of a user in every tenant; returns how many.
-
-        Raises:
-            ServiceUnavailable: Something that may keep some cannot be reached.
-        """
-
-
-class NoAnswers:
-    """Keeps none."""
-
-    async def forget(self, *, tenant: str | None = None, user: str | None = None) -> int:
-        """Delete nothing, as there is nothing."""
-        return 0
-
-
-class Answers(Forgetting, Protocol):
+class Answers(Protocol):
     """Answers that may be given again. They only save work, so nothing here ever fails.
 
     Attributes:
@@ -94,6 +75,13 @@ class Answers(Forgetting, Protocol):
 
     async def keep(self, question: Question, result: dict[str, Any], seconds: float | None) -> None:
         """Keep an answer for so many seconds, or for the time that is set."""
+
+    async def forget(self, *, tenant: str | None = None, user: str | None = None) -> int:
+        """Delete all answers of a tenant, or of a user in every tenant; returns how many.
+
+        Raises:
+            ServiceUnavailable: Something that may keep some cannot be reached.
+        """
 
 
 @dataclass(frozen=True, slots=True)

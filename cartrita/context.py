@@ -130,7 +130,7 @@ class Context:
         attempt: 1 for the first.
         root: The first of the tasks that try this one again; None for itself.
         trace: The W3C `traceparent` this attempt belongs to.
-        pressure: How full the fullest budget above the task was when it was accepted, 0 to 1.
+        pressure: How full the fullest budget above it was when a supervisor took it, 0 to 1.
         privacy: What takes personal data out of what leaves; it keeps the true values.
         complaint: What was wrong with the answer before, where the task answers a second time.
         storable: Whether its answer may be given to others; not one for now or for one caller.

@@ -7,7 +7,8 @@ CartritaError
 │   ├── IdempotencyMismatch                          one key, two different payloads
 │   ├── EffectSettled                                what became of an effect is known already
 │   ├── AddressRefused                               a URL that nobody may have called
-│   └── AlreadyDecided                               somebody approved or denied it, or it expired
+│   ├── AlreadyDecided                               somebody approved or denied it, or it expired
+│   └── NothingToRetry                               a task completed, or waits in quarantine
 ├── InsufficientBudget      INSUFFICIENT_BUDGET      the worst case does not fit a budget
 ├── ResourceLimitExceeded   RESOURCE_LIMIT_EXCEEDED  too large, too long, too deep
 ├── AgentUnavailable        AGENT_UNAVAILABLE        the agent's workers are given up on
@@ -85,6 +86,7 @@ class Reason(StrEnum):
     EFFECT_SETTLED = "EFFECT_SETTLED"
     ADDRESS_REFUSED = "ADDRESS_REFUSED"
     ALREADY_DECIDED = "ALREADY_DECIDED"
+    NOTHING_TO_RETRY = "NOTHING_TO_RETRY"
     DRAINING = "DRAINING"
     PRINCIPAL_QUOTA = "PRINCIPAL_QUOTA"
     SHARED_QUOTA = "SHARED_QUOTA"
@@ -183,6 +185,12 @@ class AlreadyDecided(InvalidParameters):
     """Nobody waits for this decision any more."""
 
     default_reason = Reason.ALREADY_DECIDED
+
+
+class NothingToRetry(InvalidParameters):
+    """This task completed, or waits in quarantine."""
+
+    default_reason = Reason.NOTHING_TO_RETRY
 
 
 class InsufficientBudget(CartritaError):

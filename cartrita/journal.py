@@ -81,7 +81,7 @@ class TaskRecord:
         max_usd: The caller's own ceiling, if any.
         parent: The task whose agent called for this one.
         depth: How many callers are above it.
-        retry_of: The quarantined task that this one tries again.
+        retry_of: The task that this one tries again.
         root: The first of those that tried it, whose effects it shares; None for itself.
         carrier: The built-in task that does its work, where its type is an external agent's.
         tree: The task whose caller set a ceiling for it and for all that it calls for.
@@ -286,8 +286,8 @@ class Journal(Protocol):
         Waits through an outage of the database for as long as it takes.
         """
 
-    def unfinished(self) -> AsyncIterator[tuple[TaskRecord, list[Event]]]:
-        """Yield each accepted task of the shard that has no end, oldest first."""
+    def unfinished(self) -> AsyncIterator[tuple[TaskRecord, list[Event], float]]:
+        """Yield each task without an end, oldest first, and how full its budgets are beside it."""
 
     async def close(self) -> None:
         """Write what is queued and let go of the shard."""

@@ -169,13 +169,23 @@ class _Teller:
         return found
 
     def _tools(self) -> list[dict[str, Any]]:
-        """Return the runs of tools: those that were noted, and those that readers were shown."""
+        """Return the runs of tools: those that were noted, and those that readers were shown.
+
+        Most agents do both: then it is one run, and the note knows how long it took.
+        """
         found = [
             (use.at, {"attempt": use.attempt, **self._when(use.at), **use.data, "shown": False})
             for use in self._uses
             if use.kind == TOOL
         ]
-        found += [(x.at, self._shown(x)) for x in self._entries if _answered(x)]
+        noted = [told for _, told in found]
+        for entry in (one for one in self._entries if _answered(one)):
+            shown = self._shown(entry)
+            same = next((one for one in noted if not one["shown"] and _alike(one, shown)), None)
+            if same is None:
+                found.append((entry.at, shown))
+            else:
+                same["shown"] = True
         return [told for _, told in sorted(found, key=lambda one: one[0])]
 
     def _shown(self, entry: Entry) -> dict[str, Any]:
@@ -264,6 +274,11 @@ def _why(data: Mapping[str, Any]) -> dict[str, Any]:
 def _answered(entry: Entry) -> bool:
     """Tell whether an entry is a tool's answer."""
     return entry.type == "tool" and entry.data.get("output") is not None
+
+
+def _alike(noted: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:
+    """Tell whether a note and what readers were shown are of the same run of a tool."""
+    return all(noted[part] == shown[part] for part in ("attempt", "name", "input"))
 
 
 def _tokens(call: Mapping[str, Any]) -> int:

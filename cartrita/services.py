@@ -35,6 +35,7 @@ from cartrita.providers.ports import (
 )
 from cartrita.providers.ports_charts import Draughtsman
 from cartrita.providers.ports_code import Workshop
+from cartrita.providers.ports_planning import Planning
 from cartrita.providers.ports_sandbox import Sandbox
 from cartrita.providers.ports_texts import LanguageDetector
 from cartrita.providers.probes import ModelProbe, ProbeSet
@@ -319,6 +320,7 @@ def open_services(settings: Settings) -> Services:
             Workshop: openers.workshop,
             ChatModels: openers.chat,
             Toolbox: openers.tools,
+            Planning: lambda _services: Planning(settings.agency.replans),
             Catalog: lambda _services: discover(AGENTS),
             Memories: openers.memories,
             Checkpoints: openers.checkpoints,

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from actors.answerdesk import AnswerDesk
 from actors.approvaldesk import ApprovalDesk
 from actors.budgetdesk import BudgetDesk
 from actors.directory import RayDirectory, open_door
@@ -15,6 +16,7 @@ from actors.effectdesk import EffectDesk
 from actors.externaldesk import ExternalDesk
 from actors.quarantine import QuarantineDesk
 from actors.replay import Storyteller
+from actors.retrying import RetryDesk
 from actors.setup import Network, TreeConfig, catalog, postgres_url
 from cartrita import __version__
 from cartrita.accounts import identity, key_desk
@@ -27,6 +29,7 @@ from cartrita.cost.price import nano
 from cartrita.egress.policy import named_by_operators
 from cartrita.egress.transport import GuardedTransport
 from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
+from cartrita.openers.answers import eraser, lasting
 from cartrita.protocol.principal import GUEST, SYSTEM
 from cartrita.providers.probes import ProbeSet
 from cartrita.roster import Roster
@@ -49,7 +52,8 @@ from serve_apps.bridge.canary.shadow import Findings, Shadow
 from serve_apps.bridge.canary.sharing import Plan
 from serve_apps.bridge.canary.upstream import Upstream
 from serve_apps.bridge.table import load
-from serve_apps.gateway.gate import Audit, Budgets, Gate
+from serve_apps.gateway.desks import Budgets
+from serve_apps.gateway.gate import Audit, Gate
 from serve_apps.gateway.quotas import Visitors
 
 log = get_logger(__name__)
@@ -92,18 +96,17 @@ async def open_gate(
         _migration(settings, pool, clock) as migration,
     ):
         stories, network = PostgresStories(pool), Network(config)
-        limiter = rate_limiter(settings, clock)
-        declared, registry = catalog(settings), PostgresRegistry(pool)
+        limiter, declared = rate_limiter(settings, clock), catalog(settings)
+        registry, visitor = PostgresRegistry(pool), f"{name} {new_id()}"
         roster = Roster(declared, registry, clock)
-        us = f"{name} {new_id()}"
-        door = open_door(config, directory, stories, us, network, limiter, roster)
+        door = open_door(config, directory, stories, visitor, network, limiter, roster)
         desk = key_desk(settings, pool, clock)
         if people:
             who, jwks = people(PostgresUsers(pool)), _no_keys
         else:
             who, jwks = _accounts(config, pool, desk)
         visitors = Visitors(*sign_in_limiters(settings, clock), behind_edge=settings.embedded)
-        blobs = blob_store(settings, clock)
+        blobs, kept = blob_store(settings, clock), eraser(settings, pool)
         working = [asyncio.create_task(door.follow())]
         if tidy:
             sweeping = _sweep(blobs, stories.remembered, clock, settings.blobs.ttl_s)
@@ -130,6 +133,8 @@ async def open_gate(
                 approvals=ApprovalDesk(PostgresApprovals(pool), PostgresAudit(pool), clock),
                 budgets=budget_desk(settings, pool, clock),
                 migration=migration,
+                retries=RetryDesk(stories, door.resubmit, clock),
+                answers=AnswerDesk(kept, PostgresAudit(pool), clock, lasting(settings, declared)),
                 command=directory.command,
                 audit=_audit(PostgresAudit(pool)),
                 probes=ProbeSet(database_probes(settings)),
@@ -145,6 +150,7 @@ async def open_gate(
             await limiter.close()
             await visitors.close()
             await blobs.close()
+            await kept.close()
 
 
 def budget_desk(settings: Settings, pool: asyncpg.Pool, clock: Clock) -> BudgetDesk:

@@ -13,6 +13,7 @@ from cartrita.errors import (
     EffectSettled,
     ErrorCode,
     NotFound,
+    NothingToRetry,
     Reason,
     StillRunning,
 )
@@ -56,7 +57,7 @@ def status_of(error: CartritaError) -> int:
     """Return the HTTP status of an error."""
     if isinstance(error, NotFound):
         return 404
-    if isinstance(error, StillRunning | EffectSettled | AlreadyDecided):
+    if isinstance(error, StillRunning | EffectSettled | AlreadyDecided | NothingToRetry):
         return 409
     return STATUS[error.code]
 

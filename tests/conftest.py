@@ -17,3 +17,12 @@ def database_url(services):
     """Give the test a migrated database of its own."""
     with services.fresh_database() as url:
         yield url
+
+
+@pytest.fixture
+async def pool(database_url):
+    """Give connections to that database."""
+    import asyncpg
+
+    async with asyncpg.create_pool(database_url, min_size=1, max_size=4) as opened:
+        yield opened

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cartrita.agency.purpose import purpose_of
-from cartrita.answers import Forgetting
 from cartrita.context import Context
 from cartrita.declare import Agent, Params, Result, task
 from cartrita.protocol.text import Prose
@@ -80,22 +79,11 @@ class ShortlistResult(Result):
     shortlist: list[ModelEntry]
 
 
-class ForgetParams(Params):
-    """Nothing to say."""
-
-
-class ForgetResult(Result):
-    """What was deleted."""
-
-    forgotten: int
-    note: str = "Other processes may give what they hold themselves for `cache.own_s` more seconds."
-
-
 class Models(Agent, team="intelligence", concurrency=8):
     """Lists the models that can be named, and says which suit a request."""
 
-    def __init__(self, offer: Offer, answers: Forgetting) -> None:
-        self._offer, self._answers = offer, answers
+    def __init__(self, offer: Offer) -> None:
+        self._offer = offer
 
     @task("models.catalog", timeout=15, idempotent=True, example={})
     async def catalog(self, params: CatalogParams, ctx: Context) -> CatalogResult:
@@ -141,12 +129,6 @@ class Models(Agent, team="intelligence", concurrency=8):
             matched=purpose.words or None,
             shortlist=_entries(shortlist(params.prompt, found, params.most)),
         )
-
-    @task("models.answers.forget", timeout=30, idempotent=True, example={})
-    async def forget(self, params: ForgetParams, ctx: Context) -> ForgetResult:
-        """Delete the answers of this tenant that would be given again."""
-        tenant = ctx.principal.tenant
-        return ForgetResult(forgotten=await self._answers.forget(tenant=tenant))
 
 
 def _entries(models: Sequence[Offered]) -> list[ModelEntry]:

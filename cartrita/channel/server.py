@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from cartrita.cancelled import told_to_end
 from cartrita.channel.address import Address
 from cartrita.channel.frames import CREDIT, VERSION, Kind
 from cartrita.channel.link import Link
@@ -175,7 +176,7 @@ class Session(Link):
             self._fail(call.ident, error)
         except asyncio.CancelledError:
             # The caller left or gave up and needs no answer, unless it was something else.
-            if not _was_cancelled():
+            if not told_to_end():
                 self._fail(call.ident, InternalFailure(f"{method!r} was given up from within."))
         except Exception as error:  # noqa: BLE001 - a defect must not take the channel down
             self._server.report(method, error)
@@ -186,12 +187,6 @@ class Session(Link):
     def _fail(self, ident: int, error: CartritaError) -> None:
         if not self.closed.done():
             self.send(Kind.FAILURE, ident, error.to_wire())
-
-
-def _was_cancelled() -> bool:
-    """Tell whether somebody cancelled this task, rather than something it awaited."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 class ChannelServer:

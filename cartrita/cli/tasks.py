@@ -9,7 +9,7 @@ from cartrita.cli.exits import Exit, exit_of, line_of
 from cartrita.cli.listing import listing
 from cartrita.cli.narration import Narration
 from cartrita.cli.options import options_of
-from cartrita.cli.output import AsJson, print_line, print_outcome
+from cartrita.cli.output import AsJson, print_json, print_line, print_outcome
 from cartrita.cli.storybook import print_brief
 from cartrita.client import Client
 from cartrita.errors import InvalidParameters, NotFound
@@ -21,7 +21,7 @@ TaskId = Annotated[str, typer.Argument(help="As `cartrita run` prints it.")]
 
 @app.callback()
 def tasks() -> None:
-    """List tasks, look at them, watch and cancel them."""
+    """List tasks, look at them, watch, cancel and retry them."""
 
 
 app.command("list")(listing)
@@ -85,6 +85,21 @@ def _tell(task_id: str, *, cancelled: bool, as_json: bool) -> None:
         print_line({"taskId": task_id, "cancelled": cancelled})
     else:
         typer.echo(f"Task {task_id} {'is being cancelled' if cancelled else 'had ended already'}.")
+
+
+@app.command()
+def retry(ctx: typer.Context, task_id: TaskId, *, as_json: AsJson = False) -> None:
+    """Run a task of yours that did not complete as a new one, with the same parameters.
+
+    What it had done to the outside world is not done again; what nobody knows of is decided
+    with `cartrita effects`. Asked for again, it is the same new task.
+    """
+    with connect(options_of(ctx)) as client:
+        new = client.try_again(task_id).task_id
+    if as_json:
+        print_json({"taskId": new, "retryOf": task_id})
+    else:
+        typer.echo(f"Task {task_id} is tried again as {new}: see `cartrita tasks watch {new}`.")
 
 
 @app.command()

@@ -213,6 +213,10 @@ class AsyncClient(AsyncDesk, AsyncBulk, AsyncMoving):
         """Run a quarantined task as a new one; as `Client.retry` does."""
         return AsyncTaskHandle(self, await self._play(self._talk.retry(task_id, parameters)))
 
+    async def try_again(self, task_id: str | UUID) -> "AsyncTaskHandle":
+        """Run a task that did not complete as a new one; as `Client.try_again` does."""
+        return AsyncTaskHandle(self, await self._play(self._talk.try_again(task_id)))
+
     async def catalog(self) -> list[TaskType]:
         """Return every task type."""
         return await self._play(self._talk.catalog())

@@ -281,6 +281,14 @@ class Client(Desk, Bulk, Moving):
         """
         return TaskHandle(self, self._play(self._talk.retry(task_id, parameters)))
 
+    def try_again(self, task_id: str | UUID) -> "TaskHandle":
+        """Run a task of one's own that did not complete as a new one; a repeat is the same one.
+
+        Raises:
+            CartritaError: It is nobody's or somebody else's, has not ended, or completed.
+        """
+        return TaskHandle(self, self._play(self._talk.try_again(task_id)))
+
     def catalog(self) -> list[TaskType]:
         """Return every task type."""
         return self._play(self._talk.catalog())

@@ -200,6 +200,17 @@ def retrial(task_id: str | UUID, parameters: Parameters | None) -> Call:
     return replace(call, body=_json({"parameters": _plain(parameters)}))
 
 
+def trying_again(task_id: str | UUID) -> Call:
+    """Try a task again that did not complete. A repeat finds the same new task."""
+    return _task("POST", task_id, end="/retry")
+
+
+def erasure(owner: str) -> Call:
+    """Erase answers that are kept to be given again."""
+    kind, _, name = owner.partition(":")
+    return Call("DELETE", f"/v3/answers/{quote(kind, safe='')}/{quote(name, safe='')}")
+
+
 def discarding(task_id: str | UUID) -> Call:
     """Give a quarantined task up."""
     return _task("DELETE", task_id, _QUARANTINE)

@@ -161,6 +161,11 @@ class Conversation:
         reply = yield from self._exchange.ask(calls.retrial(task_id, parameters))
         return read(Retried, reply).task_id
 
+    def try_again(self, task_id: str | UUID) -> Flow[str]:
+        """Try a task again that did not complete."""
+        reply = yield from self._exchange.ask(calls.trying_again(task_id))
+        return read(Retried, reply).task_id
+
     def discard(self, task_id: str | UUID) -> Flow[bool]:
         """Give a quarantined task up."""
         reply = yield from self._exchange.ask(calls.discarding(task_id))
@@ -231,6 +236,13 @@ class Conversation:
     ) -> Flow[dict[str, Any]]:
         """Add up what was charged."""
         reply = yield from self._exchange.ask(calls.usage(by, user, since, until))
+        return read_object(reply)
+
+    # --- answers
+
+    def erase_answers(self, owner: str) -> Flow[dict[str, Any]]:
+        """Erase answers that are kept to be given again."""
+        reply = yield from self._exchange.ask(calls.erasure(owner))
         return read_object(reply)
 
     # --- operators

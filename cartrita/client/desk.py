@@ -156,6 +156,18 @@ class Desk(Part):
         """
         return self._play(self._talk.budget("DELETE", budget))
 
+    def erase_answers(self, owner: str) -> dict[str, Any]:
+        """Erase answers that are kept to be given again; tell how many, and when all are gone.
+
+        Args:
+            owner: `user:` and one's own id; administrators take anybody's, or `tenant:` and its.
+
+        Raises:
+            AuthorizationFailed: They are somebody else's.
+            ServiceUnavailable: Some could not be reached; ask again.
+        """
+        return self._play(self._talk.erase_answers(owner))
+
     def usage(
         self,
         by: UsageBy = "model",
@@ -304,6 +316,10 @@ class AsyncDesk(AsyncPart):
     async def reset_budget(self, budget: str) -> dict[str, Any]:
         """Have a budget follow the settings again; as `Client.reset_budget` does."""
         return await self._play(self._talk.budget("DELETE", budget))
+
+    async def erase_answers(self, owner: str) -> dict[str, Any]:
+        """Erase answers that are kept to be given again; as `Client.erase_answers` does."""
+        return await self._play(self._talk.erase_answers(owner))
 
     async def usage(
         self,

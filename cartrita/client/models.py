@@ -170,7 +170,7 @@ class Discarded(WireModel):
 
 
 class Retried(WireModel):
-    """The task that tries a quarantined one again."""
+    """The task that tries another one again."""
 
     model_config = _LENIENT
 

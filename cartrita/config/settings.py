@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr
 
+from cartrita.config.agency import Agency
 from cartrita.config.answers import Cache, Privacy
 from cartrita.config.bounds import Blobs, Limits, Retention, Sandbox
 from cartrita.config.bridge import Bridge
@@ -63,6 +64,7 @@ class Settings(Section):
     egress: Egress = Egress()
     web: Web = Web()
     routing: Routing = Routing()
+    agency: Agency = Agency()
     sandbox: Sandbox = Sandbox()
     huggingface: HuggingFace = HuggingFace()
     embeddings: Embeddings = Embeddings()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cartrita.figures.names import quoted
 from cartrita.figures.table import Row, columns, number_columns
 
 AGGREGATES = {
@@ -72,13 +73,13 @@ def _aggregated(
     if asked is None:
         return None
     expression, alias = asked
-    chosen = f"{expression} AS {_quoted(alias)}"
+    chosen = f"{expression} AS {quoted(alias)}"
     if by is None:
-        return Understood(f"SELECT {chosen} FROM {_quoted(table)}")  # noqa: S608 - names are quoted
-    key = _quoted(by)
+        return Understood(f"SELECT {chosen} FROM {quoted(table)}")  # noqa: S608 - names are quoted
+    key = quoted(by)
     return Understood(
-        f"SELECT {key}, {chosen} FROM {_quoted(table)} GROUP BY {key} "  # noqa: S608
-        f"ORDER BY {_quoted(alias)} DESC, {key}"
+        f"SELECT {key}, {chosen} FROM {quoted(table)} GROUP BY {key} "  # noqa: S608
+        f"ORDER BY {quoted(alias)} DESC, {key}"
     )
 
 
@@ -94,7 +95,7 @@ def _figure(rest: str, names: dict[str, str], numeric: set[str]) -> tuple[str, s
     if len(functions) != 1 or column is None or about not in numeric:
         return None
     function = functions.pop()
-    return f"{function}({_quoted(column)})", f"{function}_{column}"
+    return f"{function}({quoted(column)})", f"{function}_{column}"
 
 
 def _top(
@@ -111,13 +112,13 @@ def _top(
         return None
     way = "ASC" if top[1] == "bottom" else "DESC"
     return Understood(
-        f"SELECT * FROM {_quoted(table)} ORDER BY {_quoted(names[about])} {way} "  # noqa: S608
+        f"SELECT * FROM {quoted(table)} ORDER BY {quoted(names[about])} {way} "  # noqa: S608
         f"NULLS LAST LIMIT {int(top[2])}"
     )
 
 
 def _first(table: str, count: int) -> str:
-    return f"SELECT * FROM {_quoted(table)} LIMIT {count}"  # noqa: S608 - names are quoted
+    return f"SELECT * FROM {quoted(table)} LIMIT {count}"  # noqa: S608 - names are quoted
 
 
 def _column(text: str, names: dict[str, str]) -> str | None:
@@ -130,7 +131,3 @@ def _spoken(name: str) -> str:
 
 def _words(text: str) -> list[str]:
     return [word for word in text.split() if word not in FILLERS]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -9,11 +9,13 @@ from typing import Any
 
 import asyncpg
 
-from cartrita.answers import Answers, Forgetting, NoAnswers, Terms, TieredAnswers
-from cartrita.clock import SystemClock
+from cartrita.answers import Answers, Terms, TieredAnswers
+from cartrita.catalog import Catalog
+from cartrita.clock import Clock, SystemClock
 from cartrita.config.settings import Settings
 from cartrita.privacy.masking import Rules
 from cartrita.providers.ports import Embedder
+from cartrita.storage.answers import Meanings, Shelf
 from cartrita.storage.memory_answers import InMemoryShelf
 
 
@@ -21,7 +23,6 @@ def answer_openers(settings: Settings) -> dict[Any, Callable[[Any], Any]]:
     """Return how they are opened; without a life for answers nothing keeps any."""
     openers: dict[Any, Callable[[Any], Any]] = {
         Rules: lambda _services: privacy_rules(settings),
-        Forgetting: _forgetting,
     }
     if settings.limits.cache_timeout_s:
         openers[Answers] = partial(open_answers, settings)
@@ -39,32 +40,50 @@ async def open_answers(settings: Settings, services: Any) -> Answers:
     clock, chosen = SystemClock(), settings.cache
     region = settings.privacy.phone_region
     terms = Terms(settings.limits.cache_timeout_s, chosen.own_s, chosen.similarity, region)
-    shelf, meanings = None, None
-    if settings.redis.dsn:
-        from cartrita.storage.valkey_answers import ValkeyShelf
-
-        prefix = f"cartrita:{settings.instance}:answer:"
-        shelf = ValkeyShelf(settings.redis.dsn.get_secret_value(), clock, prefix=prefix)
-    if settings.postgres.dsn and chosen.similarity < 1:
-        from cartrita.storage.postgres.answers import PostgresMeanings
-
-        meanings = PostgresMeanings(await services.get(asyncpg.Pool), clock)
-    own = InMemoryShelf(clock, chosen.entries)
-    embedder = partial(services.get, Embedder)
+    by_meaning = settings.postgres.dsn and chosen.similarity < 1
+    meanings = _meanings(await services.get(asyncpg.Pool), clock) if by_meaning else None
     return TieredAnswers(
         terms,
         clock,
-        own,
-        shelf=shelf,
+        InMemoryShelf(clock, chosen.entries),
+        shelf=_shelf(settings, clock),
         meanings=meanings,
-        embedder=embedder,
+        embedder=partial(services.get, Embedder),
         models=models_of(settings),
     )
 
 
-async def _forgetting(services: Any) -> Forgetting:
-    found: Forgetting | None = await services.find(Answers)
-    return found or NoAnswers()
+def eraser(settings: Settings, pool: asyncpg.Pool) -> TieredAnswers:
+    """Return what all processes keep answers in, also where the settings keep none any more."""
+    clock = SystemClock()
+    own, shelf = InMemoryShelf(clock), _shelf(settings, clock)
+    return TieredAnswers(Terms(), clock, own, shelf=shelf, meanings=_meanings(pool, clock))
+
+
+def lasting(settings: Settings, catalog: Catalog) -> float:
+    """Return the seconds for which a host may give from its memory what was erased elsewhere."""
+    usual = settings.limits.cache_timeout_s
+    kept = [spec.cacheable for spec in catalog.tasks.values() if spec.cacheable]
+    if not usual:
+        return 0.0
+    if settings.redis.dsn:  # hosts ask it anew
+        return settings.cache.own_s
+    return max((one.seconds or usual for one in kept), default=0.0)
+
+
+def _shelf(settings: Settings, clock: Clock) -> Shelf | None:
+    if not settings.redis.dsn:
+        return None
+    from cartrita.storage.valkey_answers import ValkeyShelf
+
+    prefix = f"cartrita:{settings.instance}:answer:"
+    return ValkeyShelf(settings.redis.dsn.get_secret_value(), clock, prefix=prefix)
+
+
+def _meanings(pool: asyncpg.Pool, clock: Clock) -> Meanings:
+    from cartrita.storage.postgres.answers import PostgresMeanings
+
+    return PostgresMeanings(pool, clock)
 
 
 def models_of(settings: Settings) -> str:

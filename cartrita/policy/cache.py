@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from cartrita import __version__
 from cartrita.answers import Answers, Question
+from cartrita.cancelled import told_to_end
 from cartrita.context import Context
 from cartrita.declare import Result, TaskSpec
 from cartrita.policy.chain import Job, Proceed
@@ -57,7 +58,7 @@ class Cache:
             try:
                 shared = await asyncio.shield(running)
             except asyncio.CancelledError:
-                if running.cancelled() and not _told_to_end():
+                if running.cancelled() and not told_to_end():
                     continue  # its worker was; somebody else is it now
                 raise
             result = await _given(job, shared, "running") if shared is not None else None
@@ -141,8 +142,3 @@ def _digest(parts: list[Any]) -> str:
 
 def _count(job: Job, outcome: str) -> None:
     labelled(CACHE_LOOKUPS, job.spec.name, outcome).inc()
-
-
-def _told_to_end() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -181,6 +181,9 @@ ROUTES = (
           asks={"Idempotency-Key": "Repeats are the same tasks.",
                 "Cache-Control": "As with one task."},
           leads=to_task("/results/0/taskId")),
+    Route("post", "/v3/tasks/{taskId}/retry", "Try a task again that did not complete, as a new "
+          "one; for its owner, and once", "tasks", ref("TaskRetry"), 202, private=True,
+          tells=("Location",), leads=to_task("/taskId"), refused=SUBMITTING),
     Route("get", "/v3/catalog", "Every task type, with its schemas and price", "catalogue",
            OBJECT, private=True, asks=_KNOWN, tells=("ETag",), also={304: "It is the same."}),
     Route("post", "/v3/blobs", "Keep a large thing", "blobs", ref("Blob"), 201, private=True,
@@ -254,6 +257,9 @@ ROUTES = (
     Route("get", "/v3/usage", "What was charged for ended tasks, added up by whole days",
            "budgets", ref("Usage"), private=True,
            query={"by": _BY, "user": LABEL, "since": TIME, "until": TIME}),
+    Route("delete", "/v3/answers/{kind}/{owner}", "Erase answers that are kept to be given again: "
+          "one's own, for administrators anybody's", "answers", ref("ErasedAnswers"),
+          private=True),
     Route("post", "/v3/admin/commands", "Carry out a command; for administrators", "operations",
            ref("CommandResponse"), private=True, body=ref("Command"),
            example={"command": "HEALTH_CHECK", "target": "tree"}, refused=(404, 409, 501)),

@@ -320,7 +320,9 @@ def _runtime_schemas() -> dict[str, Any]:
             }
         ),
         "QuarantineList": shape({"tasks": rows(ref("QuarantinedTask")), "next": some_id}),
-        "QuarantineRetry": shape({"taskId": UUID, "status": TEXT, "retryOf": UUID}),
+        "QuarantineRetry": ref("TaskRetry"),
+        "TaskRetry": shape({"taskId": UUID, "status": TEXT, "retryOf": UUID}),
+        "ErasedAnswers": shape({"owner": TEXT, "erased": _WHOLE, "goneBy": TIME}),
         "QuarantineDiscard": shape({"taskId": UUID, "discarded": _YES}),
         "Effect": shape(effect),
         "Resolution": {"oneOf": [_resolution(State.DONE, {}), _resolution(State.NOT_DONE, _NULL)]},

@@ -48,6 +48,14 @@ class BudgetTables:
             self.rows[row.id] = row.promised(nano_usd, tokens)
         return max((row.pressure for row in rows), default=0.0)
 
+    def pressure(self, task_id: str, now: float) -> float:
+        """Return how full the fullest budget above a task is without what it was promised."""
+        held = self.held.get(task_id, {})
+        rows = (
+            self.rows[name].at(now).promised(-usd, -count) for name, (usd, count) in held.items()
+        )
+        return max((row.pressure for row in rows), default=0.0)
+
     def settle(self, task_id: str, nano_usd: int, tokens: int) -> None:
         """Charge what a task used, and take back what it was promised."""
         for budget, (promised_nano, promised_tokens) in self.held.pop(task_id, {}).items():

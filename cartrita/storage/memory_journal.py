@@ -245,13 +245,14 @@ class InMemoryJournal:
         future.exception()  # nobody may be waiting
         return True
 
-    async def unfinished(self) -> AsyncIterator[tuple[TaskRecord, list[Event]]]:
+    async def unfinished(self) -> AsyncIterator[tuple[TaskRecord, list[Event], float]]:
         """Yield each accepted task of the shard that has no end, oldest first."""
         for task_id in sorted(self._tables.stories):
             story = await self._tables.story(task_id)
             state = fold(story)
             if state and state.shard == self._shard and not state.status.terminal:
-                yield state.record, story
+                pressure = self._tables.budgets.pressure(task_id, self._clock.now())
+                yield state.record, story, pressure
 
     async def close(self) -> None:
         """Refuse whatever comes from now on."""

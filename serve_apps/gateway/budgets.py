@@ -16,9 +16,9 @@ from serve_apps.asgi.strict import parse
 from serve_apps.gateway.gate import gate_of, granted
 from serve_apps.gateway.query import (
     budget_after,
-    budget_of,
     limit_of,
     names_of,
+    owner_of,
     span_of,
     spender_of,
 )
@@ -51,13 +51,13 @@ async def one(request: Request) -> Response:
 async def show(request: Request) -> Response:
     """GET /v3/budgets/{kind}/{owner}: one budget."""
     who = await granted(request, READ)
-    return reply(await gate_of(request).budgets.show(budget_of(request), who))
+    return reply(await gate_of(request).budgets.show(owner_of(request), who))
 
 
 async def put(request: Request) -> Response:
     """PUT /v3/budgets/{kind}/{owner}: set one, whatever is used of it."""
     who = await granted(request, WRITE)
-    budget = budget_of(request)
+    budget = owner_of(request)
     asked = parse(Allowed, await read_json(request))
     if not asked.model_fields_set & {"max_usd", "max_tokens"}:
         raise InvalidParameters(
@@ -71,7 +71,7 @@ async def put(request: Request) -> Response:
 async def reset(request: Request) -> Response:
     """DELETE /v3/budgets/{kind}/{owner}: have it follow the settings again."""
     who = await granted(request, WRITE)
-    return reply(await gate_of(request).budgets.reset(budget_of(request), who))
+    return reply(await gate_of(request).budgets.reset(owner_of(request), who))
 
 
 async def usage(request: Request) -> Response:

@@ -17,7 +17,6 @@ from cartrita.auth.claims import Claims
 from cartrita.auth.identity import Identity
 from cartrita.catalog import Catalog
 from cartrita.clock import Clock
-from cartrita.cost.budget import Ceiling
 from cartrita.errors import AuthorizationFailed
 from cartrita.external.registration import Registration
 from cartrita.external.registry import Registered
@@ -27,12 +26,19 @@ from cartrita.providers.ports import ProbeReport, Probes
 from cartrita.rate import Limiter
 from cartrita.schema import catalog_entry, openapi
 from cartrita.storage.blobs import Blobs
-from cartrita.storage.budgets import By
 from cartrita.storage.listing import TaskTable
 from cartrita.telemetry.metrics import exposition
 from cartrita.telemetry.tally import tally
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import JSON, bearer
+from serve_apps.gateway.desks import (
+    Approvals,
+    Budgets,
+    Effects,
+    KeptAnswers,
+    Retries,
+    Storyteller,
+)
 from serve_apps.gateway.moving import Migration
 from serve_apps.gateway.quotas import Visitors, left
 from serve_apps.gateway.shared import Shared
@@ -108,65 +114,6 @@ class Quarantine(Protocol):
         """Give it up for good; False when that was decided already."""
 
 
-class Storyteller(Protocol):
-    """Rebuilds tasks' stories: owners' for them, all for administrators."""
-
-    async def story(self, task_id: str, who: Principal, until: str | None) -> dict[str, Any]:
-        """Return all that is known of a task, or was when a cursor had been told."""
-
-
-class Effects(Protocol):
-    """What tasks did to the outside world.
-
-    Owners see theirs, administrators all; to others they are not found.
-    """
-
-    async def list(
-        self, who: Principal, state: str, limit: int, before: str | None
-    ) -> list[dict[str, Any]]:
-        """Return effects in a state, newest tasks first, older than the effect `before`."""
-
-    async def resolve(
-        self, effect_id: str, who: Principal, outcome: Literal["done", "not_done"], result: Any
-    ) -> dict[str, Any]:
-        """Decide about one that nobody knows of, once and for all; return it as it stands then."""
-
-
-class Approvals(Protocol):
-    """Tools that wait for a person: owners see theirs, administrators all."""
-
-    async def list(
-        self, who: Principal, state: str, limit: int, before: str | None
-    ) -> list[dict[str, Any]]:
-        """Return approvals in a state, newest tasks first, older than the approval `before`."""
-
-    async def decide(
-        self, approval: str, who: Principal, decision: Literal["approve", "deny"], reason: str
-    ) -> dict[str, Any]:
-        """Decide about one that is pending, once and for all; return it as it stands then."""
-
-
-class Budgets(Protocol):
-    """What may be spent and what was; owners see theirs, administrators all."""
-
-    async def list(self, who: Principal, limit: int, after: str | None) -> list[dict[str, Any]]:
-        """Return budgets in the order of their ids, behind the budget `after`."""
-
-    async def show(self, budget: str, who: Principal) -> dict[str, Any]:
-        """Return one, such as `user:0192…`, though nobody needed it yet."""
-
-    async def set(self, budget: str, ceiling: Ceiling, who: Principal) -> dict[str, Any]:
-        """Have one hold so much; return it as it stands then."""
-
-    async def reset(self, budget: str, who: Principal) -> dict[str, Any]:
-        """Have one follow the settings again; return it as it stands then."""
-
-    async def usage(
-        self, by: By, user: str | None, since: float | None, until: float | None
-    ) -> dict[str, Any]:
-        """Return what was charged to somebody, or to all, between two Unix times, added up."""
-
-
 class External(Protocol):
     """All agents there are now, and what administrators do about external ones."""
 
@@ -238,6 +185,8 @@ class Gate:
     approvals: Approvals
     budgets: Budgets
     migration: Migration
+    retries: Retries
+    answers: KeptAnswers
     command: Commands
     audit: Audit
     probes: Probes

@@ -23,7 +23,7 @@ USUAL_PAGE, LONGEST_PAGE = 50, 200
 """Rows of one page of a list."""
 
 OWNERS = ("user", "tenant")
-"""Whose budgets may be set."""
+"""Whose budgets may be set, and whose answers erased."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SECONDS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?")
@@ -167,8 +167,8 @@ def limit_of(request: Request) -> int:
     return int(text)
 
 
-def budget_of(request: Request) -> str:
-    """Return the budget that the path names."""
+def owner_of(request: Request) -> str:
+    """Return the user or the tenant that the path names, which names their budget, too."""
     kind, owner = request.path_params["kind"], request.path_params["owner"]
     if kind not in OWNERS:
         raise _refusal("kind", f"takes {' or '.join(OWNERS)}")

@@ -1,17 +1,21 @@
 """What the settings open: answers in this process, in Valkey and in Postgres, with a real model."""
 
+import asyncpg
 import pytest
 from pydantic import SecretStr
 
 from cartrita.answers import Answers, Question
+from cartrita.catalog import Catalog
 from cartrita.clock import new_id
 from cartrita.config.answers import Cache, Privacy
 from cartrita.config.bounds import Limits
 from cartrita.config.databases import Postgres, Redis
 from cartrita.config.settings import Settings
+from cartrita.openers.answers import eraser, lasting
 from cartrita.privacy.masking import Rules
 from cartrita.services import open_services
 from cartrita.storage.answers import Owner
+from tests.support.asking import Asking
 
 pytestmark = pytest.mark.database
 
@@ -58,6 +62,32 @@ async def test_hosts_share_answers_and_find_them_by_meaning(settings, opened):
     assert 0.85 <= alike.score < 1
     assert different is None
     assert await there.forget(tenant="shop") == 3  # in its own memory, Valkey and Postgres
+
+
+async def test_an_eraser_reaches_what_hosts_share_also_where_nothing_is_kept_any_more(
+    settings, opened
+):
+    first = await opened(settings).get(Answers)
+    for key in ("one", "two"):
+        await first.keep(asked(f"What is number {key}?", key), {}, None)
+    await first.settle()
+
+    none = settings.model_copy(update={"limits": Limits(cache_timeout_s=0)})
+    desk = eraser(none, await opened(settings).get(asyncpg.Pool))
+    assert await desk.forget(user="ada") == 4  # each in Valkey and in Postgres
+    assert await desk.forget(user="ada") == 0
+    await desk.close()
+
+    other = await opened(settings).get(Answers)
+    assert await other.find(asked("What is number one?", "one")) is None
+
+
+def test_a_host_s_own_memory_lasts_a_moment_where_it_can_ask_others_and_else_to_the_end(settings):
+    alone = settings.model_copy(update={"redis": Redis(url=None)})
+    none = settings.model_copy(update={"limits": Limits(cache_timeout_s=0)})
+    catalog = Catalog.of([Asking])
+    told = [lasting(each, catalog) for each in (settings, alone, none)]
+    assert told == [settings.cache.own_s, settings.limits.cache_timeout_s, 0.0]
 
 
 async def test_without_a_life_nothing_is_kept(settings, opened):

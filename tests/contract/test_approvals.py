@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import replace
 
-import asyncpg
 import pytest
 
 from cartrita.approvals import Verdict
@@ -130,11 +129,6 @@ class TestInMemory(ApprovalsContract):
 
 
 class TestPostgres(Durable, ApprovalsContract):
-    @pytest.fixture
-    async def pool(self, database_url):
-        async with asyncpg.create_pool(database_url, min_size=1, max_size=4) as pool:
-            yield pool
-
     @pytest.fixture
     def book(self, pool):
         return PostgresApprovals(pool)

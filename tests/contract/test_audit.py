@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import replace
 
-import asyncpg
 import pytest
 
 from cartrita.errors import ServiceUnavailable
@@ -86,11 +85,6 @@ class TestInMemoryAudit(AuditContract):
 @pytest.mark.database
 class TestPostgresAudit(AuditContract):
     """Keeps it in a table."""
-
-    @pytest.fixture
-    async def pool(self, database_url):
-        async with asyncpg.create_pool(database_url, min_size=1, max_size=4) as pool:
-            yield pool
 
     @pytest.fixture
     def audit(self, pool):

@@ -94,6 +94,20 @@ class BudgetContract:
         assert told == [0.0, 0.4]
         assert (await journal.admit(record())).pressure == 0.0
 
+    async def test_whoever_takes_a_task_up_learns_how_full_the_fullest_is_beside_it(
+        self, opened, journal, book
+    ):
+        await book.put(TENANT, Ceiling(40, None, Period.DAY))
+        tasks = [priced(10, 20), priced(10, 20), record()]
+        for task in tasks:
+            await journal.admit(task)
+        successor = await opened(budgets=BOTH)
+        found = {task.task_id: full async for task, _, full in successor.unfinished()}
+        assert [found[task.task_id] for task in tasks] == [0.4, 0.4, 0.0]  # of 50 tokens
+
+        await successor.append(end(tasks[0]), Settlement(30, 3))
+        assert [full async for *_, full in successor.unfinished()] == [0.75, 0.0]
+
     async def test_a_session_has_a_budget_where_the_settings_say_so(self, journal, book):
         kinds = [(await journal.admit(priced(session_id="a, b"))).kind for _ in range(4)]
         assert kinds == ["accepted"] * 3 + ["budget"]

@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import replace
 
-import asyncpg
 import pytest
 
 from cartrita.clock import new_id
@@ -122,11 +121,6 @@ class TestInMemoryRegistry(RegistryContract):
 @pytest.mark.database
 class TestPostgresRegistry(RegistryContract):
     """Keeps them in a table."""
-
-    @pytest.fixture
-    async def pool(self, database_url):
-        async with asyncpg.create_pool(database_url, min_size=1, max_size=4) as pool:
-            yield pool
 
     @pytest.fixture
     def registry(self, pool):

@@ -203,7 +203,7 @@ class RecoveryContract:
         for done in (tasks[0], tasks[4]):
             await owner.append(end(done))
         successor = await opened()
-        found = [(task, story) async for task, story in successor.unfinished()]
+        found = [(task, story) async for task, story, _ in successor.unfinished()]
         assert [task for task, _ in found] == [tasks[1], tasks[2], tasks[3], tasks[5]]
         assert [event.kind for event in found[0][1]] == [
             EventKind.ACCEPTED,

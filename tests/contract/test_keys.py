@@ -142,11 +142,6 @@ class TestPostgresKeys(KeysContract):
     """Keeps them in a table."""
 
     @pytest.fixture
-    async def pool(self, database_url):
-        async with asyncpg.create_pool(database_url, min_size=1, max_size=4) as pool:
-            yield pool
-
-    @pytest.fixture
     def users(self, pool):
         return PostgresUsers(pool)
 

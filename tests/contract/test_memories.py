@@ -143,11 +143,6 @@ class TestInMemory(MemoriesContract):
 @pytest.mark.database
 class TestPostgres(MemoriesContract):
     @pytest.fixture
-    async def pool(self, database_url):
-        async with asyncpg.create_pool(database_url, min_size=1, max_size=4) as pool:
-            yield pool
-
-    @pytest.fixture
     def memories(self, pool):
         return PostgresMemories(pool)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 
-import asyncpg
 import pytest
 
 from cartrita.errors import ServiceUnavailable
@@ -106,11 +105,6 @@ class TestInMemoryOrders(OrdersContract):
 @pytest.mark.database
 class TestPostgresOrders(Durable, OrdersContract):
     """Keeps them in a table."""
-
-    @pytest.fixture
-    async def pool(self, database_url):
-        async with asyncpg.create_pool(database_url, min_size=1, max_size=4) as pool:
-            yield pool
 
     @pytest.fixture
     def orders(self, pool):

@@ -2,7 +2,6 @@
 
 import asyncio
 
-import asyncpg
 import pytest
 
 from cartrita.clock import new_id
@@ -154,11 +153,6 @@ class TestInMemoryQuarantine(QuarantineContract):
 @pytest.mark.database
 class TestPostgresQuarantine(Durable, QuarantineContract):
     """Reads the journal's tables."""
-
-    @pytest.fixture
-    async def pool(self, database_url):
-        async with asyncpg.create_pool(database_url, min_size=1, max_size=4) as pool:
-            yield pool
 
     @pytest.fixture
     def quarantine(self, pool):

@@ -203,11 +203,6 @@ class TestPostgresUsers(UsersContract):
     """Keeps them in tables."""
 
     @pytest.fixture
-    async def pool(self, database_url):
-        async with asyncpg.create_pool(database_url, min_size=1, max_size=4) as pool:
-            yield pool
-
-    @pytest.fixture
     def users(self, pool):
         return PostgresUsers(pool)
 

@@ -12,7 +12,12 @@ import psutil
 import pytest
 
 from benchmarks.cancels import cancel_races
+from cartrita.chaos.victims import Processes
+from tests.support.held_model import ADD, HeldModel, asked_by, turns_of
 from tests.support.instance import Instance, run_task, wait_until
+from tests.support.live_overdraw import CHAT, Scene, with_model
+from tests.support.openai_replies import Call, Say
+from tests.support.openai_server import served
 
 pytestmark = [
     pytest.mark.e2e,
@@ -23,10 +28,24 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def fragile():
+def model():
+    """Give what the fragile instance's model says."""
+    return HeldModel()
+
+
+@pytest.fixture(scope="module")
+def provider(model):
+    """Give the server behind which it is."""
+    with served(model) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def fragile(provider):
     """Give an instance that is there to be broken."""
     made = Instance.planned(Path(mkdtemp(prefix="cartrita-chaos-")))
     made.environment["CARTRITA_CHAOS__SINK"] = "true"
+    with_model(made, provider.base_url)
     made.up()
     yield made
     made.close_clients()
@@ -74,6 +93,80 @@ def test_what_is_cancelled_as_it_starts_does_not_run_on(fragile):
     found = asyncio.run(cancel_races(fragile.urls["api"], token, tasks=300))
     assert found["still_running"] == 0
     assert found["cancelled"] == 300
+
+
+def test_a_crowd_overdraws_no_budget_while_its_hosts_die(fragile, model):
+    crowd = Scene(fragile, model, seed=3, callers=40, fits=4, twice=False)
+    toll = asyncio.run(crowd.run())
+    assert toll.answers["accepted"] == toll.most == 4
+    assert toll.killed >= 1
+    assert len(toll.samples) > 20
+    assert toll.settled[1] <= model.tokens
+
+
+def test_an_agent_goes_on_where_its_host_died_and_its_session_is_remembered(
+    fragile, model, provider
+):
+    hook = provider.base_url.removesuffix("/v1") + "/hook"
+    post = Call("webhook_send", {"url": hook, "body": {"n": 42}}, id="post")
+    order, name = "Work it out and send it.", "My name is Ada."
+    steps = [ADD, post, Say("It is sent.")]
+    model.answer = lambda request: (
+        steps[len(turns_of(request))] if asked_by(request) == order else Say("Good to know.")
+    )
+    client, session = fragile.register("talker@example.org"), {"sessionId": "acquaintance"}
+    run_task(client, CHAT, {"message": name}, **session)
+    model.hold()
+    task_id = begun(client, "langchain.agent.execute", {"input": order})
+    approve(client, task_id)
+    wait_until("both tools were used", lambda: model.asked[order, 2] == 1)
+
+    assert kill_hosts(fragile, "intelligence/0") >= 1
+    wait_until("it is asked once more", lambda: model.asked[order, 2] == 2, 60)
+    model.release()
+
+    answer = client.get(f"/v3/tasks/{task_id}?wait=30").json()
+    assert (answer["status"], answer["result"]["output"]) == ("COMPLETED", "It is sent.")
+    assert [model.asked[order, number] for number in range(3)] == [1, 1, 2]
+    assert [request.path for request in provider.seen].count("/hook") == 1
+    story = client.get(f"/v3/tasks/{task_id}/story").json()
+    assert [attempt["outcome"] for attempt in story["attempts"]] == ["lost", "completed"]
+    assert [run["name"] for run in story["toolCalls"]] == ["calculator", "webhook_send"]
+    assert [(one["attempt"], one["state"]) for one in story["effects"]] == [(1, "done")]
+
+    again = run_task(client, CHAT, {"message": "What is my name?"}, **session)
+    assert again["result"]["metadata"]["remembered"] == 2
+    said = [one["content"] for one in provider.requests[-1]["messages"]]
+    assert said[-3:] == [name, "Good to know.", "What is my name?"]
+    model.answer = model.errand
+
+
+def begun(client, task_type, parameters):
+    """Have a task accepted and return its id."""
+    body = {"taskType": task_type, "parameters": parameters}
+    answer = client.post("/v3/tasks", json=body, headers={"Prefer": "respond-async"})
+    assert answer.status_code == 202, answer.text
+    return answer.json()["taskId"]
+
+
+def approve(client, task_id):
+    """Let a task use the tool that it will ask for."""
+
+    def mine():
+        rows = client.get("/v3/approvals").json()["approvals"]
+        return [row["approvalId"] for row in rows if row["taskId"] == task_id]
+
+    wait_until("it asks", lambda: bool(mine()))
+    answer = client.post(f"/v3/approvals/{mine()[0]}", json={"decision": "approve"})
+    assert answer.status_code == 200, answer.text
+
+
+def kill_hosts(running, shard):
+    """Kill the hosts of a shard that have work, and return how many there were."""
+    supervisors = running.login().get("/v3/tree").json()["supervisors"]
+    hosts = next(row["hosts"] for row in supervisors if row["id"] == shard)
+    busy = [host["pid"] for host in hosts if host["inFlight"]]
+    return sum(Processes(running.owner.pid).kill(psutil.Process(pid)) for pid in busy)
 
 
 def test_an_instance_without_the_sink_is_broken_too_but_its_effects_are_not_counted(instance):

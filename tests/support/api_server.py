@@ -13,6 +13,7 @@ from typing import Any
 import uvicorn
 
 from actors.agents.health import Health
+from actors.answerdesk import AnswerDesk
 from actors.local import LocalTree, local_tree
 from cartrita.auth.apikeys import KeyDesk
 from cartrita.auth.identity import Identity, Rules
@@ -40,7 +41,7 @@ from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.quotas import Visitors
 from tests.support.busy import Busy
 from tests.support.fakes import FixedProbes
-from tests.support.runtime import AuditOf, Bridge, Told, Ward
+from tests.support.runtime import AuditOf, Bridge, Told, Ward, no_answers
 
 ADMIN = ("admin@example.org", "correct horse battery")
 HEALTHY = FixedProbes(ProbeReport("postgres", True, True, 1.0, "fine"))
@@ -116,6 +117,8 @@ class Api:
                 storyteller=tree.storyteller,
                 effects=tree.effects,
                 budgets=tree.budgets,
+                retries=tree.retries,
+                answers=AnswerDesk(no_answers(), tree.audit, clock, 30.0),
                 approvals=tree.approvals,
                 migration=MigrationDesk(self.books, Wishes(), load, clock, look=0.01),
                 command=self.bridge.command,

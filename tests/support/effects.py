@@ -1,6 +1,5 @@
 """Effect ledgers and their books, in memory and in a database of the test's own."""
 
-import asyncpg
 import pytest
 
 from cartrita.effects import Finding, State
@@ -54,11 +53,6 @@ class InMemory:
 
 class InPostgres(Durable):
     """The same beside the journal's tables."""
-
-    @pytest.fixture
-    async def pool(self, database_url):
-        async with asyncpg.create_pool(database_url, min_size=1, max_size=4) as pool:
-            yield pool
 
     @pytest.fixture
     def book(self, pool):

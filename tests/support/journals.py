@@ -19,7 +19,7 @@ async def admitted(journal, *records):
 
 
 async def left(journal):
-    return [task.task_id async for task, _ in journal.unfinished()]
+    return [task.task_id async for task, *_ in journal.unfinished()]
 
 
 async def crash(journal):

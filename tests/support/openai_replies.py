@@ -36,7 +36,7 @@ class Say:
 
 @dataclass(frozen=True)
 class Call:
-    """Asks for a tool, and at once for those of `also`."""
+    """Asks for a tool, and at once for those of `also`; ids of calls begin with `id`."""
 
     tool: str
     args: dict[str, Any]
@@ -44,13 +44,18 @@ class Call:
     finish: str = "tool_calls"
     also: tuple["Call", ...] = ()
     pause: float = 0.0
+    id: str = "call"
 
     def _function(self, arguments):
         return {"name": self.tool, "arguments": arguments}
 
     def message(self):
         calls = [
-            {"id": f"call_{n}", "type": "function", "function": call._function(_json(call.args))}
+            {
+                "id": f"{self.id}_{n}",
+                "type": "function",
+                "function": call._function(_json(call.args)),
+            }
             for n, call in enumerate((self, *self.also), 1)
         ]
         return {"role": "assistant", "content": None, "tool_calls": calls}
@@ -59,7 +64,7 @@ class Call:
         found = []
         for index, call in enumerate((self, *self.also)):
             text, name = _json(call.args), call._function("")
-            first = {"index": index, "id": f"call_{index + 1}", "type": "function"}
+            first = {"index": index, "id": f"{self.id}_{index + 1}", "type": "function"}
             pieces = [text[: len(text) // 2], text[len(text) // 2 :]]
             rest = [{"index": index, "function": {"arguments": piece}} for piece in pieces]
             found += [{"tool_calls": [p]} for p in (first | {"function": name}, *rest)]

@@ -4,8 +4,6 @@
 
 import argparse
 import asyncio
-import json
-import os
 import sys
 import tempfile
 import time
@@ -36,6 +34,7 @@ from cartrita.storage.postgres.budgets import PostgresBudgets
 from cartrita.uses import uses
 from tests.support.database import running_services
 from tests.support.durable_tree import DurableTree, durable_tree
+from tests.support.results import keep
 
 CALLERS, FITS = 500, 37
 WORST_USD, WORST_TOKENS = "0.001", 100
@@ -352,11 +351,7 @@ def main(argv: list[str]) -> int:
     print(f"{len(wrong)} wrong" + (f": {wrong}" if wrong else ""))
     if asked.save:
         told = {"samples": samples, "seconds": round(time.monotonic() - began, 1), **totals}
-        part = {"first": asked.first, "seeds": asked.seeds, "wrong": wrong, **told}
-        before = json.loads(asked.save.read_text())["parts"] if asked.save.exists() else []
-        machine = {"when": time.strftime("%Y-%m-%d"), "cores": os.cpu_count()}
-        parts = [one for one in before if one["first"] != asked.first] + [part]
-        asked.save.write_text(json.dumps({"machine": machine, "parts": parts}, indent=1) + "\n")
+        keep(asked.save, {"first": asked.first, "seeds": asked.seeds, "wrong": wrong, **told})
     return 1 if wrong else 0
 
 

@@ -4,9 +4,11 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import asdict
 
-from cartrita.clock import new_id
+from cartrita.answers import Terms, TieredAnswers
+from cartrita.clock import SystemClock, new_id
 from cartrita.errors import CartritaError, InvalidParameters, NotFound
 from cartrita.protocol.task import TaskRequest
+from cartrita.storage.memory_answers import InMemoryShelf
 
 ENDS = ("completed", "failed", "cancelled", "timeout")
 AT = "2026-11-25T12:00:00.125+00:00"
@@ -22,6 +24,12 @@ def event(task_id, place, kind, data=None, attempt=1):
 
 def cursor(place):
     return f"{place:016x}"
+
+
+def no_answers():
+    """Return a place for answers in which there are none yet."""
+    clock = SystemClock()
+    return TieredAnswers(Terms(), clock, InMemoryShelf(clock))
 
 
 class Script:

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from cartrita.errors import ConfigurationInvalid
 from cartrita.providers.embedded.bert import Bert
 from cartrita.providers.embedded.lane import Lane
-from cartrita.providers.embedded.minilm import batches
+from cartrita.providers.embedded.minilm import batches, tokenize
 from cartrita.providers.ports import ModelInfo, Vectors
 
 CONFIG = "config.json"
@@ -78,7 +78,7 @@ class FolderEncoder:
             return vectors
         with _LANE.place():
             tokenizer, bert = await _LANE.run(self._load)
-            tokens = await _LANE.run(_tokenize, tokenizer, texts)
+            tokens = await _LANE.run(tokenize, tokenizer, texts)
             for rows in batches([len(row) for row in tokens]):
                 vectors[rows] = await _LANE.run(bert.encode, [tokens[row] for row in rows])
         return vectors
@@ -104,10 +104,6 @@ class FolderEncoder:
             tokenizer.no_padding()
             self._model = tokenizer, bert
         return self._model
-
-
-def _tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    return [tokenizer.encode(text).ids for text in texts]
 
 
 def _shape(name: str, folder: Path) -> _Shape:

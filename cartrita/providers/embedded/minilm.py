@@ -88,7 +88,7 @@ class MiniLm:
             return vectors
         with _LANE.place():
             model = await _LANE.run(self._load)
-            tokens = await _LANE.run(_tokenize, model.tokenizer, texts)
+            tokens = await _LANE.run(tokenize, model.tokenizer, texts)
             for rows in batches([len(row) for row in tokens]):
                 # One trip per batch: callers take turns, and a cancelled one stops here.
                 vectors[rows] = await _LANE.run(model.bert.encode, [tokens[row] for row in rows])
@@ -125,7 +125,8 @@ def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
         yield group
 
 
-def _tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+def tokenize(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """Return the tokens of texts."""
     # One by one: `encode_batch` starts threads of its own.
     return [tokenizer.encode(text).ids for text in texts]
 

@@ -1,9 +1,10 @@
 """Picks which sentences of a long text are worth embedding."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
+
+from cartrita.words import stems as stems_of
 
 CAP = 256
 """Sentences embedded per text: some two seconds of one core."""
@@ -11,28 +12,20 @@ CAP = 256
 THEMES = 32
 """Frequent words that stand for what a text is about."""
 
-_WORD = re.compile(r"\w{3,}")
-_STEM = 6
-
-
-def _stems(text: str) -> set[str]:
-    """Return the words of a text, cut so that most inflections meet."""
-    return {word[:_STEM] for word in _WORD.findall(text.lower())}
-
 
 def closest(sentences: Sequence[str], question: str, cap: int = CAP) -> list[int]:
     """Return the positions of the `cap` sentences that share most with `question`, in order."""
     if len(sentences) <= cap:
         return list(range(len(sentences)))
-    stems = [_stems(sentence) for sentence in sentences]
-    return _best(stems, _stems(question), cap)
+    stems = [stems_of(sentence) for sentence in sentences]
+    return _best(stems, stems_of(question), cap)
 
 
 def central(sentences: Sequence[str], cap: int = CAP) -> list[int]:
     """Return the positions of the opening and of the most typical sentences, in order."""
     if len(sentences) <= cap:
         return list(range(len(sentences)))
-    stems = [_stems(sentence) for sentence in sentences]
+    stems = [stems_of(sentence) for sentence in sentences]
     opening = cap // 8
     common = Counter(stem for found in stems for stem in found)
     # Words in more than a third of the sentences say nothing about any of them.

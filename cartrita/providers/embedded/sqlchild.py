@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 
+from cartrita.figures.names import quoted
 from cartrita.providers.embedded.frames import READY, receive, send
 from cartrita.providers.embedded.sqlguard import checked
 from cartrita.providers.embedded.tabular import columns, jsonable
@@ -108,14 +109,10 @@ def _run(sql: str, tables: dict[str, list[dict[str, Any]]], max_rows: int) -> di
 def _load(connection: Any, name: str, rows: list[dict[str, Any]]) -> None:
     made = columns(rows)
     fields = ", ".join(
-        f"CAST(unnest(?::VARCHAR[]) AS {column.type}) AS {_quoted(column.name)}" for column in made
+        f"CAST(unnest(?::VARCHAR[]) AS {column.type}) AS {quoted(column.name)}" for column in made
     )
-    sql = f"CREATE TABLE {_quoted(name)} AS SELECT {fields}"
+    sql = f"CREATE TABLE {quoted(name)} AS SELECT {fields}"
     connection.execute(sql, [column.values for column in made])
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _readable(connection: Any, query: str) -> tuple[list[str], str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -33,7 +34,18 @@ SELECT e.*, e.task_id::text AS id FROM task_events e
 WHERE e.task_id IN (
     SELECT id FROM tasks WHERE shard = $1 AND finished_at IS NULL AND id > $2 ORDER BY id LIMIT $3)
 AND e.kind <> $4 ORDER BY e.task_id, e.step"""
+# What is used of a budget whose period is over counts no more, though nobody touched it since.
+_PRESSURES = """
+SELECT r.task_id::text AS id, least(1, max(greatest(
+    (b.reserved_nano_usd - r.nano_usd + n.usd)::float8 / nullif(b.max_nano_usd, 0),
+    (b.reserved_tokens - r.tokens + n.tokens)::float8 / nullif(b.max_tokens, 0)))) AS pressure
+FROM reservations r JOIN budgets b ON b.id = r.budget_id,
+     LATERAL (SELECT CASE WHEN b.resets_at <= $2 THEN 0 ELSE b.used_nano_usd END AS usd,
+                     CASE WHEN b.resets_at <= $2 THEN 0 ELSE b.used_tokens END AS tokens) n
+WHERE r.task_id = ANY ($1::uuid[]) GROUP BY r.task_id"""
 _LAST = "SELECT coalesce(max(position), 0) FROM task_events WHERE shard = $1"
+
+_Left = tuple[TaskRecord, list[Event], float]
 
 
 class PostgresJournal:
@@ -147,7 +159,7 @@ class PostgresJournal:
         except asyncpg.PostgresError as error:  # no room, no such database yet, …
             raise ConnectionError(str(error)) from error
 
-    async def unfinished(self) -> AsyncIterator[tuple[TaskRecord, list[Event]]]:
+    async def unfinished(self) -> AsyncIterator[_Left]:
         """Yield each accepted task of the shard that has no end, oldest first.
 
         The next page is on its way while one is gone through, and no more than two are held.
@@ -155,22 +167,33 @@ class PostgresJournal:
         connection = await self._connect()
         page = asyncio.create_task(self._page(connection, _FIRST))
         try:
-            while rows := await page:
-                page = asyncio.create_task(self._page(connection, rows[-1]["id"]))
-                for story in _stories(rows):
+            while found := await page:
+                page = asyncio.create_task(self._page(connection, found[-1][0].task_id))
+                for record, story, pressure in found:
                     if not story[-1].kind.terminal:  # it ended a moment ago
-                        yield TaskRecord.from_wire(story[0].data), story
+                        yield record, story, pressure
         finally:
             page.cancel()
             await asyncio.wait([page])
             await hang_up(connection)
 
-    async def _page(self, connection: asyncpg.Connection, after: str) -> list[asyncpg.Record]:
+    async def _page(self, connection: asyncpg.Connection, after: str) -> list[_Left]:
         # What an agent said is for readers.
-        rows: list[asyncpg.Record] = await connection.fetch(
-            _UNFINISHED, self._shard, after, _RECOVER, EventKind.STREAM
-        )
-        return rows
+        rows = await connection.fetch(_UNFINISHED, self._shard, after, _RECOVER, EventKind.STREAM)
+        stories = _stories(rows)
+        known = await self._pressures(connection, [story[0].task_id for story in stories])
+        return [
+            (TaskRecord.from_wire(story[0].data), story, known.get(story[0].task_id, 0.0))
+            for story in stories
+        ]
+
+    async def _pressures(
+        self, connection: asyncpg.Connection, task_ids: list[str]
+    ) -> dict[str, float]:
+        """Return how full the budgets above tasks are without what these have reserved."""
+        now = datetime.fromtimestamp(self._clock.now(), UTC)
+        rows = await connection.fetch(_PRESSURES, task_ids, now) if task_ids else []
+        return {row["id"]: row["pressure"] or 0.0 for row in rows}
 
     async def close(self) -> None:
         """Write what is queued and let go of the connections."""

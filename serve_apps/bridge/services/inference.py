@@ -93,6 +93,11 @@ async def counted(call: Call, _params: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+async def clear_answers(call: Call, _params: dict[str, Any]) -> dict[str, Any]:
+    """Erase the tenant's answers that would be given again."""
+    return await call.gate.answers.erase(f"tenant:{call.person.tenant}", call.person)
+
+
 async def listed(_call: Call, _params: dict[str, Any]) -> dict[str, Any]:
     """Return the kinds of work there are, those that run now first of all."""
     able = [kind for kind in KINDS.kinds if kind.task]

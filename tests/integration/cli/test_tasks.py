@@ -56,3 +56,20 @@ def test_what_is_no_id_is_told(here):
     done = here("tasks", "show", "first")
     assert done.exit_code == 3
     assert "'first' is no task id" in done.stderr
+
+
+def test_one_that_was_cancelled_is_tried_again_as_one_new_task(here, task_id):
+    here("tasks", "cancel", task_id)
+    here("tasks", "show", task_id, "--wait", "5")
+    told = [json.loads(here("tasks", "retry", task_id, "--json").stdout) for _ in range(2)]
+    assert told[0] == told[1]
+    assert told[0]["retryOf"] == task_id
+    assert told[0]["taskId"] in here("tasks", "retry", task_id).stdout
+    here("tasks", "cancel", told[0]["taskId"])
+
+
+def test_one_s_own_answers_are_erased(here):
+    told = json.loads(here("answers", "erase", "--json").stdout)
+    assert (told["owner"].partition(":")[0], told["erased"]) == ("user", 0)
+    assert "0 are erased" in here("answers", "erase", told["owner"]).stdout
+    assert here("answers", "erase", "everybody").exit_code == 2

@@ -22,3 +22,16 @@ async def tree(stage):
 def door(tree):
     """Give the way into that tree."""
     return tree.door
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Look again at once for a shard that went away."""
+    monkeypatch.setattr("actors.door.PAUSE", 0.001)
+
+
+@pytest.fixture
+def restless(hasty, monkeypatch):
+    """Let nothing rest, neither a task that failed nor effects of an earlier supervisor."""
+    monkeypatch.setattr("actors.effects.CALM", 0.0)
+    monkeypatch.setattr("actors.attempt.FIRST_REST", 0.001)

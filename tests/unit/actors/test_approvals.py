@@ -4,9 +4,6 @@ import asyncio
 
 import pytest
 
-from actors import attempt as attempt_module
-from actors import door as door_module
-from actors import effects as effects_module
 from cartrita.approvals import Verdict
 from cartrita.clock import new_id
 from cartrita.effects import State
@@ -18,15 +15,10 @@ from tests.support.records import ADA, EVE
 from tests.support.scripted_model import ScriptedModels, called, said
 from tests.support.stage import begin, host_with
 
+pytestmark = pytest.mark.usefixtures("restless")
+
 AGENT = "langchain.agent.execute"
 ROOT = Principal("root", "root", Role.ADMIN)
-
-
-@pytest.fixture(autouse=True)
-def _hasty(monkeypatch):
-    monkeypatch.setattr(door_module, "PAUSE", 0.001)
-    monkeypatch.setattr(effects_module, "CALM", 0.0)
-    monkeypatch.setattr(attempt_module, "FIRST_REST", 0.001)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from actors import door as door_module
 from actors import tasklog as tasklog_module
 from actors.hosting import Limits
 from actors.inbox import ROOM
@@ -19,11 +18,7 @@ from tests.support.records import ADA, EVE
 from tests.support.stage import begin, host_with, stage_tree, submit
 from tests.support.troupe import TROUPE, told
 
-
-@pytest.fixture(autouse=True)
-def _hasty(monkeypatch):
-    """Look again at once for a shard that went away."""
-    monkeypatch.setattr(door_module, "PAUSE", 0.001)
+pytestmark = pytest.mark.usefixtures("hasty")
 
 
 @pytest.fixture

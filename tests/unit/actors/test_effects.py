@@ -3,7 +3,6 @@
 import pytest
 
 from actors import attempt as attempt_module
-from actors import door as door_module
 from actors import effects as module
 from cartrita.effects import Finding, State, effect_id
 from cartrita.errors import NetworkFailed, NotDone
@@ -23,13 +22,7 @@ from tests.support.processes import eventually
 from tests.support.records import ADA
 from tests.support.stage import begin, submit
 
-
-@pytest.fixture(autouse=True)
-def _hasty(monkeypatch):
-    """Look again at once for a shard that went away, and let nothing rest."""
-    monkeypatch.setattr(door_module, "PAUSE", 0.001)
-    monkeypatch.setattr(module, "CALM", 0.0)
-    monkeypatch.setattr(attempt_module, "FIRST_REST", 0.001)
+pytestmark = pytest.mark.usefixtures("restless")
 
 
 @pytest.fixture

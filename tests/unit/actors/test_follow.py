@@ -5,7 +5,6 @@ from contextlib import aclosing
 
 import pytest
 
-from actors import door as door_module
 from actors import follow as follow_module
 from actors import tasklog as tasklog_module
 from cartrita.clock import new_id
@@ -18,9 +17,8 @@ from tests.support.troupe import TROUPE, told
 
 
 @pytest.fixture(autouse=True)
-def _hasty(monkeypatch):
+def _hasty(hasty, monkeypatch):
     """Look again at once for a shard that went away, and write at once what is said."""
-    monkeypatch.setattr(door_module, "PAUSE", 0.001)
     monkeypatch.setattr(follow_module, "PAUSE", 0.001)
     monkeypatch.setattr(tasklog_module, "SPILL_AFTER", 0.001)
 

@@ -9,6 +9,7 @@ from actors.agents.langchain import LangChain
 from actors.agents.planner import Planner
 from cartrita.catalog import Catalog
 from cartrita.providers.ports import ChatModels, Toolbox
+from cartrita.providers.ports_planning import Planning
 from cartrita.services import Services
 from cartrita.storage.memory_threads import InMemoryCheckpoints
 from cartrita.storage.threads import Checkpoints
@@ -32,6 +33,7 @@ def tree_with(monkeypatch, stage):
     def make(models):
         kept = InMemoryCheckpoints()
         ports = {ChatModels: models, Toolbox: toolbox(), Checkpoints: kept}
+        ports[Planning] = Planning()
         services = Services({port: (lambda _, made=made: made) for port, made in ports.items()})
         monkeypatch.setattr(stage_module, "services", lambda _: services)
         return stage_tree(stage, Catalog.of([LangChain, Planner]))

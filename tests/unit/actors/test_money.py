@@ -77,6 +77,22 @@ async def test_an_agent_knows_how_full_the_fullest_budget_was(tree, held):
     assert (held().used_nano, held().used_tokens, held().reserved_nano) == (6 * USD // 10, 30, 0)
 
 
+async def test_what_a_new_supervisor_takes_up_knows_how_full_the_fullest_budget_is(
+    tree, stage, held
+):
+    hold(tree, 4)
+    stage.release.clear()
+    asked = [begin(tree.door, "purse.show") for _ in range(2)]
+    for _ in asked:
+        await stage.begun()
+    await tree.supervisors["system/0"].kill()
+    for _ in asked:
+        await stage.begun()
+    stage.release.set()
+    told = [one["result"]["text"] for one in await asyncio.gather(*asked)]
+    assert told == ["(0.25, None, None)"] * 2
+
+
 async def test_a_second_attempt_may_spend_what_the_first_left(tree, stage, held):
     hold(tree, 1)
     stage.release.clear()

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from actors import attempt as attempt_module
-from actors import door as door_module
 from cartrita.clock import new_id
 from cartrita.errors import InvalidParameters, NotFound
 from cartrita.journal import EventKind
@@ -16,10 +15,7 @@ from tests.support.records import ADA, EVE
 from tests.support.stage import begin, host_with, stage_tree, submit
 from tests.support.troupe import TROUPE
 
-
-@pytest.fixture(autouse=True)
-def _hasty(monkeypatch):
-    monkeypatch.setattr(door_module, "PAUSE", 0.001)
+pytestmark = pytest.mark.usefixtures("hasty")
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from decimal import Decimal
 import pytest
 
 from actors import attempt as module
-from actors import door as door_module
 from cartrita.catalog import Catalog
 from cartrita.clock import new_id
 from cartrita.context import Context, Usage
@@ -68,9 +67,8 @@ AGAIN = {"delivery": "AT_LEAST_ONCE"}
 
 
 @pytest.fixture(autouse=True)
-def _hasty(monkeypatch):
+def _hasty(hasty, monkeypatch):
     """Rest hardly at all."""
-    monkeypatch.setattr(door_module, "PAUSE", 0.001)
     monkeypatch.setattr(module, "FIRST_REST", 0.001)
 
 

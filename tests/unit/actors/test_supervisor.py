@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from actors import door as door_module
 from actors import orchestrator as orchestrator_module
 from actors.hosting import Limits
 from cartrita.clock import SystemClock, new_id
@@ -19,11 +18,7 @@ from tests.support.processes import eventually
 from tests.support.records import ADA, record
 from tests.support.stage import host_of, request, stage_tree
 
-
-@pytest.fixture(autouse=True)
-def _hasty(monkeypatch):
-    """Look again at once for a shard that went away."""
-    monkeypatch.setattr(door_module, "PAUSE", 0.001)
+pytestmark = pytest.mark.usefixtures("hasty")
 
 
 def begin(tree, name, text="hello", wait=True, **fields):

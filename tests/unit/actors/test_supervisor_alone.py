@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from actors import door as door_module
 from cartrita.clock import SystemClock
 from cartrita.errors import (
     IdempotencyMismatch,
@@ -21,11 +20,7 @@ from cartrita.storage.memory_journal import InMemoryJournal
 from tests.support.bench import Bench, running
 from tests.support.processes import eventually
 
-
-@pytest.fixture(autouse=True)
-def _hasty(monkeypatch):
-    """Look again at once for a shard that went away."""
-    monkeypatch.setattr(door_module, "PAUSE", 0.001)
+pytestmark = pytest.mark.usefixtures("hasty")
 
 
 @pytest.fixture
@@ -237,7 +232,7 @@ class TestDrain:
         assert [one.done() for one in asked] == [True, True, False, False]
         left = InMemoryJournal(bench.tables, "system/0")
         await left.open()
-        assert [task.task_id async for task, _ in left.unfinished()] == [
+        assert [task.task_id async for task, *_ in left.unfinished()] == [
             task.task_id for task in tasks[2:]
         ]
         for one in asked[2:]:

@@ -6,7 +6,6 @@ from contextlib import suppress
 import pytest
 
 from actors import crew as crew_module
-from actors import door as door_module
 from actors import fleet as fleet_module
 from actors.fleet import Rules
 from actors.slot import Pulse
@@ -32,11 +31,7 @@ from tests.support.stage import (
     submit,
 )
 
-
-@pytest.fixture(autouse=True)
-def _hasty(monkeypatch):
-    """Look again at once for a shard that went away."""
-    monkeypatch.setattr(door_module, "PAUSE", 0.001)
+pytestmark = pytest.mark.usefixtures("hasty")
 
 
 class Poison:

@@ -135,6 +135,16 @@ class TestWhole:
         assert (shown["name"], shown["output"], shown["shown"]) == ("shown", {"b": 2}, True)
         assert (noted["name"], noted["durationMs"], noted["shown"]) == ("t", 2.0, False)
 
+    def test_a_run_that_was_noted_and_shown_is_told_once(self, task, rows):
+        both = {"name": "t", "input": {"a": 1}, "output": "b"}
+        said = [[at(2, number), "tool", NOW + 5.1, both] for number in (2, 3)]
+        rows[5:5] = [row(task, 2, 2, EventKind.STREAM, said, 5.1)]
+        rows[-2].data.append(tool(5.0))
+        told = retell(rows, NOTHING)["toolCalls"][2:]
+        assert [(one["attempt"], one["shown"], one["durationMs"]) for one in told] == [
+            (2, True, 2.0), (2, True, None),  # another run, which was only shown
+        ]  # fmt: skip
+
     def test_costs_are_told_by_what_they_were_for(self, rows):
         family = [relative("c", rows[0].task_id, 1.0, 2.0)]
         assert retell(rows, Beside(family))["costs"] == {

@@ -22,6 +22,7 @@ from cartrita.errors import AgentFailed, InsufficientBudget
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import Budget
 from cartrita.providers.ports import ChatModels, Toolbox
+from cartrita.providers.ports_planning import Planning
 from cartrita.providers.web.hooks import Hooks
 from cartrita.providers.web.pages import Pages
 from cartrita.providers.web.search import Engines
@@ -85,6 +86,7 @@ class World:
             Toolbox: ToolRegistry(sets, self.people),
             Sessions: self.kept,
             Checkpoints: InMemoryCheckpoints(),
+            Planning: Planning(),
         }
         fields = {"principal": ANN, "usages": self.usages} | context
         return (await run_task(agent, task, given, ports, **fields)).to_wire()

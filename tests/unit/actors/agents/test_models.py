@@ -3,7 +3,6 @@
 import pytest
 
 from actors.agents.models import Models
-from cartrita.answers import Forgetting
 from cartrita.config.huggingface import HuggingFace
 from cartrita.config.routing import Routing
 from cartrita.config.sections import Models as ModelSettings
@@ -17,21 +16,9 @@ from cartrita.testing import run_task
 ADA = Principal("ada", "tenant-a", frozenset({Role.USER}))
 
 
-class Forgetful:
-    """Remembers whom it forgot."""
-
-    def __init__(self):
-        self.forgot = []
-
-    async def forget(self, *, tenant=None, user=None):
-        self.forgot.append((tenant, user))
-        return 3
-
-
-async def run(task, params, folder, answers=None, **tables):
+async def run(task, params, folder, **tables):
     offer = open_offer(Settings(home=folder, **tables))
-    providers = {Offer: offer, Forgetting: answers or Forgetful()}
-    return (await run_task(Models, task, params, providers, principal=ADA)).to_wire()
+    return (await run_task(Models, task, params, {Offer: offer}, principal=ADA)).to_wire()
 
 
 def by_name(result, field="models"):
@@ -105,13 +92,6 @@ async def test_without_a_provider_the_built_in_router_is_the_one_that_answers(tm
     result = await run("models.shortlist", {"prompt": "Hello"}, tmp_path)
     assert result["shortlist"][0]["name"] == "local/tool-router-1"
     assert (result["purpose"], "matched" in result) == ("chat", False)
-
-
-async def test_the_tenant_s_answers_are_forgotten_and_nobody_else_s(tmp_path):
-    answers = Forgetful()
-    result = await run("models.answers.forget", {}, tmp_path, answers)
-    assert result["forgotten"] == 3
-    assert answers.forgot == [("tenant-a", None)]
 
 
 async def test_a_request_that_says_nothing_is_refused(tmp_path):

@@ -10,6 +10,7 @@ from cartrita.errors import AgentFailed, InsufficientBudget, InvalidParameters, 
 from cartrita.protocol.task import Budget
 from cartrita.providers.chat_models import chat_models
 from cartrita.providers.ports import ChatModels, Toolbox
+from cartrita.providers.ports_planning import Planning
 from cartrita.storage.memory_threads import InMemoryCheckpoints
 from cartrita.storage.threads import Checkpoints
 from cartrita.stream import Progress, ToolUse
@@ -21,8 +22,9 @@ PLAN, LOOP = "langchain.plan_execute", "langchain.babyagi.execute"
 EXAMPLES = {spec.name: spec.example for spec in Planner.spec.tasks}
 
 
-async def run(task, params, models=None, checkpoints=None, **context):
+async def run(task, params, models=None, checkpoints=None, replans=2, **context):
     providers = {
+        Planning: Planning(replans),
         ChatModels: models or chat_models(),
         Toolbox: toolbox(),
         Checkpoints: checkpoints or InMemoryCheckpoints(),
@@ -63,7 +65,9 @@ class TestPlan:
         assert result["metadata"]["toolsUsed"] == ["calculator"]
         assert result["metadata"]["tokens"] == 75
         assert len(usages) == 5
+        assert result["plans"] == [{"steps": ["Multiply", "Halve"], "because": ""}]
         assert emitted == [
+            Progress(None, "Plan 1: Multiply; Halve"),
             Progress(0.0, "Multiply"),
             ToolUse("calculator", {"expression": "6*7"}, "42"),
             Progress(1 / 6, "Halve"),
@@ -115,6 +119,94 @@ class TestPlan:
             )
         assert 1 < len(usages) < 12
         assert sum(usage.tokens_in + usage.tokens_out for usage in usages) <= 3_000
+
+
+class TestReplanning:
+    async def test_a_step_that_fails_has_the_rest_of_the_plan_made_anew(self):
+        models = ScriptedModels(
+            said('["Ask the moon", "Write it down"]'),
+            said("FAILED: the moon is silent."),
+            said('["Ask the sun"]'),
+            said("It shines."),
+            said("It shines, says the sun."),
+        )
+        emitted = []
+        result = await run(PLAN, {"objective": "Ask"}, models, emitted=emitted)
+        assert result["output"] == "It shines, says the sun."
+        assert [(step["step"], step["failed"]) for step in result["steps"]] == [
+            ("Ask the moon", True), ("Ask the sun", False),
+        ]  # fmt: skip
+        because = "'Ask the moon' failed: the moon is silent."
+        assert result["plans"] == [
+            {"steps": ["Ask the moon", "Write it down"], "because": ""},
+            {"steps": ["Ask the sun"], "because": because},
+        ]
+        assert Progress(None, f"Plan 2 ({because}): Ask the sun") in emitted
+        told = models.model.asked[2][0][-1].text
+        assert "Failed: the moon is silent." in told
+        assert told.endswith("The plan had these steps left: Write it down")
+
+    async def test_a_model_that_comes_to_no_answer_has_failed_a_step(self):
+        models = ScriptedModels(said(""), said('["Two"]'), said("two"), said("Two it is."))
+        result = await run(PLAN, {"objective": "Go", "steps": ["One"]}, models)
+        assert [step["failed"] for step in result["steps"]] == [True, False]
+        assert result["output"] == "Two it is."
+
+    async def test_it_is_changed_no_oftener_than_the_settings_say(self):
+        models = ScriptedModels(
+            said("one"), said("FAILED: no"), said('["Again", "Then"]'), said("FAILED: never"),
+            said("then"), said("Not all of it."),
+        )  # fmt: skip
+        warnings = []
+        params = {"objective": "Go", "steps": ["One", "Two"]}
+        result = await run(PLAN, params, models, replans=1, warnings=warnings)
+        assert [step["output"] for step in result["steps"]] == ["one", "no", "never", "then"]
+        assert len(result["plans"]) == 2
+        assert warnings == ["2 of 4 steps failed; see what each came to."]
+
+    async def test_where_no_step_could_be_carried_out_the_task_fails_and_says_why(self):
+        models = ScriptedModels(said("FAILED: there is no such thing"), said("[]"))
+        checkpoints, params = InMemoryCheckpoints(), {"objective": "Go", "steps": ["One"]}
+        with pytest.raises(AgentFailed, match="no such thing"):
+            await run(PLAN, params, models, checkpoints, task_id="t1")
+        models = ScriptedModels(said("Now there is."), said("It went."))
+        assert (await run(PLAN, params, models, checkpoints, root="t1"))["output"] == "It went."
+
+    async def test_a_model_that_makes_no_other_plan_leaves_it_as_it_is(self):
+        models = ScriptedModels(
+            said("FAILED: no"), said("I would rather not."), said("two"), said("Two it is.")
+        )
+        result = await run(PLAN, {"objective": "Go", "steps": ["One", "Two"]}, models)
+        assert [plan["steps"] for plan in result["plans"]] == [["One", "Two"], ["Two"]]
+        assert result["output"] == "Two it is."
+
+    async def test_another_attempt_goes_on_with_the_new_plan(self):
+        checkpoints = InMemoryCheckpoints()
+        params = {"objective": "Go", "steps": ["One", "Two"]}
+        broken = ScriptedModels(
+            said("one"), said("FAILED: no"), said('["Three"]'), RuntimeError("died")
+        )
+        with pytest.raises(RuntimeError):
+            await run(PLAN, params, broken, checkpoints, task_id="t1")
+        models = ScriptedModels(said("three"), said("Done."))
+        result = await run(PLAN, params, models, checkpoints, task_id="t1")
+        assert [step["step"] for step in result["steps"]] == ["One", "Two", "Three"]
+        assert [plan["steps"] for plan in result["plans"]] == [["One", "Two"], ["Three"]]
+
+    async def test_changing_plans_is_paid_from_the_same_budget(self):
+        usages = []
+        models = ScriptedModels(said("FAILED: no", 400, 16), said('["Next"]', 400, 16))
+        models.model.script[:] = [step for _ in range(20) for step in models.model.script]
+        with pytest.raises(InsufficientBudget):
+            await run(
+                PLAN, {"objective": "Go", "steps": ["One"] * 6}, models, replans=10,
+                budget=Budget(max_tokens=3_000), usages=usages,
+            )  # fmt: skip
+        assert sum(usage.tokens_in + usage.tokens_out for usage in usages) <= 3_000
+
+    async def test_without_a_language_model_a_plan_is_as_it_was_given(self):
+        result = await run(PLAN, EXAMPLES[PLAN])
+        assert [plan["steps"] for plan in result["plans"]] == [EXAMPLES[PLAN]["steps"]]
 
 
 class TestLoop:
