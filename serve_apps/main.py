@@ -121,6 +121,7 @@ def bounds(settings: Settings) -> Bounds:
         subscriptions=limits.socket_subscriptions,
         idle=limits.socket_idle_s,
         origins=server.cors_origins,
+        older_origins=settings.bridge.origins,
         redis_url=redis.get_secret_value() if redis else None,
     )
 
@@ -131,7 +132,8 @@ def older(settings: Settings) -> Bridge | None:
     if not told.enabled:
         return None
     terms = Terms(told.deprecated, told.sunset, told.guide)
-    return Bridge(terms, guest_budget=Budget(max_usd=told.guest_usd, max_tokens=told.guest_tokens))
+    budget = Budget(max_usd=told.guest_usd, max_tokens=told.guest_tokens)
+    return Bridge(terms, guest_budget=budget, origins=told.origins)
 
 
 def rpc_port(settings: Settings, place: Place) -> Port:
