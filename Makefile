@@ -57,7 +57,8 @@ ifdef ARGS
 else
 	$(BIN)/pytest -n auto --dist worksteal tests/simulation --no-cov
 	$(BIN)/pytest -n auto --dist worksteal $(SIDE_BY_SIDE) --cov --cov-report= --cov-fail-under=0
-	$(BIN)/pytest $(SIDE_BY_SIDE:%=--ignore=%) --ignore=tests/simulation --cov --cov-append --cov-report=term
+	$(BIN)/pytest -n auto --dist loadfile tests/integration --cov --cov-append --cov-report= --cov-fail-under=0
+	$(BIN)/pytest $(SIDE_BY_SIDE:%=--ignore=%) --ignore=tests/simulation --ignore=tests/integration --cov --cov-append --cov-report=term
 endif
 
 unit: $(VENV)/.dev ## Run the unit tests only: no network, no Ray, seconds

@@ -213,7 +213,9 @@ class Driver:
             self._process.kill()
 
 
-def fairness(a: Driver, b: Driver, capacity: float, seconds: float) -> dict[str, Any]:
+def fairness(
+    running: Instance, a: Driver, b: Driver, capacity: float, seconds: float
+) -> dict[str, Any]:
     """One tenant alone and beside another that floods a hundredfold, in turns."""
     rate, slice_ = capacity / 10, seconds / ROUNDS
     alone, beside = Crowd(), Crowd()
@@ -225,7 +227,7 @@ def fairness(a: Driver, b: Driver, capacity: float, seconds: float) -> dict[str,
         b.send(rate, slice_)
         beside.add(b.crowd())
         a.crowd()
-        drained(b, capacity)
+        drained(running)
     return {"b_alone": alone.summary(seconds), "b_beside_flood": beside.summary(seconds)}
 
 
@@ -235,13 +237,16 @@ def queue(running: Instance, bound: int) -> None:
         client.command("CONFIG_UPDATE", "system", messageQueueSize=bound)
 
 
-def drained(driver: Driver, capacity: float) -> None:
-    """Wait until hardly anything waits any more."""
-    for _ in range(30):
-        driver.send(capacity / 20, 1.0)
-        crowd = driver.crowd()
-        if crowd.done and max(crowd.done) < 5 * WORK_MS / 1000 and not crowd.refused:
-            return
+def drained(running: Instance) -> None:
+    """Wait until nothing waits or runs: who shares fairly does not notice another's backlog."""
+    with Client(running.urls["api"], token=running.token) as client:
+        until = time.monotonic() + PATIENCE
+        while any(
+            queue["depth"] + queue["inFlight"] for queue in client.health()["queues"].values()
+        ):
+            if time.monotonic() > until:
+                raise SystemExit("Tasks of a flood still wait.")
+            time.sleep(0.5)
 
 
 def measure(running: Instance, seconds: float, again: float) -> dict[str, Any]:
@@ -261,8 +266,8 @@ def measure(running: Instance, seconds: float, again: float) -> dict[str, Any]:
         after = _supervisors_mb(running.processes())
         found["supervisors_mb"] = {"before": before, "after": after}
         queue(running, 1000)
-        drained(b, capacity)
-        found.update(fairness(a, b, capacity, seconds))
+        drained(running)
+        found.update(fairness(running, a, b, capacity, seconds))
     finally:
         a.close()
         b.close()

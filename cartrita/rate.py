@@ -316,7 +316,10 @@ class Limiter:
         if self._dirty:
             self._settle_now()
         if self._settling:
-            await asyncio.wait((self._settling,), timeout=AWAY)
+            _, hanging = await asyncio.wait((self._settling,), timeout=AWAY)
+            for settling in hanging:  # whoever waits for it is answered all the same
+                settling.cancel()
+                await asyncio.wait((settling,))
         if self._alarm:
             self._alarm.cancel()
         if self._counters:

@@ -66,7 +66,6 @@ async def durable_gateway(url, redis_url, **options):
             stand.pool, stand.url = pool, url
             async with spoken_to(stand) as api:
                 yield api
-            await counters.close()
 
 
 class Server:

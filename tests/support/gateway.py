@@ -218,6 +218,9 @@ class Stand:
             }
         )
         limiter = Limiter(clock, *self.quotas, self.counters)
+        visitors = Visitors(
+            *(Limiter(clock, quota) for quota in self.visitors), behind_edge=self.edge
+        )
         async with self.grown(catalog, services, limiter) as self.tree:
             self.told, self.ward = Told(self.tree.door), Ward(self.tree.door)
             yield Gate(
@@ -225,9 +228,7 @@ class Stand:
                 identity=self.identity,
                 keys=desk,
                 limiter=limiter,
-                visitors=Visitors(
-                    *(Limiter(clock, quota) for quota in self.visitors), behind_edge=self.edge
-                ),
+                visitors=visitors,
                 jwks=self.keys.jwks,
                 external=self.tree.external,
                 clock=self.clock,
@@ -250,6 +251,8 @@ class Stand:
                 docs=True,
                 guests=self.guests,
             )
+        await limiter.close()
+        await visitors.close()
         passwords.close()
 
     def api_keys(self):

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.tools import tool
@@ -138,3 +139,23 @@ async def test_a_long_message_is_masked_as_a_short_one_is():
     reply = await talk(model, f"{'All about it. ' * 1_000} I am ada@x.org.")
     assert reply.text == "Dear ada@x.org"
     assert "@" not in sent(model)
+
+
+class Heard(AsyncCallbackHandler):
+    """Keeps what it is told of models."""
+
+    def __init__(self):
+        self.models = []
+
+    async def on_chat_model_start(self, serialized, messages, **kwargs):
+        self.models.append(serialized)
+
+
+async def test_callbacks_are_told_of_the_inner_model_which_is_described_once():
+    inner, heard = ScriptedModel(said("One."), said("Two.")), Heard()
+    for task in "ab":
+        model = discreet(ChatModel(inner, INFO), Context(task))
+        await model.ainvoke([HumanMessage("ada@x.org")], {"callbacks": [heard]})
+    first, second = heard.models
+    assert first is second
+    assert first["name"] == "ScriptedModel"

@@ -193,6 +193,19 @@ async def test_a_defect_of_the_counters_leaves_nobody_waiting(clock, counters, m
         assert isinstance(task.exception(), ValueError)
 
 
+async def test_counters_that_hang_leave_nothing_behind(clock, counters, monkeypatch):
+    monkeypatch.setattr(rate, "AWAY", 0.01)
+    limiter = Limiter(clock, Quota("principal", 2, 60.0), counters=counters)
+    counters.gate.clear()
+    waiting = [asyncio.ensure_future(limiter.take("ada")) for _ in range(3)]
+    await asyncio.sleep(0)
+    await limiter.close()
+    answers = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
+    assert [isinstance(answer, RateLimitExceeded) for answer in answers] == [False, False, True]
+    assert limiter._settling is None
+    assert limiter._alarm is None or limiter._alarm.cancelled()
+
+
 async def test_who_leaves_while_waiting_does_no_harm(clock, counters):
     limiter = Limiter(clock, Quota("principal", 3, 60.0), counters=counters)
     await limiter.take("ada")
