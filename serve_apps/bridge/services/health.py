@@ -95,7 +95,7 @@ async def dashboard(call: Call, params: dict[str, Any]) -> dict[str, Any]:
         "overall_status": told["overall_status"],
         "summary": told["summary"],
         "agents": {key: figures[key] for key in ("active", "inactive")},
-        "tasks": {key: figures[key] for key in ("ended", "completed", "failed")},
+        "tasks": {key: figures[key] for key in ("started", "completed", "failed")},
         "issues": figures["issues"],
         "uptime": figures["uptime"],
     }

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cartrita.telemetry.tally import Tally, together
+from cartrita.telemetry.tally import together
 from serve_apps.bridge.calls import Call
 from serve_apps.bridge.services import registry
 
@@ -10,41 +10,45 @@ CHAT = "langchain.chat.execute"
 
 
 async def counters(call: Call, _params: dict[str, Any]) -> dict[str, Any]:
-    """Tell what the counters say of all tasks together."""
+    """Tell what the counters say, all of a kind added up."""
     tallies = await call.desk.tallies.get()
-    whole = together(tallies.values())
+    found = together(tallies.values())
     return {
-        "ended": whole.ended,
-        "completed": whole.completed,
-        "failed": whole.failed,
-        "milliseconds": round(1000 * (whole.mean_seconds or 0.0), 3),
-        "chats": tallies.get(CHAT, Tally()).ended,
-        "hits": whole.given,
-        "misses": whole.looked - whole.given,
-        "successRate": whole.success,
-        "successShare": _percent(whole.success),
-        "cacheHitRate": _percent(whole.given / whole.looked if whole.looked else None),
+        "started": found.started,
+        "completed": found.completed,
+        "failed": found.failed,
+        "milliseconds": round(1000 * (found.mean_seconds or 0.0), 3),
+        "chats": tallies[CHAT].started if CHAT in tallies else 0,
+        "hits": found.given,
+        "misses": found.missed,
+        "tokens": found.tokens,
+        "costUsd": round(found.usd, 9),
+        "successRate": _share(found.completed, found.ended),
         "uptime": round(call.now - call.gate.started_at, 3),
     }
 
 
 async def agents(call: Call, params: dict[str, Any]) -> dict[str, Any]:
     """Tell what the counters say, how the agents are, and what is wrong."""
-    told, everything = await counters(call, params), await registry.tree(call, params)
-    idle = [agent["name"] for agent in everything["agents"] if not agent["active"]]
-    down = [shard for shard in everything["supervisors"] if shard["state"] != "up"]
-    issues = [f"{name} is not at work" for name in idle]
-    issues += [f"{shard['id']} is {shard['state']}" for shard in down]
+    told, all_agents = await counters(call, params), await registry.tree(call, params)
+    lookups = told["hits"] + told["misses"]
+    down = [agent["name"] for agent in all_agents["agents"] if not agent["active"]]
+    issues = [f"{name} is not at work" for name in down]
+    issues += [
+        f"{s['id']} is {s['state']}" for s in all_agents["supervisors"] if s["state"] != "up"
+    ]
     return {
         **told,
-        "agents": len(everything["names"]),
-        "active": everything["active"],
-        "inactive": everything["inactive"],
+        "agents": len(all_agents["names"]),
+        "active": all_agents["active"],
+        "inactive": all_agents["inactive"],
+        "supervisors": all_agents["supervisors"],
         "issues": issues,
-        "healthy": everything["up"] and not issues,
+        "healthy": all_agents["up"] and not issues,
+        "successShare": f"{100 * told['successRate']:.1f}%",
+        "cacheHitRate": f"{100 * _share(told['hits'], lookups):.1f}%",
     }
 
 
-def _percent(share: float | None) -> str:
-    """Return a share as v2's front end shows it; of nothing, nothing has failed."""
-    return f"{100 * (1.0 if share is None else share):.1f}%"
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else 1.0
