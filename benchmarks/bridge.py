@@ -21,8 +21,8 @@ from tests.support.bridged import bridged
 
 ROUNDS = 7
 
-WHOLE = 1730
-"""Microseconds of CPU of a request for a task over the whole path, of all processes."""
+WHOLE = 1060
+"""Microseconds of CPU of a request for a task over the whole path, of all processes, at least."""
 
 ECHO = Row(
     route="POST /api/echo",

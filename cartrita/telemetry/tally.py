@@ -1,18 +1,22 @@
 """Reads back what the metrics of this node have counted."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from cartrita.telemetry.metrics import (
     CACHE_LOOKUPS,
+    COST_INCURRED,
     REGISTRY,
     TASK_DURATION,
     TASKS_COMPLETED,
     TASKS_FAILED,
+    TASKS_STARTED,
+    TOKENS_USED,
 )
 
 GIVEN = ("memory", "valkey", "meaning", "running")
@@ -24,16 +28,20 @@ class Tally:
     """Tasks since this node's processes began to count.
 
     Attributes:
-        seconds: From acceptance to the end, of all together.
-        given: Of those whose answer may be kept: answered with one that was kept.
-        looked: Of those: looked for among the answers kept.
+        started: Accepted by a supervisor.
+        seconds: From acceptance to the end, of all that ended.
+        given: Answered with an answer that was kept.
+        missed: Looked for among those and not found.
     """
 
+    started: int = 0
     completed: int = 0
     failed: int = 0
     seconds: float = 0.0
     given: int = 0
-    looked: int = 0
+    missed: int = 0
+    tokens: int = 0
+    usd: float = 0.0
 
     @property
     def ended(self) -> int:
@@ -50,28 +58,18 @@ class Tally:
         """What one took; None before the first."""
         return self.seconds / self.ended if self.ended else None
 
-    def count(self, sample: str, outcome: str, value: float) -> None:
-        """Add what a metric's sample says of tasks of one type."""
-        if sample == _COMPLETED:
-            self.completed += int(value)
-        elif sample == _FAILED:
-            self.failed += int(value)
-        elif sample == _SECONDS:
-            self.seconds += value
-        elif sample == _LOOKED:
-            self.looked += int(value)
-            self.given += int(value) if outcome in GIVEN else 0
+    def count(self, counter: str, value: float) -> None:
+        """Add to one of them."""
+        known = getattr(self, counter)
+        setattr(self, counter, known + type(known)(value))
 
 
 def together(tallies: Iterable[Tally]) -> Tally:
     """Add several up."""
     whole = Tally()
     for one in tallies:
-        whole.completed += one.completed
-        whole.failed += one.failed
-        whole.seconds += one.seconds
-        whole.given += one.given
-        whole.looked += one.looked
+        for counter in fields(Tally):
+            whole.count(counter.name, getattr(one, counter.name))
     return whole
 
 
@@ -88,16 +86,30 @@ def tally(folder: Path | None) -> Mapping[str, Tally]:
     found: dict[str, Tally] = {}
     for family in registry.collect():
         for sample in family.samples:
-            task_type = sample.labels.get("task_type")
-            if task_type and sample.name in _SAMPLES:
-                outcome = sample.labels.get("outcome", "")
-                found.setdefault(task_type, Tally()).count(sample.name, outcome, sample.value)
+            counter, task_type = _counter(sample), sample.labels.get("task_type")
+            if counter and task_type:
+                found.setdefault(task_type, Tally()).count(counter, sample.value)
     return found
 
 
-_COMPLETED, _FAILED, _LOOKED = (
-    f"{counter._name}_total"  # noqa: SLF001 - it has no public name
-    for counter in (TASKS_COMPLETED, TASKS_FAILED, CACHE_LOOKUPS)
-)
-_SECONDS = f"{TASK_DURATION._name}_sum"  # noqa: SLF001
-_SAMPLES = (_COMPLETED, _FAILED, _LOOKED, _SECONDS)
+def _counter(sample: Any) -> str | None:
+    """Return what a metric's sample counts here."""
+    if sample.name != _LOOKUPS:
+        return _SAMPLES.get(sample.name)
+    outcome = sample.labels["outcome"]
+    return "given" if outcome in GIVEN else "missed" if outcome == "missed" else None
+
+
+def _total(counter: Counter) -> str:
+    return f"{counter._name}_total"  # noqa: SLF001 - it has no public name
+
+
+_LOOKUPS = _total(CACHE_LOOKUPS)
+_SAMPLES = {
+    _total(TASKS_STARTED): "started",
+    _total(TASKS_COMPLETED): "completed",
+    _total(TASKS_FAILED): "failed",
+    _total(TOKENS_USED): "tokens",
+    _total(COST_INCURRED): "usd",
+    f"{TASK_DURATION._name}_sum": "seconds",  # noqa: SLF001
+}

@@ -1,6 +1,7 @@
 """v2's events over Socket.IO, by the same rows and verbs as its routes."""
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -47,7 +48,8 @@ class Events:
 
     async def welcome(self, sid: str, tell: Tell) -> None:
         """Tell a client its id."""
-        await tell("connected", {"socketId": sid})
+        with suppress(OSError):  # it may have left already
+            await tell("connected", {"socketId": sid})
 
     async def hear(self, event: str, data: Any, claims: Claims, tell: Tell) -> None:
         """Do what an event's row says, and tell of it."""

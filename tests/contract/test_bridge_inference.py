@@ -77,7 +77,8 @@ async def test_a_stream_that_fails_says_so_in_an_event():
 async def test_what_was_not_shown_while_it_was_written_comes_whole():
     async with bridged(guests=True) as api:
         asked = {"message": "Hi", "conversation_id": "c1"}
-        answer = await api.http.get("/api/chat/stream", params=asked)
+        who = await api.user("ada@example.org")
+        answer = await api.http.get("/api/chat/stream", params=asked, headers=who)
         missing = await api.http.get("/api/chat/stream")
     told = {"content": "You said 'Hi' after 0 in c1."}
     head, _, end = answer.text.partition("\n\n")

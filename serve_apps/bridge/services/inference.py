@@ -85,7 +85,7 @@ async def counted(call: Call, _params: dict[str, Any]) -> dict[str, Any]:
         "failed": found.failed,
         "success": found.success,
         "cacheHits": found.given,
-        "cacheMisses": found.looked - found.given,
+        "cacheMisses": found.missed,
         "averageLatency": None if seconds is None else round(seconds * 1000, 3),
         "byTask": {name: one.ended for name, one in ours.items()},
         "uptime": round(call.now - call.gate.started_at, 3),

@@ -2,33 +2,28 @@
 
 from typing import Any
 
-from cartrita.telemetry.metrics import PREFIX
+from cartrita.telemetry.tally import together
 from serve_apps.bridge.calls import Call
 from serve_apps.bridge.services import registry
 
-CHAT = 'task_type="langchain.chat.execute"'
-_HITS = ("memory", "valkey", "meaning", "running")
+CHAT = "langchain.chat.execute"
 
 
 async def counters(call: Call, _params: dict[str, Any]) -> dict[str, Any]:
     """Tell what the counters say, all of a kind added up."""
-    lines = (await call.desk.metrics.get()).decode().splitlines()
-    rows = [line.rsplit(" ", 1) for line in lines if line.startswith(PREFIX)]
-    seconds = _sum(rows, "task_duration_seconds_sum")
-    ended = _sum(rows, "task_duration_seconds_count")
-    completed, failed = _sum(rows, "tasks_completed_total"), _sum(rows, "tasks_failed_total")
-    hits = sum(_sum(rows, "cache_lookups_total", f'outcome="{name}"') for name in _HITS)
+    tallies = await call.desk.tallies.get()
+    found = together(tallies.values())
     return {
-        "started": int(_sum(rows, "tasks_started_total")),
-        "completed": int(completed),
-        "failed": int(failed),
-        "milliseconds": round(1000 * seconds / ended, 3) if ended else 0.0,
-        "chats": int(_sum(rows, "tasks_started_total", CHAT)),
-        "hits": int(hits),
-        "misses": int(_sum(rows, "cache_lookups_total", 'outcome="missed"')),
-        "tokens": int(_sum(rows, "tokens_used_total")),
-        "costUsd": round(_sum(rows, "cost_incurred_usd_total"), 9),
-        "successRate": _share(completed, completed + failed),
+        "started": found.started,
+        "completed": found.completed,
+        "failed": found.failed,
+        "milliseconds": round(1000 * (found.mean_seconds or 0.0), 3),
+        "chats": tallies[CHAT].started if CHAT in tallies else 0,
+        "hits": found.given,
+        "misses": found.missed,
+        "tokens": found.tokens,
+        "costUsd": round(found.usd, 9),
+        "successRate": _share(found.completed, found.ended),
         "uptime": round(call.now - call.gate.started_at, 3),
     }
 
@@ -53,16 +48,6 @@ async def agents(call: Call, params: dict[str, Any]) -> dict[str, Any]:
         "successShare": f"{100 * told['successRate']:.1f}%",
         "cacheHitRate": f"{100 * _share(told['hits'], lookups):.1f}%",
     }
-
-
-def _sum(rows: list[list[str]], name: str, label: str = "") -> float:
-    """Add up the series of a metric, those with a label only where one is given."""
-    full = f"{PREFIX}_{name}"
-    return sum(
-        float(value)
-        for series, value in rows
-        if series.partition("{")[0] == full and label in series
-    )
 
 
 def _share(part: float, whole: float) -> float:
