@@ -16,8 +16,8 @@ from cartrita.declare import Agent
 from cartrita.errors import ConfigurationInvalid
 from cartrita.openers.answers import answer_openers
 from cartrita.openers.huggingface import BuiltInEmbedder, huggingface_openers
-from cartrita.openers.offer import open_offer
 from cartrita.openers.knowledge import knowledge_openers
+from cartrita.openers.offer import open_offer
 from cartrita.openers.web import web_openers
 from cartrita.providers.offer import Offer
 from cartrita.providers.ports import (

@@ -36,11 +36,15 @@ from cartrita.storage.postgres.approvals import PostgresApprovals
 from cartrita.storage.postgres.budgets import PostgresBudgets
 from cartrita.storage.postgres.effects import PostgresEffectBook
 from cartrita.storage.postgres.external import PostgresRegistry
+from cartrita.storage.postgres.knowledge import PostgresKnowledge
 from cartrita.storage.postgres.listing import PostgresTasks
 from cartrita.storage.postgres.runtime import PostgresAudit, PostgresQuarantine
+from cartrita.storage.postgres.said import PostgresHistory
 from cartrita.storage.postgres.stories import PostgresStories
+from cartrita.storage.postgres.uploads import PostgresUploads
 from cartrita.storage.postgres.users import PostgresUsers
 from cartrita.telemetry.log import get_logger
+from cartrita.uploads import Uploads
 from serve_apps.gateway.gate import Audit, Budgets, Gate
 from serve_apps.gateway.quotas import Visitors
 
@@ -113,6 +117,9 @@ async def open_gate(
                 listing=PostgresTasks(pool),
                 blobs=blobs,
                 blob_kinds=settings.blobs.types,
+                history=PostgresHistory(pool),
+                knowledge=PostgresKnowledge(pool),
+                uploads=Uploads(blobs, PostgresUploads(pool), clock),
                 quarantine=QuarantineDesk(stories, PostgresQuarantine(pool), door.resubmit, clock),
                 storyteller=Storyteller(stories, PostgresEffectBook(pool)),
                 effects=EffectDesk(PostgresEffectBook(pool), PostgresAudit(pool), clock),

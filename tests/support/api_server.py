@@ -30,7 +30,11 @@ from cartrita.services import Services
 from cartrita.storage.disk_blobs import DiskBlobs
 from cartrita.storage.memory import InMemoryUsers
 from cartrita.storage.memory_keys import InMemoryKeys
+from cartrita.storage.memory_knowledge import InMemoryKnowledge
 from cartrita.storage.memory_listing import InMemoryTasks
+from cartrita.storage.memory_threads import InMemoryConversations
+from cartrita.storage.memory_uploads import InMemoryUploads
+from cartrita.uploads import Uploads
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.quotas import Visitors
@@ -90,6 +94,7 @@ class Api:
             async def above():
                 return tree.orchestrator.snapshot()
 
+            blobs = DiskBlobs(self.folder / "blobs", clock, 1 << 20)
             yield Gate(
                 tasks=Told(tree.door),
                 identity=identity,
@@ -103,8 +108,11 @@ class Api:
                 version="test",
                 above=above,
                 listing=InMemoryTasks(tree.tables),
-                blobs=DiskBlobs(self.folder / "blobs", clock, 1 << 20),
+                blobs=blobs,
                 blob_kinds=("application/octet-stream", "text/*", "image/png"),
+                history=InMemoryConversations(),
+                knowledge=InMemoryKnowledge(),
+                uploads=Uploads(blobs, InMemoryUploads(), clock),
                 quarantine=self.wards[-1],
                 storyteller=tree.storyteller,
                 effects=tree.effects,
