@@ -11,8 +11,8 @@ from cartrita.protocol.text import Storable, StorableProse
 from cartrita.protocol.wire import WireModel
 from cartrita.storage.knowledge import ContentType, SourceType
 
-LONGEST = 1_000_000
-"""Characters of an entry: some 1,300 pieces, about a minute of one core for the built-in model."""
+LONGEST = 400_000
+"""Characters of an entry: some 520 pieces, about a minute of one core for the built-in model."""
 
 MOST_MAPPED = 500
 

@@ -2,8 +2,19 @@
 
 import pytest
 
+from actors.agents.chat import Chat
+from cartrita.agency.sessions import Sessions
+from cartrita.providers.ports import ChatModels, Toolbox
+from cartrita.storage.memory_threads import InMemoryConversations
 from cartrita.storage.threads import Owner, Turn
+from serve_apps.bridge.loop import Bridge
+from tests.support import tools
+from tests.support.api_server import short_folder
 from tests.support.bridged import bridged
+from tests.support.fakes import FirstWords, WordCounter
+from tests.support.gateway import Stand, spoken_to
+from tests.support.scripted_model import ScriptedModels
+from tests.support.scripted_model import said as spoken
 
 HISTORY, STATS = "/api/chat/history", "/api/chat/stats"
 
@@ -124,3 +135,28 @@ async def test_a_key_is_no_token_of_a_user(api):
     made = await api.http.post("/v3/keys", json={"name": "k"}, headers=api.ann)
     key = {"Authorization": f"Bearer {made.json()['key']}"}
     assert (await api.http.get(HISTORY, headers=key)).status_code == 401
+
+
+async def test_what_the_chat_routes_answer_is_the_history_even_when_a_summary_replaced_it():
+    kept = InMemoryConversations()
+    ports = {
+        ChatModels: ScriptedModels(spoken("one two three"), spoken("four")),
+        Toolbox: tools.toolbox(),
+        Sessions: Sessions(kept, FirstWords(), WordCounter(), most_tokens=4),
+    }
+    with short_folder() as folder:
+        stand = Stand(folder, agents=(Chat,), ports=ports, said=kept)
+        async with spoken_to(stand, older=Bridge()) as api:
+            api.ann, chat = await api.user("ann@b.example"), "/api/cartrita/chat"
+            first = await api.http.post(chat, json={"message": "hello"}, headers=api.ann)
+            talk = first.json()["conversationId"]
+            again = {"message": "and then?", "conversationId": talk}
+            assert (await api.http.post(chat, json=again, headers=api.ann)).status_code == 200
+            rows = (await get(api, HISTORY)).json()["conversations"]
+            assert [row["text"] for row in rows] == ["hello", "one two three", "and then?", "four"]
+            assert {row["conversation_id"] for row in rows} == {talk}
+            assert {row["conversation_title"] for row in rows} == {"hello"}
+            owner = next(iter(kept._turns))
+            assert (await kept.recall(owner)).summary
+            assert (await api.http.delete(HISTORY, headers=api.ann)).json()["deletedCount"] == 1
+            assert (await kept.recall(owner)).summary == ""

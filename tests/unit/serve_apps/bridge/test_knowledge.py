@@ -3,6 +3,7 @@
 import pytest
 
 from actors.agents.librarian import Librarian
+from cartrita.knowledge.forms import LONGEST
 from cartrita.providers.ports import Embedder
 from cartrita.storage.knowledge import Knowledge
 from cartrita.storage.memory_knowledge import InMemoryKnowledge
@@ -191,6 +192,7 @@ async def test_what_cannot_be_kept_is_told_by_its_status(api):
         ("a.docx", b"PK", 415),
         ("a.txt", b"\xff\xff\xff", 400),
         ("a.txt", b"x" * ((10 << 20) + 1), 413),
+        ("a.txt", b"x " * LONGEST, 413),
     ):
         answer = await upload(api, name, data)
         assert answer.status_code == status, name
