@@ -31,6 +31,7 @@ COMMANDS = {
     "status": ("cartrita.cli.status:status", "Tell whether the instance runs and is healthy."),
     "doctor": ("cartrita.cli.doctor:doctor", "Check that this machine can run an instance."),
     "config": ("cartrita.cli.config:app", "Show the settings and where they come from."),
+    "bridge": ("cartrita.cli.bridge:app", "Move from v2: compare, share out, go back."),
     "certs": ("cartrita.cli.certs:certs", "Make certificates for TLS between nodes."),
     "admin": ("cartrita.cli.admin:app", "Give commands to the tree, and see who gave which."),
     "chaos": ("cartrita.cli.chaos:app", "Break this machine's instance under load, and count."),
