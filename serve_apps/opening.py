@@ -17,7 +17,7 @@ from actors.quarantine import QuarantineDesk
 from actors.replay import Storyteller
 from actors.setup import Network, TreeConfig, catalog, postgres_url
 from cartrita import __version__
-from cartrita.accounts import identity, key_desk
+from cartrita.accounts import identity, key_desk, people_desk
 from cartrita.auth.apikeys import KeyDesk
 from cartrita.auth.identity import Identity
 from cartrita.clock import Clock, SystemClock, iso, new_id
@@ -106,6 +106,7 @@ async def open_gate(
                 tasks=door,
                 identity=who,
                 keys=desk,
+                people=people_desk(settings, pool, who, clock),
                 visitors=visitors,
                 limiter=limiter,
                 jwks=jwks,

@@ -19,6 +19,7 @@ from cartrita.cost.budget import Ceiling
 from cartrita.errors import AuthorizationFailed
 from cartrita.external.registration import Registration
 from cartrita.external.registry import Registered
+from cartrita.people.desk import PeopleDesk
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest
 from cartrita.providers.ports import ProbeReport, Probes
@@ -222,6 +223,7 @@ class Gate:
     tasks: Tasks
     identity: Identity
     keys: KeyDesk
+    people: PeopleDesk
     limiter: Limiter
     visitors: Visitors
     jwks: Callable[[], dict[str, Any]]

@@ -24,6 +24,7 @@ from cartrita.clock import SystemClock
 from cartrita.context import Context
 from cartrita.declare import Agent, Params, Result, task
 from cartrita.errors import AgentFailed
+from cartrita.people.desk import Cupboard, PeopleDesk
 from cartrita.providers.ports import ProbeReport, Probes
 from cartrita.rate import Limiter
 from cartrita.services import Services
@@ -32,6 +33,7 @@ from cartrita.storage.memory import InMemoryUsers
 from cartrita.storage.memory_keys import InMemoryKeys
 from cartrita.storage.memory_knowledge import InMemoryKnowledge
 from cartrita.storage.memory_listing import InMemoryTasks
+from cartrita.storage.memory_people import InMemoryDocuments, InMemoryPeople
 from cartrita.storage.memory_threads import InMemoryConversations
 from cartrita.storage.memory_uploads import InMemoryUploads
 from cartrita.uploads import Uploads
@@ -99,6 +101,13 @@ class Api:
                 tasks=Told(tree.door),
                 identity=identity,
                 keys=desk,
+                people=PeopleDesk(
+                    identity,
+                    InMemoryPeople(self.users),
+                    Cupboard(InMemoryDocuments(self.users), InMemoryConversations()),
+                    clock,
+                    86_400,
+                ),
                 limiter=Limiter(clock),
                 visitors=Visitors(Limiter(clock), Limiter(clock)),
                 jwks=keys.jwks,

@@ -22,11 +22,13 @@ from cartrita.auth.identity import Identity, Rules
 from cartrita.auth.keys import CURRENT, KeyRing, open_keys
 from cartrita.auth.passwords import Argon2Profile, Passwords
 from cartrita.auth.tokens import Tokens
+from cartrita.auth.v2_tokens import V2Tokens
 from cartrita.catalog import Catalog
 from cartrita.clock import Clock, ManualClock, SystemClock, iso
 from cartrita.cost.budget import Defaults
 from cartrita.declare import Agent
 from cartrita.external.registry import Registry
+from cartrita.people.desk import Cupboard, PeopleDesk
 from cartrita.providers.external import HttpAgents
 from cartrita.providers.ports import ExternalAgents, ProbeReport, Probes
 from cartrita.rate import Limiter, Quota
@@ -41,6 +43,7 @@ from cartrita.storage.memory_journal import JournalTables
 from cartrita.storage.memory_keys import InMemoryKeys
 from cartrita.storage.memory_knowledge import InMemoryKnowledge
 from cartrita.storage.memory_listing import InMemoryTasks
+from cartrita.storage.memory_people import InMemoryDocuments, InMemoryPeople
 from cartrita.storage.memory_threads import InMemoryConversations
 from cartrita.storage.memory_uploads import InMemoryUploads
 from cartrita.storage.ports import Users
@@ -112,6 +115,7 @@ class Stand:
     registry: Registry = field(default_factory=InMemoryRegistry)
     budgets: Defaults = field(default_factory=Defaults)
     guests: bool = False
+    v2_tokens: V2Tokens | None = None
     latch: Latch = field(init=False)
     tree: LocalTree = field(init=False)
     told: Told = field(init=False)
@@ -141,7 +145,10 @@ class Stand:
         rules = Rules(registration_open=self.registration, revocation_ttl_s=self.revocation_ttl)
         clock = SystemClock()
         desk = KeyDesk(self.api_keys(), AuditOf(self.bridge), clock, self.revocation_ttl)
-        self.identity = Identity(self.users, Tokens(self.keys), passwords, clock, rules, keys=desk)
+        tokens = Tokens(self.keys)
+        self.identity = Identity(
+            self.users, tokens, passwords, clock, rules, self.v2_tokens, keys=desk
+        )
         await self.identity.ensure_admin(*ADMIN)
         given = {Probes: self.probes, Latch: self.latch, Stage: self.stage, **self.ports}
         services = Services(
@@ -157,6 +164,7 @@ class Stand:
                 tasks=self.told,
                 identity=self.identity,
                 keys=desk,
+                people=self.people(),
                 limiter=limiter,
                 visitors=Visitors(
                     *(Limiter(clock, quota) for quota in self.visitors), behind_edge=self.edge
@@ -187,6 +195,12 @@ class Stand:
                 guests=self.guests,
             )
         passwords.close()
+
+    def people(self):
+        documents = InMemoryDocuments(self.users)
+        kept = Cupboard(documents, self.said)
+        self.accounts = InMemoryPeople(self.users, documents)
+        return PeopleDesk(self.identity, self.accounts, kept, SystemClock(), 86_400)
 
     def api_keys(self):
         return InMemoryKeys(self.users)
