@@ -25,8 +25,9 @@ MOST_DOMAINS, LONGEST_DOMAIN, LONGEST_NOTES = 5, 40, 400
 LONGEST_NAME = 60
 
 
-def normalised(told: Mapping[str, Any]) -> dict[str, Any]:
+def normalised(config: Any) -> dict[str, Any]:
     """Return a whole persona: what is out of range is brought into it, as v2 did."""
+    told: Mapping[str, Any] = config if isinstance(config, Mapping) else {}
     persona: dict[str, Any] = {
         name: _trait(told.get(name, usual)) for name, usual in TRAITS.items()
     }
@@ -61,7 +62,7 @@ def derived(persona: Mapping[str, Any]) -> dict[str, Any]:
 def _trait(value: Any) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if math.isnan(number):
         number = HIGHEST / 2

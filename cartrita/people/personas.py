@@ -37,7 +37,7 @@ class PersonaDesk:
         """Return what is kept for later, newest first."""
         return await self._documents.list(user_id, PRESET)
 
-    async def add(self, user_id: str, name: str, told: Mapping[str, Any]) -> Document:
+    async def add(self, user_id: str, name: str, told: Any) -> Document:
         """Keep one for later.
 
         Raises:

@@ -108,7 +108,8 @@ class PrivacyDesk:
         Raises:
             InvalidParameters: One is nothing that is kept here; then nothing is deleted.
         """
-        unknown = [str(kind)[:50] for kind in kinds if kind not in {*CONVERSATIONS, *SETTINGS}]
+        known = (*CONVERSATIONS, *SETTINGS)
+        unknown = [str(kind)[:50] for kind in kinds if kind not in known]
         if unknown or not kinds:
             names = ", ".join([CONVERSATIONS[0], *SETTINGS])
             raise InvalidParameters(

@@ -10,6 +10,8 @@ from cartrita.protocol.principal import Principal
 from cartrita.storage.apikeys import ApiKey
 from serve_apps.bridge.calls import Call
 
+LONGEST_NAME = 100
+
 
 async def listing(call: Call, _params: dict[str, Any]) -> Any:
     """List one's own keys, without their secrets."""
@@ -19,7 +21,8 @@ async def listing(call: Call, _params: dict[str, Any]) -> Any:
 async def create(call: Call, params: dict[str, Any]) -> Any:
     """Make a key; its secret is in this answer and in no other."""
     assert call.claims is not None
-    name = " ".join(str(params.get("name") or "API Key").split())[:100]
+    told = " ".join(str(params.get("name", "")).split())[:LONGEST_NAME]
+    name = "".join(one for one in told if one.isprintable()) or "API Key"
     key, secret = await call.gate.keys.create(call.claims, name, None, None, v2=True)
     return {**_row(key), "api_key": secret}
 

@@ -99,7 +99,7 @@ async def presets(call: Call, _params: dict[str, Any]) -> Any:
 
 async def add_preset(call: Call, params: dict[str, Any]) -> Any:
     """Keep a persona for later."""
-    told = params.get("persona_config") or {}
+    told = params.get("persona_config")
     made = await PersonaDesk(call.gate.people).add(call.person.user, params["name"], told)
     return _row(made)
 

@@ -55,10 +55,16 @@ def test_the_ends_of_the_ranges(traits, expected):
 
 
 @pytest.mark.parametrize(
-    ("told", "held"), [(-3, 0), (99, 10), ("7", 7), ("x", 5), (None, 5), (6.25, 6.3), (True, 1)]
+    ("told", "held"),
+    [(-3, 0), (99, 10), ("7", 7), ("x", 5), (None, 5), (6.25, 6.3), (True, 1), (10**400, 5)],
 )
 def test_what_is_out_of_range_is_brought_into_it(told, held):
     assert normalised({"tone": told})["tone"] == held
+
+
+@pytest.mark.parametrize("config", [None, [], "x", 7])
+def test_what_is_no_persona_is_the_usual_one(config):
+    assert normalised(config) == normalised({})
 
 
 def test_texts_are_cut_and_one_mode_is_always_on():

@@ -343,7 +343,7 @@ async def made_key(api, who, **body):
 
 async def test_a_key_is_in_v2s_form_shown_once_and_good_in_v3(api):
     body, who = await registered(api)
-    made = await made_key(api, who, name="My program")
+    made = await made_key(api, who, name=" My\x00  program ")
     assert made["name"] == "My program"
     assert made["api_key"].startswith("cartrita_")
     assert len(made["api_key"]) == len("cartrita_") + 64

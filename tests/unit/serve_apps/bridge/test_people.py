@@ -96,6 +96,8 @@ async def test_personas_are_kept_for_later(api):
     made = (await ask(api, "POST", "/api/persona/presets", body, status=201))["preset"]
     assert (made["name"], made["persona_config"]["tone"]) == ("n" * 60, 10)
     assert (await ask(api, "GET", "/api/persona/presets"))["presets"] == [made]
+    odd = {"name": "odd", "persona_config": ["no", "persona"]}
+    await ask(api, "POST", "/api/persona/presets", odd, status=201)
     eve = await api.user("eve@example.org")
     path = f"/api/persona/presets/{made['id']}"
     await ask(api, "DELETE", path, status=404, who=eve)
@@ -152,6 +154,7 @@ async def test_parts_are_deleted_when_somebody_asks(api):
         {"deletion_type": "full_account"},
         {"deletion_type": "partial_data"},
         {"deletion_type": "partial_data", "data_types": ["settings", "contacts"]},
+        {"deletion_type": "partial_data", "data_types": ["settings", {}]},
     ):
         await ask(api, "POST", url, wrong, status=400)
     assert (await ask(api, "GET", "/api/settings"))["settings"]["theme"] == "neon"
