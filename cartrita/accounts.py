@@ -10,8 +10,12 @@ from cartrita.auth.tokens import Tokens
 from cartrita.auth.v2_tokens import V2Tokens
 from cartrita.clock import Clock
 from cartrita.config.settings import Settings
+from cartrita.people.desk import Cupboard, PeopleDesk
+from cartrita.storage.postgres.documents import PostgresDocuments
 from cartrita.storage.postgres.keys import PostgresKeys
+from cartrita.storage.postgres.people import PostgresPeople
 from cartrita.storage.postgres.runtime import PostgresAudit
+from cartrita.storage.postgres.said import PostgresHistory
 from cartrita.storage.postgres.users import PostgresUsers
 
 
@@ -43,3 +47,9 @@ def identity(
     v2 = V2Tokens(secret, clock) if auth.accept_v2_tokens and secret else None
     rules = Rules(auth.refresh_ttl_s, auth.revocation_ttl_s, settings.registration_open)
     return Identity(PostgresUsers(pool), tokens, Passwords(), clock, rules, v2, keys=desk), keys
+
+
+def people_desk(settings: Settings, pool: asyncpg.Pool, who: Identity, clock: Clock) -> PeopleDesk:
+    """Return accounts as v2's clients know them, over a database."""
+    kept = Cupboard(PostgresDocuments(pool), PostgresHistory(pool))
+    return PeopleDesk(who, PostgresPeople(pool), kept, clock, settings.auth.v2_access_ttl_s)

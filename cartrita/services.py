@@ -16,6 +16,7 @@ from cartrita.declare import Agent
 from cartrita.errors import ConfigurationInvalid
 from cartrita.openers.answers import answer_openers
 from cartrita.openers.huggingface import BuiltInEmbedder, huggingface_openers
+from cartrita.openers.knowledge import knowledge_openers
 from cartrita.openers.offer import open_offer
 from cartrita.openers.web import web_openers
 from cartrita.providers.offer import Offer
@@ -331,6 +332,7 @@ def open_services(settings: Settings) -> Services:
             Probes: openers.probes,
             EffectSink: openers.effect_sink,
             ExternalAgents: openers.external_agents,
+            **knowledge_openers(),
             **web_openers(settings),
             **huggingface_openers(settings),
             **answer_openers(settings),

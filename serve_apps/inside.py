@@ -33,11 +33,13 @@ class Believed(Identity):
         who, now = self._who, int(SystemClock().now())
         return Claims(who.user, who.tenant, who.role, who.scopes, "inside", now, now + DAY)
 
-    async def register(self, email: str, password: str, name: str = "") -> Session:
+    async def register(
+        self, email: str, password: str, name: str = "", life: int | None = None
+    ) -> Session:
         """Refuse."""
         raise _no_sessions()
 
-    async def login(self, email: str, password: str) -> Session:
+    async def login(self, email: str, password: str, life: int | None = None) -> Session:
         """Refuse."""
         raise _no_sessions()
 

@@ -19,7 +19,7 @@ from actors.replay import Storyteller
 from actors.retrying import RetryDesk
 from actors.setup import Network, TreeConfig, catalog, postgres_url
 from cartrita import __version__
-from cartrita.accounts import identity, key_desk
+from cartrita.accounts import identity, key_desk, people_desk
 from cartrita.auth.apikeys import KeyDesk
 from cartrita.auth.identity import Identity
 from cartrita.clock import Clock, SystemClock, iso, new_id
@@ -42,11 +42,15 @@ from cartrita.storage.postgres.bridge import PostgresComparisons, PostgresSwitch
 from cartrita.storage.postgres.budgets import PostgresBudgets
 from cartrita.storage.postgres.effects import PostgresEffectBook
 from cartrita.storage.postgres.external import PostgresRegistry
+from cartrita.storage.postgres.knowledge import PostgresKnowledge
 from cartrita.storage.postgres.listing import PostgresTasks
 from cartrita.storage.postgres.runtime import PostgresAudit, PostgresQuarantine
+from cartrita.storage.postgres.said import PostgresHistory
 from cartrita.storage.postgres.stories import PostgresStories
+from cartrita.storage.postgres.uploads import PostgresUploads
 from cartrita.storage.postgres.users import PostgresUsers
 from cartrita.telemetry.log import get_logger
+from cartrita.uploads import Uploads
 from serve_apps.bridge.canary.desk import Books, MigrationDesk, Wishes, at_work
 from serve_apps.bridge.canary.shadow import Findings, Shadow
 from serve_apps.bridge.canary.sharing import Plan
@@ -116,6 +120,7 @@ async def open_gate(
                 tasks=door,
                 identity=who,
                 keys=desk,
+                people=people_desk(settings, pool, who, clock),
                 visitors=visitors,
                 limiter=limiter,
                 jwks=jwks,
@@ -127,6 +132,9 @@ async def open_gate(
                 listing=PostgresTasks(pool),
                 blobs=blobs,
                 blob_kinds=settings.blobs.types,
+                history=PostgresHistory(pool),
+                knowledge=PostgresKnowledge(pool),
+                uploads=Uploads(blobs, PostgresUploads(pool), clock),
                 quarantine=QuarantineDesk(stories, PostgresQuarantine(pool), door.resubmit, clock),
                 storyteller=Storyteller(stories, PostgresEffectBook(pool)),
                 effects=EffectDesk(PostgresEffectBook(pool), PostgresAudit(pool), clock),

@@ -100,7 +100,7 @@ class ForgetParams(Params):
 class ForgetResult(Result):
     """What was deleted."""
 
-    forgotten: int = Field(description="Messages, those that had become a summary not counted.")
+    forgotten: int = Field(description="Messages.")
 
 
 class ChatResult(ModelResult):

@@ -2,7 +2,8 @@
 
 A key is `ctk_` and 32 letters and digits: 190 random bits. So its SHA-256 can be neither
 guessed nor searched, and needs neither salt nor a slow hash; and the prefix lets scanners of
-leaked secrets find it.
+leaked secrets find it. v2's clients are given `cartrita_` and 64 hexadecimal digits, which is
+what some of them check for; both are keys like any other.
 """
 
 import asyncio
@@ -25,11 +26,11 @@ from cartrita.errors import (
     ResourceLimitExceeded,
     ServiceUnavailable,
 )
-from cartrita.protocol.principal import KEY_PREFIX, Principal
+from cartrita.protocol.principal import KEY_PREFIX, V2_KEY_PREFIX, Principal
 from cartrita.storage.apikeys import ApiKey, ApiKeys, Held
 from cartrita.storage.runtime import Audit, AuditEntry
 
-LENGTH = 32
+LENGTH, V2_LENGTH = 32, 64
 MOST = 100
 """Keys of one user."""
 
@@ -85,7 +86,13 @@ class KeyDesk:
         self._lookers = asyncio.Semaphore(LOOKERS)
 
     async def create(
-        self, claims: Claims, name: str, scopes: Sequence[str] | None, days: int | None
+        self,
+        claims: Claims,
+        name: str,
+        scopes: Sequence[str] | None,
+        days: int | None,
+        *,
+        v2: bool = False,
     ) -> tuple[ApiKey, str]:
         """Make a key of whoever these claims are; return it with its secret, told only here.
 
@@ -94,6 +101,7 @@ class KeyDesk:
             name: For people.
             scopes: What it may be used for; `USUAL_SCOPES` when None.
             days: Until it expires; `USUAL_DAYS` when None, or fewer if keys live no longer.
+            v2: In the form that v2's clients know, and for as long as keys live.
 
         Raises:
             InvalidParameters: A scope or the number of days is wrong.
@@ -106,9 +114,10 @@ class KeyDesk:
         within(chosen, who.role, who.scopes)
         if not claims.ours:
             raise NotFound("These credentials have no account here.")
-        secret = KEY_PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(LENGTH))
+        secret = _secret(v2=v2)
+        life = self._life(self._longest if v2 and days is None else days)
         now = round(self._clock.now(), 3)
-        key = ApiKey(new_id(), who.user, name, chosen, now, now + self._life(days))
+        key = ApiKey(new_id(), who.user, name, chosen, now, now + life)
         if not await self._keys.add(key, _digest(secret), MOST):
             raise ResourceLimitExceeded(f"You have {MOST} API keys already: revoke one of them.")
         await self._note(CREATE, key, who)
@@ -204,6 +213,12 @@ class KeyDesk:
         await self._audit.note(AuditEntry(now, who.user, action, key.id, "ok", detail))
 
 
+def _secret(*, v2: bool) -> str:
+    if v2:
+        return V2_KEY_PREFIX + secrets.token_hex(V2_LENGTH // 2)
+    return KEY_PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(LENGTH))
+
+
 def _allowed(who: Principal, permission: str) -> Principal:
     if not who.may(permission):
         raise AuthorizationFailed(f"These credentials do not cover {permission!r}.")
@@ -228,5 +243,5 @@ def _claims(held: Held) -> Claims:
 
 def _digest(secret: str) -> bytes:
     # What is longer than any key of ours is none, however it goes on.
-    text = secret[: len(KEY_PREFIX) + LENGTH + 1]
+    text = secret[: len(V2_KEY_PREFIX) + V2_LENGTH + 1]
     return sha256(text.encode("utf-8", "surrogatepass")).digest()

@@ -1,7 +1,7 @@
 """Registers people, signs them in and out, and says who holds a token."""
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 from cartrita.auth.address import normalised
@@ -84,8 +84,12 @@ class Identity:
         self._rules = rules or Rules()
         self._revocations = Revocations(users, clock, self._rules.revocation_ttl_s)
 
-    async def register(self, email: str, password: str, name: str = "") -> Session:
+    async def register(
+        self, email: str, password: str, name: str = "", life: int | None = None
+    ) -> Session:
         """Make an account for an ordinary user and sign it in.
+
+        `life` is the access token's in seconds; as the settings say by default.
 
         Raises:
             AuthorizationFailed: Registration is closed.
@@ -97,24 +101,36 @@ class Identity:
         if user is None:
             taken = [("email", "is in use already")]
             raise InvalidParameters("'email' is in use already.", EMAIL_TAKEN, taken)
-        return await self._open(user)
+        return await self._open(user, life)
 
-    async def login(self, email: str, password: str) -> Session:
-        """Sign somebody in.
+    async def login(self, email: str, password: str, life: int | None = None) -> Session:
+        """Sign somebody in; `life` as in `register`.
 
         Raises:
             AuthenticationFailed: Always with the same words, after the same time.
             ServiceUnavailable: Too many others are signing in.
         """
-        login = await self._users.find_login(_lenient(email))
-        stored = login.password_hash if login else None
-        matches = await self._passwords.matches(stored, password)
-        if login is None or not matches or login.user.disabled:
-            raise AuthenticationFailed(WRONG_LOGIN)
-        if self._passwords.outdated(login.password_hash):
-            again = await self._passwords.hash(password)
-            await self._users.set_password(login.user.id, again)
-        return await self._open(login.user)
+        return await self._open(await self._known(email, password), life)
+
+    async def confirm(self, email: str, password: str) -> None:
+        """Have somebody say their password once more; raises as `login` does."""
+        await self._known(email, password)
+
+    async def change_password(self, claims: Claims, email: str, old: str, new: str) -> None:
+        """Replace somebody's password and end their other sessions.
+
+        Raises:
+            AuthenticationFailed: The old one is wrong.
+            InvalidParameters: The new one is not acceptable.
+        """
+        user = await self._known(email, old)
+        await self._users.set_password(user.id, await self._passwords.hash(new))
+        others = [one for one in await self._users.families(user.id) if one != claims.session]
+        await self._end(others)
+
+    async def end_sessions(self, user_id: str) -> None:
+        """End all sessions of a user."""
+        await self._end(await self._users.families(user_id))
 
     async def refresh(self, refresh_token: str) -> Session:
         """Give a new session for a refresh token, which is spent with that.
@@ -159,7 +175,7 @@ class Identity:
         """
         if self._keys and is_key(token):
             return await self._keys.admit(token)
-        claims = self._verified(token)
+        claims = await self._housed(self._verified(token))
         if await self._revocations.barred(claims):
             raise AuthenticationFailed(REFUSED)
         return claims
@@ -172,7 +188,8 @@ class Identity:
         """Return the account behind a principal.
 
         Raises:
-            NotFound: It has none here: a guest, a v2 token, the program itself.
+            NotFound: It has none here: a guest, the program itself, a v2 token of somebody who
+                was not taken over.
         """
         user = await self._users.find(principal.user)
         if user is None:
@@ -228,13 +245,31 @@ class Identity:
         except AuthenticationFailed:
             return self._v2.verify(token)
 
+    async def _housed(self, claims: Claims) -> Claims:
+        """Return the claims of the account that v2's user has here, if it was taken over."""
+        user = None if claims.ours else await self._users.find(claims.user)
+        if user is None:
+            return claims
+        return replace(claims, tenant=user.tenant, email=user.email, ours=True)
+
+    async def _known(self, email: str, password: str) -> User:
+        login = await self._users.find_login(_lenient(email))
+        stored = login.password_hash if login else None
+        matches = await self._passwords.matches(stored, password)
+        if login is None or not matches or login.user.disabled:
+            raise AuthenticationFailed(WRONG_LOGIN)
+        if self._passwords.outdated(login.password_hash):
+            again = await self._passwords.rehash(password)
+            await self._users.set_password(login.user.id, again)
+        return login.user
+
     async def _add(self, email: str, password: str, name: str, role: Role) -> User | None:
         """Add an account, unless the address is taken."""
         user_id = new_id()
         user = User(
             id=user_id,
             email=email,
-            name=_name(name, email),
+            name=plain_name(name, email),
             role=role,
             tenant=user_id,
             created_at=round(self._clock.now(), 3),
@@ -242,16 +277,19 @@ class Identity:
         hashed = await self._passwords.hash(password)
         return user if await self._users.add(user, hashed) else None
 
-    async def _open(self, user: User) -> Session:
+    async def _open(self, user: User, life: int | None = None) -> Session:
         """Begin a new family of refresh tokens."""
         token, family, now = secrets.token_urlsafe(32), new_id(), self._clock.now()
         expires = now + self._rules.refresh_ttl_s
         await self._users.grant(Grant(_digest(token), family, user.id, now, expires))
-        return self._session(user, family, token)
+        return self._session(user, family, token, life)
 
-    def _session(self, user: User, family: str, refresh_token: str) -> Session:
+    def _session(
+        self, user: User, family: str, refresh_token: str, life: int | None = None
+    ) -> Session:
         scopes = ROLE_SCOPES[user.role]
-        issued = self._tokens.issue(user.id, user.tenant, user.role, scopes, user.email, family)
+        who = (user.id, user.tenant, user.role, scopes, user.email, family)
+        issued = self._tokens.issue(*who, life=life)
         return Session(issued.token, refresh_token, issued.expires_in, user)
 
     async def _end(self, families: list[str] | tuple[str, ...], *tokens: str) -> None:
@@ -274,7 +312,12 @@ def _lenient(email: str) -> str:
         return ""
 
 
-def _name(name: str, email: str) -> str:
+def plain_name(name: str, email: str) -> str:
+    """Return a name as it is stored: without blanks around it; by default one from the address.
+
+    Raises:
+        InvalidParameters: It is too long, or not printable.
+    """
     plain = name.strip() or email.partition("@")[0]
     if len(plain) > LONGEST_NAME or not plain.isprintable():
         problem = f"takes up to {LONGEST_NAME} printable characters"

@@ -1,4 +1,8 @@
-"""Turns passwords into hashes and compares them, off the event loop."""
+"""Turns passwords into hashes and compares them, off the event loop.
+
+Hashes are argon2id's. Those that v2 made are bcrypt's: they are compared, never made, and
+`outdated`, so that the first sign-in replaces them.
+"""
 
 import asyncio
 import unicodedata
@@ -7,12 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+import bcrypt
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from cartrita.errors import InvalidParameters, ServiceUnavailable
 
 SHORTEST, LONGEST = 8, 256
+V2_LONGEST = 72
+"""Bytes that bcrypt looks at; v2's cut off the others in silence."""
+
 PATIENCE = 30.0
 """Seconds after which waiting for a thread makes no sense to anybody."""
 
@@ -55,22 +63,32 @@ class Passwords:
         text = acceptable(password)
         return await self._run(lambda: self._hasher.hash(text))
 
+    async def rehash(self, password: str) -> str:
+        """Return another hash of a password that was right: v2 took shorter ones.
+
+        Raises:
+            ServiceUnavailable: Too many others are waiting.
+        """
+        text = _bytes(password)
+        return await self._run(lambda: self._hasher.hash(text))
+
     async def matches(self, stored: str | None, password: str) -> bool:
         """Tell whether `password` made `stored`; with no hash it takes as long and is not.
 
         Raises:
             ServiceUnavailable: Too many others are waiting.
         """
+        hashed = self._nobody if stored is None else stored
         try:
-            text = acceptable(password)
+            text = _bytes(password, as_typed=is_v2(hashed))
         except InvalidParameters:
             return False
-        same = await self._run(lambda: self._verify(stored or self._nobody, text))
+        same = await self._run(lambda: self._verify(hashed, text))
         return same and stored is not None
 
     def outdated(self, stored: str) -> bool:
-        """Tell whether `stored` was made with another cost than is used now."""
-        return self._hasher.check_needs_rehash(stored)
+        """Tell whether `stored` was made by v2, or with another cost than is used now."""
+        return is_v2(stored) or self._hasher.check_needs_rehash(stored)
 
     def close(self) -> None:
         """Give the threads back."""
@@ -78,8 +96,10 @@ class Passwords:
 
     def _verify(self, stored: str, text: bytes) -> bool:
         try:
+            if is_v2(stored):
+                return bcrypt.checkpw(text[:V2_LONGEST], stored.encode())
             return self._hasher.verify(stored, text)
-        except (VerificationError, InvalidHashError):
+        except (VerificationError, InvalidHashError, ValueError):
             return False
 
     async def _run(self, work: Callable[[], T]) -> T:
@@ -95,6 +115,11 @@ class Passwords:
             self._busy -= 1
 
 
+def is_v2(stored: str) -> bool:
+    """Tell whether a hash is one of v2's."""
+    return stored.startswith("$2")
+
+
 def acceptable(password: str) -> bytes:
     """Return the bytes to hash: NFKC, so that every keyboard types the same password.
 
@@ -103,8 +128,14 @@ def acceptable(password: str) -> bytes:
     """
     if not SHORTEST <= len(password) <= LONGEST:
         raise _refused(f"takes {SHORTEST} to {LONGEST} characters")
+    return _bytes(password)
+
+
+def _bytes(password: str, *, as_typed: bool = False) -> bytes:
+    if len(password) > LONGEST:
+        raise _refused(f"takes {SHORTEST} to {LONGEST} characters")
     try:
-        return unicodedata.normalize("NFKC", password).encode()
+        return (password if as_typed else unicodedata.normalize("NFKC", password)).encode()
     except UnicodeEncodeError:
         problem = "is not valid Unicode"
     # Outside the handler: the other error holds the password.

@@ -63,7 +63,7 @@ class Tokens:
         self._verified: Recent[str, Claims] = Recent(REMEMBERED)
         self._generation = keys.generation
 
-    def issue(
+    def issue(  # noqa: PLR0913 - each is a claim
         self,
         user_id: str,
         tenant: str,
@@ -71,16 +71,19 @@ class Tokens:
         scopes: tuple[str, ...],
         email: str | None = None,
         session: str | None = None,
+        *,
+        life: int | None = None,
     ) -> Issued:
         """Sign a token; `session` is the family of refresh tokens it belongs to."""
         now, jti, key = int(self._clock.now()), new_id(), self._keys.current
+        ttl = self._ttl if life is None else life
         claims = {
             "iss": self._issuer,
             "aud": self._audience,
             "jti": jti,
             "iat": now,
             "nbf": now,
-            "exp": now + self._ttl,
+            "exp": now + ttl,
             "sub": user_id,
             "tenant": tenant,
             "role": role.value,
@@ -90,7 +93,7 @@ class Tokens:
         }
         said = {name: value for name, value in claims.items() if value is not None}
         token = jws.sign(said, _rsa(key.private), {"typ": TYPE, "kid": key.id}, "RS256")
-        return Issued(token, self._ttl, jti)
+        return Issued(token, ttl, jti)
 
     def verify(self, token: str) -> Claims:
         """Return what a token of ours says.

@@ -20,6 +20,11 @@ NAMESPACE = UUID("6f1d7c4e-2b0a-5c53-9b8e-0d9f6f0c2a11")
 """Turns v2's integer ids into ids of the form everything here expects, always the same."""
 
 
+def v2_user(number: int) -> str:
+    """Return the id here of the account that had this one in v2."""
+    return str(uuid5(NAMESPACE, str(number)))
+
+
 class V2Tokens:
     """Reads v2's tokens with the secret v2 signed them with."""
 
@@ -39,7 +44,7 @@ class V2Tokens:
         claims = opened(token, "HS256", self._only_key)
         check_names(claims, ISSUER, AUDIENCE)
         issued, expires = check_times(claims, self._clock.now())
-        user = str(uuid5(NAMESPACE, str(_subject(claims))))
+        user = v2_user(_subject(claims))
         return Claims(
             user=user,
             tenant=user,

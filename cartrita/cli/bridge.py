@@ -8,6 +8,7 @@ from rich.text import Text
 
 from cartrita.cli.bridge_check import check_command, differences_table
 from cartrita.cli.connection import connect
+from cartrita.cli.import_users import import_users
 from cartrita.cli.options import options_of
 from cartrita.cli.output import AsJson, console, print_json
 
@@ -113,3 +114,4 @@ def clear(ctx: typer.Context) -> None:
 
 
 app.command("check")(check_command)
+app.command("import-users")(import_users)

@@ -196,6 +196,13 @@ class Auth(Section):
     access_ttl_s: int = Field(
         default=3600, ge=60, le=86_400, description="Life of an access token, in seconds."
     )
+    v2_access_ttl_s: int = Field(
+        default=86_400,
+        ge=60,
+        le=86_400,
+        description="Life of an access token that v2's clients get, who cannot renew theirs, in "
+        "seconds.",
+    )
     refresh_ttl_s: int = Field(
         default=30 * 86_400,
         ge=3600,

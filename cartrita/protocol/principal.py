@@ -7,10 +7,13 @@ from fnmatch import fnmatchcase
 KEY_PREFIX = "ctk_"
 """How API keys begin, so that scanners of leaked secrets find them."""
 
+V2_KEY_PREFIX = "cartrita_"
+"""How those begin that v2's clients are given."""
+
 
 def is_key(credential: str) -> bool:
     """Tell whether a credential is meant to be an API key, rather than a token."""
-    return credential.startswith(KEY_PREFIX)
+    return credential.startswith((KEY_PREFIX, V2_KEY_PREFIX))
 
 
 class Role(StrEnum):

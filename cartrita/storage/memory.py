@@ -1,5 +1,6 @@
 """Keeps everything in this process, for tests and trying out."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cartrita.errors import ResourceLimitExceeded
+from cartrita.storage.people import FIRST_NUMBER
 from cartrita.storage.ports import Grant, Login, MemoryRecord, Recalled, Renewal, User
 
 
@@ -79,10 +81,15 @@ class _RefreshToken:
 
 
 class InMemoryUsers:
-    """Accounts and sessions in dictionaries."""
+    """Accounts and sessions in dictionaries.
+
+    Attributes:
+        logins: By the account's id; `InMemoryPeople` changes them, too.
+    """
 
     def __init__(self) -> None:
-        self._logins: dict[str, Login] = {}
+        self.logins: dict[str, Login] = {}
+        self._numbers = itertools.count(FIRST_NUMBER)
         self._tokens: dict[bytes, _RefreshToken] = {}
         self._barred: dict[str, float] = {}
 
@@ -90,22 +97,23 @@ class InMemoryUsers:
         """Add an account, unless the address is taken."""
         if await self.find_login(user.email) is not None:
             return False
-        self._logins[user.id] = Login(user, password_hash)
+        number = user.v2_id or next(self._numbers)
+        self.logins[user.id] = Login(replace(user, v2_id=number), password_hash)
         return True
 
     async def find(self, user_id: str) -> User | None:
         """Return an account."""
-        login = self._logins.get(user_id)
+        login = self.logins.get(user_id)
         return login.user if login else None
 
     async def find_login(self, email: str) -> Login | None:
         """Return the account with this address, with its password's hash."""
-        return next((login for login in self._logins.values() if login.user.email == email), None)
+        return next((login for login in self.logins.values() if login.user.email == email), None)
 
     async def set_password(self, user_id: str, password_hash: str) -> None:
         """Replace the hash; sessions go on."""
-        if login := self._logins.get(user_id):
-            self._logins[user_id] = replace(login, password_hash=password_hash)
+        if login := self.logins.get(user_id):
+            self.logins[user_id] = replace(login, password_hash=password_hash)
 
     async def grant(self, grant: Grant) -> None:
         """Begin a session. Forgets this user's expired tokens on the way."""
@@ -146,6 +154,10 @@ class InMemoryUsers:
             token.revoked = token.revoked or token.family in families
         self._barred = {key: end for key, end in self._barred.items() if end > now}
         self._barred |= dict.fromkeys([*families, *tokens], until)
+
+    def drop_sessions(self, user_id: str) -> None:
+        """Forget all sessions of a user."""
+        self._tokens = {d: t for d, t in self._tokens.items() if t.user_id != user_id}
 
     async def barred(self, ids: Sequence[str], user_id: str | None) -> bool:
         """Tell whether one of these was revoked, or the user may not come in."""

@@ -94,6 +94,7 @@ class User:
         tenant: The workspace it works in; its own id by default.
         created_at: Unix seconds.
         disabled: Whether it is kept but may not come in.
+        v2_id: The number by which v2's clients know it; who keeps it gives it one.
     """
 
     id: str
@@ -103,6 +104,7 @@ class User:
     tenant: str
     created_at: float
     disabled: bool = False
+    v2_id: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,56 @@ class Conversations(Protocol):
         """Put a summary in the place of all turns up to a number, and of the summary `before`.
 
         Where another summary stands there now, somebody folded meanwhile, and nothing is done.
+        The turns stay in the history.
         """
 
     async def forget(self, owner: Owner) -> int:
-        """Delete a conversation and return how many turns it had, those folded not counted."""
+        """Delete a conversation, its history too, and return how many turns it had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message of somebody's history.
+
+    Attributes:
+        number: Its own for ever, growing.
+        said_at: Unix seconds.
+        opening: How its conversation began: the first `OPENING` characters.
+    """
+
+    number: int
+    role: Literal["user", "assistant"]
+    content: str
+    said_at: float
+    session: str
+    opening: str
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How much somebody said and was answered, and when, in Unix seconds."""
+
+    asked: int = 0
+    answered: int = 0
+    first_at: float | None = None
+    last_at: float | None = None
+
+
+OPENING = 80
+"""Characters of a conversation's beginning by which people know it again."""
+
+
+class History(Protocol):
+    """All that was said in somebody's conversations; nobody else's is ever seen.
+
+    Raises `ServiceUnavailable` where it cannot be reached.
+    """
+
+    async def page(self, tenant: str, user: str, limit: int, offset: int) -> list[Said]:
+        """Return the last messages, oldest first, leaving out `offset` of the very last."""
+
+    async def totals(self, tenant: str, user: str) -> Totals:
+        """Return how much there is."""
+
+    async def clear(self, tenant: str, user: str) -> int:
+        """Delete all of a user's conversations and return how many there were."""

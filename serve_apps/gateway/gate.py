@@ -4,13 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from pydantic_core import to_json
 from starlette.requests import Request
-from starlette.responses import Response
 
 from cartrita.auth.apikeys import KeyDesk
 from cartrita.auth.claims import Claims
@@ -20,17 +18,21 @@ from cartrita.clock import Clock
 from cartrita.errors import AuthorizationFailed
 from cartrita.external.registration import Registration
 from cartrita.external.registry import Registered
+from cartrita.people.desk import PeopleDesk
 from cartrita.protocol.principal import Principal
 from cartrita.protocol.task import TaskRequest
 from cartrita.providers.ports import ProbeReport, Probes
 from cartrita.rate import Limiter
 from cartrita.schema import catalog_entry, openapi
 from cartrita.storage.blobs import Blobs
+from cartrita.storage.knowledge import Knowledge
 from cartrita.storage.listing import TaskTable
+from cartrita.storage.threads import History
 from cartrita.telemetry.metrics import exposition
 from cartrita.telemetry.tally import tally
+from cartrita.uploads import Uploads
 from serve_apps.asgi.guard import exchange_of
-from serve_apps.asgi.messages import JSON, bearer
+from serve_apps.asgi.messages import bearer
 from serve_apps.gateway.desks import (
     Approvals,
     Budgets,
@@ -40,6 +42,7 @@ from serve_apps.gateway.desks import (
     Storyteller,
 )
 from serve_apps.gateway.moving import Migration
+from serve_apps.gateway.pages import Page
 from serve_apps.gateway.quotas import Visitors, left
 from serve_apps.gateway.shared import Shared
 
@@ -168,6 +171,7 @@ class Gate:
     tasks: Tasks
     identity: Identity
     keys: KeyDesk
+    people: PeopleDesk
     limiter: Limiter
     visitors: Visitors
     jwks: Callable[[], dict[str, Any]]
@@ -179,6 +183,9 @@ class Gate:
     listing: TaskTable
     blobs: Blobs
     blob_kinds: tuple[str, ...]
+    history: History
+    knowledge: Knowledge
+    uploads: Uploads
     quarantine: Quarantine
     storyteller: Storyteller
     effects: Effects
@@ -194,32 +201,6 @@ class Gate:
     metrics_dir: Path | None
     docs: bool
     guests: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A document in JSON that seldom changes.
-
-    Attributes:
-        etag: Weak, because it goes with every form in which the document is sent.
-    """
-
-    body: bytes
-    etag: str
-
-    @classmethod
-    def of(cls, body: bytes) -> "Page":
-        """Return a document with its mark."""
-        return cls(body, f'W/"{blake2b(body, digest_size=12).hexdigest()}"')
-
-    def answer(self, request: Request) -> Response:
-        """Return it, or only that it is what the client has already."""
-        known = exchange_of(request).headers.get(b"if-none-match", b"").decode("latin-1")
-        headers = {"ETag": self.etag, "Cache-Control": "private, no-cache"}
-        if known.strip() == "*" or self.etag in (tag.strip() for tag in known.split(",")):
-            return Response(status_code=304, headers=headers)
-        headers["Vary"] = "Accept, Accept-Encoding"
-        return Response(self.body, headers=headers, media_type=JSON)
 
 
 class CatalogPage:

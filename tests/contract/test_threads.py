@@ -251,7 +251,7 @@ class ConversationsContract:
     async def test_what_is_forgotten_is_gone_with_its_summary(self, store, owner):
         await store.add(owner, [Turn("user", text, text) for text in "abc"])
         await store.fold(owner, (await store.recall(owner)).turns[0].number, "a", "")
-        assert await store.forget(owner) == 2
+        assert await store.forget(owner) == 3
         known = await store.recall(owner)
         assert (known.summary, known.turns) == ("", ())
         assert await store.forget(owner) == 0

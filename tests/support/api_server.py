@@ -25,6 +25,7 @@ from cartrita.clock import SystemClock
 from cartrita.context import Context
 from cartrita.declare import Agent, Params, Result, task
 from cartrita.errors import AgentFailed
+from cartrita.people.desk import Cupboard, PeopleDesk
 from cartrita.providers.ports import ProbeReport, Probes
 from cartrita.rate import Limiter
 from cartrita.services import Services
@@ -32,8 +33,13 @@ from cartrita.storage.disk_blobs import DiskBlobs
 from cartrita.storage.memory import InMemoryUsers
 from cartrita.storage.memory_bridge import InMemoryComparisons, InMemorySwitches
 from cartrita.storage.memory_keys import InMemoryKeys
+from cartrita.storage.memory_knowledge import InMemoryKnowledge
 from cartrita.storage.memory_listing import InMemoryTasks
+from cartrita.storage.memory_people import InMemoryDocuments, InMemoryPeople
 from cartrita.storage.memory_runtime import InMemoryAudit
+from cartrita.storage.memory_threads import InMemoryConversations
+from cartrita.storage.memory_uploads import InMemoryUploads
+from cartrita.uploads import Uploads
 from serve_apps.bridge.canary.desk import Books, MigrationDesk, Wishes
 from serve_apps.bridge.table import load
 from serve_apps.gateway.app import gateway
@@ -98,10 +104,18 @@ class Api:
             async def above():
                 return tree.orchestrator.snapshot()
 
+            blobs = DiskBlobs(self.folder / "blobs", clock, 1 << 20)
             yield Gate(
                 tasks=Told(tree.door),
                 identity=identity,
                 keys=desk,
+                people=PeopleDesk(
+                    identity,
+                    InMemoryPeople(self.users),
+                    Cupboard(InMemoryDocuments(self.users), InMemoryConversations()),
+                    clock,
+                    86_400,
+                ),
                 limiter=Limiter(clock),
                 visitors=Visitors(Limiter(clock), Limiter(clock)),
                 jwks=keys.jwks,
@@ -111,8 +125,11 @@ class Api:
                 version="test",
                 above=above,
                 listing=InMemoryTasks(tree.tables),
-                blobs=DiskBlobs(self.folder / "blobs", clock, 1 << 20),
+                blobs=blobs,
                 blob_kinds=("application/octet-stream", "text/*", "image/png"),
+                history=InMemoryConversations(),
+                knowledge=InMemoryKnowledge(),
+                uploads=Uploads(blobs, InMemoryUploads(), clock),
                 quarantine=self.wards[-1],
                 storyteller=tree.storyteller,
                 effects=tree.effects,

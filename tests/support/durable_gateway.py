@@ -10,10 +10,14 @@ import psutil
 
 from actors.budgetdesk import BudgetDesk
 from cartrita.clock import SystemClock
+from cartrita.people.desk import Cupboard, PeopleDesk
 from cartrita.providers.probes import ProbeSet
 from cartrita.storage.postgres.budgets import PostgresBudgets
+from cartrita.storage.postgres.documents import PostgresDocuments
 from cartrita.storage.postgres.effects import PostgresEffectBook
 from cartrita.storage.postgres.listing import PostgresTasks
+from cartrita.storage.postgres.people import PostgresPeople
+from cartrita.storage.postgres.said import PostgresHistory
 from cartrita.storage.postgres.stories import PostgresStories
 from cartrita.storage.postgres.users import PostgresUsers
 from cartrita.storage.probes import PostgresProbe, RedisProbe
@@ -50,6 +54,10 @@ class DurableStand(Stand):
 
     def listing(self):
         return PostgresTasks(self.pool)
+
+    def people(self):
+        kept = Cupboard(PostgresDocuments(self.pool), PostgresHistory(self.pool))
+        return PeopleDesk(self.identity, PostgresPeople(self.pool), kept, SystemClock(), 86_400)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
@@ -23,11 +24,13 @@ from cartrita.auth.identity import Identity, Rules
 from cartrita.auth.keys import CURRENT, KeyRing, open_keys
 from cartrita.auth.passwords import Argon2Profile, Passwords
 from cartrita.auth.tokens import Tokens
+from cartrita.auth.v2_tokens import V2Tokens
 from cartrita.catalog import Catalog
 from cartrita.clock import Clock, ManualClock, SystemClock, iso
 from cartrita.cost.budget import Defaults
 from cartrita.declare import Agent
 from cartrita.external.registry import Registry
+from cartrita.people.desk import Cupboard, PeopleDesk
 from cartrita.providers.external import HttpAgents
 from cartrita.providers.ports import ExternalAgents, ProbeReport, Probes
 from cartrita.rate import Limiter, Quota
@@ -41,9 +44,14 @@ from cartrita.storage.memory_bridge import InMemoryComparisons, InMemorySwitches
 from cartrita.storage.memory_external import InMemoryRegistry
 from cartrita.storage.memory_journal import JournalTables
 from cartrita.storage.memory_keys import InMemoryKeys
+from cartrita.storage.memory_knowledge import InMemoryKnowledge
 from cartrita.storage.memory_listing import InMemoryTasks
+from cartrita.storage.memory_people import InMemoryDocuments, InMemoryPeople
 from cartrita.storage.memory_runtime import InMemoryAudit
+from cartrita.storage.memory_threads import InMemoryConversations
+from cartrita.storage.memory_uploads import InMemoryUploads
 from cartrita.storage.ports import Users
+from cartrita.uploads import Uploads
 from serve_apps.bridge.canary.desk import Books, MigrationDesk, Wishes
 from serve_apps.bridge.table import load
 from serve_apps.gateway.app import gateway
@@ -51,7 +59,7 @@ from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.quotas import Visitors
 from tests.support.api_server import lifespan_of, serving, short_folder
 from tests.support.busy import Busy
-from tests.support.latched import Bench, Latch
+from tests.support.exercises import Bench, Latch
 from tests.support.runtime import AuditOf, Bridge, Told, Ward, no_answers
 from tests.support.stage import Stage
 
@@ -94,6 +102,7 @@ class Stand:
     genuine: bool = False
     quotas: tuple[Quota | None, Quota | None] = (None, None)
     agents: tuple[type[Agent], ...] = ()
+    ports: dict[Any, Any] = field(default_factory=dict)
     visitors: tuple[Quota | None, Quota | None] = (None, None)
     edge: bool = False
     stage: Stage = field(default_factory=Stage)
@@ -107,10 +116,13 @@ class Stand:
     room: int = 1 << 20
     bridge: Bridge = field(default_factory=Bridge)
     blobs: Blobs = field(init=False)
+    said: InMemoryConversations = field(default_factory=InMemoryConversations)
+    knowledge: InMemoryKnowledge = field(default_factory=InMemoryKnowledge)
     registry: Registry = field(default_factory=InMemoryRegistry)
     budgets: Defaults = field(default_factory=Defaults)
     guests: bool = False
     kept: TieredAnswers = field(default_factory=no_answers)
+    v2_tokens: V2Tokens | None = None
     latch: Latch = field(init=False)
     tree: LocalTree = field(init=False)
     told: Told = field(init=False)
@@ -119,6 +131,7 @@ class Stand:
 
     def __post_init__(self) -> None:
         self.blobs = DiskBlobs(self.folder / "blobs", SystemClock(), self.room)
+        self.uploads = Uploads(self.blobs, InMemoryUploads(), self.clock)
         keys = self.folder / "keys"
         keys.mkdir()
         (keys / CURRENT).write_bytes(_pem())
@@ -139,9 +152,12 @@ class Stand:
         rules = Rules(registration_open=self.registration, revocation_ttl_s=self.revocation_ttl)
         clock = SystemClock()
         desk = KeyDesk(self.api_keys(), AuditOf(self.bridge), clock, self.revocation_ttl)
-        self.identity = Identity(self.users, Tokens(self.keys), passwords, clock, rules, keys=desk)
+        tokens = Tokens(self.keys)
+        self.identity = Identity(
+            self.users, tokens, passwords, clock, rules, self.v2_tokens, keys=desk
+        )
         await self.identity.ensure_admin(*ADMIN)
-        given = {Probes: self.probes, Latch: self.latch, Stage: self.stage}
+        given = {Probes: self.probes, Latch: self.latch, Stage: self.stage, **self.ports}
         services = Services(
             {
                 **{port: lambda _, it=it: it for port, it in given.items()},
@@ -158,6 +174,7 @@ class Stand:
                 tasks=self.told,
                 identity=self.identity,
                 keys=desk,
+                people=self.people(),
                 limiter=limiter,
                 visitors=visitors,
                 jwks=self.keys.jwks,
@@ -169,6 +186,9 @@ class Stand:
                 listing=self.listing(),
                 blobs=self.blobs,
                 blob_kinds=("application/octet-stream", "text/*", "image/png"),
+                history=self.said,
+                knowledge=self.knowledge,
+                uploads=self.uploads,
                 quarantine=self.tree.quarantine if self.genuine else self.ward,
                 storyteller=self.tree.storyteller,
                 effects=self.tree.effects,
@@ -194,6 +214,12 @@ class Stand:
         audit = InMemoryAudit()
         books = Books(InMemorySwitches(), InMemoryComparisons(), audit)
         return MigrationDesk(books, Wishes(), load, self.clock, look=0.01)
+
+    def people(self):
+        documents = InMemoryDocuments(self.users)
+        kept = Cupboard(documents, self.said)
+        self.accounts = InMemoryPeople(self.users, documents)
+        return PeopleDesk(self.identity, self.accounts, kept, SystemClock(), 86_400)
 
     def api_keys(self):
         return InMemoryKeys(self.users)

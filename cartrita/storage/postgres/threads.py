@@ -48,7 +48,7 @@ ON CONFLICT (tenant, user_id, session, task, role) DO UPDATE SET content = exclu
 """
 _TURNS = """
 SELECT role, content, task, number FROM conversation_turns
-WHERE tenant = $1 AND user_id = $2 AND session = $3 ORDER BY number
+WHERE tenant = $1 AND user_id = $2 AND session = $3 AND NOT folded ORDER BY number
 """
 _SUMMARY = """
 SELECT summary FROM conversation_summaries WHERE tenant = $1 AND user_id = $2 AND session = $3
@@ -57,8 +57,11 @@ _DROP_SUMMARY = """
 DELETE FROM conversation_summaries WHERE tenant = $1 AND user_id = $2 AND session = $3
 """
 _DROP_TURNS = """
-DELETE FROM conversation_turns WHERE tenant = $1 AND user_id = $2 AND session = $3
-    AND ($4::bigint IS NULL OR number <= $4) RETURNING 1
+DELETE FROM conversation_turns WHERE tenant = $1 AND user_id = $2 AND session = $3 RETURNING 1
+"""
+_SET_ASIDE = """
+UPDATE conversation_turns SET folded = true
+WHERE tenant = $1 AND user_id = $2 AND session = $3 AND number <= $4 AND NOT folded
 """
 _FOLD = """
 INSERT INTO conversation_summaries (tenant, user_id, session, summary) VALUES ($1, $2, $3, $4)
@@ -172,13 +175,13 @@ class PostgresConversations:
         async with self._connection() as connection, connection.transaction():
             names = _names(owner)
             if await connection.fetchval(_FOLD, *names, text, before, timeout=TIMEOUT):
-                await connection.execute(_DROP_TURNS, *names, last, timeout=TIMEOUT)
+                await connection.execute(_SET_ASIDE, *names, last, timeout=TIMEOUT)
 
     async def forget(self, owner: Owner) -> int:
         """Delete a conversation."""
         async with self._connection() as connection, connection.transaction():
             await connection.execute(_DROP_SUMMARY, *_names(owner), timeout=TIMEOUT)
-            rows = await connection.fetch(_DROP_TURNS, *_names(owner), None, timeout=TIMEOUT)
+            rows = await connection.fetch(_DROP_TURNS, *_names(owner), timeout=TIMEOUT)
         return len(rows)
 
     def _connection(self) -> AbstractAsyncContextManager[PoolConnectionProxy]:

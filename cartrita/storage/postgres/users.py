@@ -178,4 +178,5 @@ def user_of(row: Any) -> User:
         tenant=row["tenant"],
         created_at=row["created_at"].timestamp(),
         disabled=row["disabled"],
+        v2_id=row["v2_id"],
     )

@@ -86,6 +86,6 @@ async def test_what_is_forgotten_is_gone():
     await kept.keep(OWNER, "t1", "one two three", "four five")
     before = await kept.recall(OWNER, "next")
     assert (before.summary, len(before.turns)) == ("User: one two", 1)
-    assert await kept.forget(OWNER) == 1
+    assert await kept.forget(OWNER) == 2
     known = await kept.recall(OWNER, "next")
     assert (known.summary, known.turns) == ("", ())

@@ -174,8 +174,8 @@ async def test_while_the_store_is_away_the_last_answer_holds_for_its_time(desk, 
 
 async def test_a_key_of_a_user_who_may_not_come_in_is_refused(desk, users, ada, clock):
     _, secret = await made(desk, ada)
-    login = users._logins[ada.user]
-    users._logins[ada.user] = replace(login, user=replace(login.user, disabled=True))
+    login = users.logins[ada.user]
+    users.logins[ada.user] = replace(login, user=replace(login.user, disabled=True))
     await refused(desk, secret)
 
 
@@ -187,8 +187,8 @@ async def test_a_key_of_an_administrator_is_one_only_where_it_says_so(desk, root
 
 async def test_who_is_no_administrator_any_more_has_no_key_of_one(desk, users, root):
     _, secret = await made(desk, root, ["*"])
-    login = users._logins[root.user]
-    users._logins[root.user] = replace(login, user=replace(login.user, role=Role.USER))
+    login = users.logins[root.user]
+    users.logins[root.user] = replace(login, user=replace(login.user, role=Role.USER))
     principal = (await desk.admit(secret)).principal()
     assert not principal.admin
     assert principal.may("tasks:system.echo")

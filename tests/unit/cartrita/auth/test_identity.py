@@ -151,7 +151,7 @@ async def test_an_unknown_address_costs_a_hash_too(users, tokens, passwords, clo
 
 
 async def test_a_disabled_user_stays_outside(identity, users, session, clock):
-    users._logins[session.user.id] = Login(
+    users.logins[session.user.id] = Login(
         replace(session.user, disabled=True), (await users.find_login(EMAIL)).password_hash
     )
     await refused(identity.login(EMAIL, PASSWORD), WRONG_LOGIN)

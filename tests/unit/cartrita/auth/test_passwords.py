@@ -3,6 +3,7 @@
 import asyncio
 import traceback
 
+import bcrypt
 import pytest
 from argon2 import PasswordHasher, Type, extract_parameters
 
@@ -55,9 +56,37 @@ async def test_a_password_at_the_edge_of_the_rules_is_taken(passwords, password)
     assert await passwords.matches(await passwords.hash(password), password)
 
 
-async def test_a_password_outside_the_rules_matches_nothing(passwords):
-    stored = PasswordHasher(1, 8, 1).hash("short")
-    assert not await passwords.matches(stored, "short")
+async def test_a_password_beyond_the_rules_matches_nothing(passwords):
+    stored = PasswordHasher(1, 8, 1).hash("x" * 257)
+    assert not await passwords.matches(stored, "x" * 257)
+
+
+async def test_a_hash_of_v2_is_compared_and_outdated(passwords):
+    stored = bcrypt.hashpw(b"correct horse", bcrypt.gensalt(4)).decode()
+    assert await passwords.matches(stored, "correct horse")
+    assert not await passwords.matches(stored, "correct horsf")
+    assert passwords.outdated(stored)
+
+
+async def test_v2_compared_what_was_typed_and_72_bytes_of_it(passwords):
+    typed = "fiance\u0301 " + "x" * 64
+    stored = bcrypt.hashpw(typed.encode()[:72], bcrypt.gensalt(4)).decode()
+    assert await passwords.matches(stored, typed)
+    assert await passwords.matches(stored, typed + "and whatever")
+    assert not await passwords.matches(stored, "fiancé " + "x" * 64)
+
+
+async def test_a_short_password_of_v2_goes_on(passwords):
+    stored = bcrypt.hashpw(b"short1", bcrypt.gensalt(4)).decode()
+    assert await passwords.matches(stored, "short1")
+    again = await passwords.rehash("short1")
+    assert again.startswith("$argon2id$")
+    assert await passwords.matches(again, "short1")
+
+
+@pytest.mark.parametrize("stored", ["$2b$", "$2b$99$" + "x" * 53, "$2b$04$\u00e9" + "x" * 52, "$2"])
+async def test_a_broken_hash_of_v2_matches_nothing(passwords, stored):
+    assert not await passwords.matches(stored, "correct horse")
 
 
 async def test_a_hash_of_another_cost_is_outdated(passwords):

@@ -1,4 +1,4 @@
-"""An agent that does what tests of the gateway need, and a latch that holds its tasks."""
+"""An agent with a task for whatever the tests of the gateway need."""
 
 import asyncio
 from typing import Literal
