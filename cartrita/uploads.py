@@ -51,7 +51,7 @@ class Uploads:
         Args:
             owner: Whose.
             name: What it is called; only the last `LONGEST_NAME` characters are kept.
-            kind: Its media type.
+            kind: Its media type, likewise.
             parts: Its bytes.
 
         Raises:
@@ -64,8 +64,8 @@ class Uploads:
             raise self._full()
         blob = await self._blobs.write(owner, kind, _bounded(parts))
         now = self._clock.now()
-        called = name.replace("\x00", "")[-LONGEST_NAME:]
-        made = Upload(new_uuid(), owner, blob.id, called, kind, blob.size, now, now + LIFETIME)
+        name, kind = (text.replace("\x00", "")[-LONGEST_NAME:] for text in (name, kind))
+        made = Upload(new_uuid(), owner, blob.id, name, kind, blob.size, now, now + LIFETIME)
         try:
             if not await self._book.add(made, MOST):
                 raise self._full()

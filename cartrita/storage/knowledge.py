@@ -168,6 +168,9 @@ class Knowledge(Protocol):
     async def remove(self, holder: Holder, entry_id: UUID) -> bool:
         """Delete an entry with its pieces; False when there is none."""
 
+    async def clear(self, holder: Holder) -> int:
+        """Delete all that a holder has and return how many entries that were."""
+
     async def by_meaning(
         self, holder: Holder, asked: Vector, model: str, scope: Scope, limit: int, least: float
     ) -> list[Piece]:

@@ -77,6 +77,10 @@ class InMemoryKnowledge:
         """Delete an entry with its pieces."""
         return self._kept.get(holder, {}).pop(entry_id, None) is not None
 
+    async def clear(self, holder: Holder) -> int:
+        """Delete all that a holder has."""
+        return len(self._kept.pop(holder, {}))
+
     async def by_meaning(
         self, holder: Holder, asked: Vector, model: str, scope: Scope, limit: int, least: float
     ) -> list[Piece]:

@@ -177,6 +177,16 @@ class KnowledgeContract:
         assert await self.meant(store, holder) == await self.said(store, holder, "word") == []
         assert await store.sums(holder) == Sums()
 
+    async def test_clearing_deletes_all_of_ones_own_and_tells_how_much(self, store, holder):
+        other = Holder(holder.tenant, "bob")
+        for whose, count in ((holder, 2), (other, 1)):
+            for number in range(count):
+                await self.put(store, whose, entry(number, "word"))
+        assert await store.clear(holder) == 2
+        assert await store.clear(holder) == 0
+        assert await self.meant(store, holder) == await self.said(store, holder, "word") == []
+        assert (await store.sums(other)).entries == 1
+
     async def test_knows_the_oldest_of_the_same_content(self, store, holder):
         for number in (2, 1):
             await self.put(store, holder, entry(number, "same"))

@@ -96,6 +96,10 @@ class PostgresKnowledge:
         """Delete an entry with its pieces."""
         return bool(await self._value(sql.REMOVE, *holder, entry_id))
 
+    async def clear(self, holder: Holder) -> int:
+        """Delete all that a holder has."""
+        return int(await self._value(sql.CLEAR, *holder))
+
     async def by_meaning(
         self, holder: Holder, asked: Vector, model: str, scope: Scope, limit: int, least: float
     ) -> list[Piece]:

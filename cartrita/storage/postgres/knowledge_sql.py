@@ -51,6 +51,10 @@ SAME = f"SELECT id {_OWN} AND digest = $3 ORDER BY created_at, id LIMIT 1"
 REMOVE = """
 DELETE FROM knowledge_entries WHERE tenant = $1 AND user_id = $2 AND id = $3 RETURNING true
 """
+CLEAR = """
+WITH gone AS (DELETE FROM knowledge_entries WHERE tenant = $1 AND user_id = $2 RETURNING 1)
+SELECT count(*) FROM gone
+"""
 
 # strpos, unlike LIKE, gives no character a meaning.
 _SCOPE = """

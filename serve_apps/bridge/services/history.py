@@ -8,6 +8,7 @@ from cartrita.errors import InvalidParameters, NotFound
 from cartrita.protocol.task import TaskStatus
 from cartrita.storage.listing import ListedTask, Wanted
 from serve_apps.bridge.calls import Call
+from serve_apps.bridge.services.inputs import storable
 from serve_apps.bridge.services.permits import permitted
 from serve_apps.gateway.gate import EVERY_TASK
 
@@ -66,6 +67,7 @@ async def totals(call: Call, _params: dict[str, Any]) -> dict[str, Any]:
 async def structured(call: Call, params: dict[str, Any]) -> dict[str, Any]:
     """Return a user's tasks, the newest first, with what came of them."""
     who = permitted(call, EVERY_TASK)
+    storable(params)
     limit, offset = min(params.get("limit", 20), MOST_TASKS), params.get("offset", 0)
     if offset > DEEPEST:
         raise InvalidParameters(f"`offset` may be {DEEPEST} at most: ask /v3/tasks for more.")

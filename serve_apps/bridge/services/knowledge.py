@@ -13,6 +13,7 @@ from cartrita.storage.knowledge import Entry, Holder, Order, Scope
 from cartrita.storage.listing import Wanted
 from serve_apps.bridge.answers import Refusal
 from serve_apps.bridge.calls import Call
+from serve_apps.bridge.services.inputs import storable
 from serve_apps.bridge.services.permits import permitted
 
 QUERY = "memory.knowledge_graph.query"
@@ -67,6 +68,7 @@ async def upload(call: Call, params: dict[str, Any]) -> dict[str, Any]:
 
 async def entries(call: Call, params: dict[str, Any]) -> dict[str, Any]:
     """Return a page of entries."""
+    storable(params)
     order = ORDERS.get(params.get("sort_by", "updated_at"))
     way = str(params.get("sort_order", "desc")).lower()
     if order is None or way not in ("asc", "desc"):

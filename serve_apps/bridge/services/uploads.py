@@ -10,6 +10,7 @@ from cartrita.storage.uploads import Upload, Which
 from cartrita.uploads import LARGEST, LIFETIME, MOST, token_of
 from serve_apps.bridge.answers import Refusal
 from serve_apps.bridge.calls import Call
+from serve_apps.bridge.services.inputs import storable
 
 LONGEST_PAGE = 200
 _EXPIRED = ("include", "only", "exclude")
@@ -28,7 +29,7 @@ async def put(call: Call, _params: dict[str, Any]) -> dict[str, Any]:
 async def listed(call: Call, params: dict[str, Any]) -> dict[str, Any]:
     """Return one's own, newest first."""
     who = _worker(call)
-    expired = params.get("expired", "exclude")
+    expired = storable(params).get("expired", "exclude")
     if expired not in _EXPIRED:
         raise Refusal(400, f"expired must be one of {', '.join(_EXPIRED)}")
     limit, offset = min(params.get("limit", 50), LONGEST_PAGE), params.get("offset", 0)

@@ -121,7 +121,8 @@ async def test_structured_tells_what_came_of_ones_own_tasks(api):
         ({"offset": 2}, 0),
     ):
         assert (await get(api, "/api/chat/structured", **query)).json()["count"] == count
-    assert (await get(api, "/api/chat/structured", status="odd")).status_code == 400
+    for query in ({"status": "odd"}, {"task": "a\0"}, {"offset": 1_001}):
+        assert (await get(api, "/api/chat/structured", **query)).status_code == 400
 
 
 @pytest.mark.parametrize("path", [HISTORY, STATS, "/api/chat/structured"])

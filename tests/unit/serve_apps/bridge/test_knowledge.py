@@ -108,8 +108,9 @@ async def test_entries_are_listed_by_page_order_and_what_is_in_them(api):
         ({"content_type": "code"}, set()),
     ):
         assert {one["title"] for one in (await get(api, "/entries", **query))["entries"]} == titles
-    wrong = await api.http.get(ENTRIES, headers=api.ann, params={"sort_by": "secret"})
-    assert wrong.status_code == 400
+    for query in ({"sort_by": "secret"}, {"search": "a\0b"}, {"tags": ["a", "\0"]}, {"page": 0}):
+        wrong = await api.http.get(ENTRIES, headers=api.ann, params=query)
+        assert (wrong.status_code, wrong.json()["error"]) == (400, "Validation failed")
     assert await get(api, "/categories") == {
         "success": True,
         "categories": [{"name": "x", "count": 2}, {"name": "y", "count": 1}],

@@ -55,7 +55,8 @@ async def test_lists_are_ones_own_by_kind_and_by_expiry(api):
     assert (await listed(api))["total"] == 0
     only = await listed(api, expired="only")
     assert (only["total"], only["data"][0]["expired"]) == (2, True)
-    assert (await api.http.get(LIST, headers=api.ann, params={"expired": "x"})).status_code == 400
+    for query in ({"expired": "x"}, {"mime": "\0"}, {"limit": "0"}):
+        assert (await api.http.get(LIST, headers=api.ann, params=query)).status_code == 400
 
 
 async def test_revoking_is_for_the_owner_and_tells_whose_it_is_not(api):
