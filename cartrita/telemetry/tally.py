@@ -1,7 +1,7 @@
 """Reads back what the metrics of this node have counted."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -27,7 +27,6 @@ class Tally:
         seconds: From acceptance to the end, of all together.
         given: Of those whose answer may be kept: answered with one that was kept.
         looked: Of those: looked for among the answers kept.
-        by_type: How many ended, of each type.
     """
 
     completed: int = 0
@@ -35,7 +34,6 @@ class Tally:
     seconds: float = 0.0
     given: int = 0
     looked: int = 0
-    by_type: dict[str, int] = field(default_factory=dict)
 
     @property
     def ended(self) -> int:
@@ -52,43 +50,54 @@ class Tally:
         """What one took; None before the first."""
         return self.seconds / self.ended if self.ended else None
 
+    def count(self, sample: str, outcome: str, value: float) -> None:
+        """Add what a metric's sample says of tasks of one type."""
+        if sample == _COMPLETED:
+            self.completed += int(value)
+        elif sample == _FAILED:
+            self.failed += int(value)
+        elif sample == _SECONDS:
+            self.seconds += value
+        elif sample == _LOOKED:
+            self.looked += int(value)
+            self.given += int(value) if outcome in GIVEN else 0
 
-def tally(folder: Path | None, counts: Callable[[str], bool]) -> Tally:
-    """Add up what was counted of some task types.
+
+def together(tallies: Iterable[Tally]) -> Tally:
+    """Add several up."""
+    whole = Tally()
+    for one in tallies:
+        whole.completed += one.completed
+        whole.failed += one.failed
+        whole.seconds += one.seconds
+        whole.given += one.given
+        whole.looked += one.looked
+    return whole
+
+
+def tally(folder: Path | None) -> Mapping[str, Tally]:
+    """Return what was counted of each task type.
 
     Args:
         folder: What the node's processes share; None reads this process alone.
-        counts: Whether a task type does.
     """
     registry = REGISTRY
     if folder is not None:
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
-    found = Tally()
+    found: dict[str, Tally] = {}
     for family in registry.collect():
         for sample in family.samples:
-            task_type = sample.labels.get("task_type", "")
-            if counts(task_type):
-                _add(found, sample.name, task_type, sample.labels.get("outcome"), sample.value)
+            task_type = sample.labels.get("task_type")
+            if task_type and sample.name in _SAMPLES:
+                outcome = sample.labels.get("outcome", "")
+                found.setdefault(task_type, Tally()).count(sample.name, outcome, sample.value)
     return found
 
 
-def _add(found: Tally, name: str, task_type: str, outcome: str | None, value: float) -> None:
-    if name == _total(TASKS_COMPLETED):
-        found.completed += int(value)
-    elif name == _total(TASKS_FAILED):
-        found.failed += int(value)
-    elif name == f"{TASK_DURATION._name}_sum":  # noqa: SLF001 - it has no public name
-        found.seconds += value
-        return
-    elif name == _total(CACHE_LOOKUPS):
-        found.given += int(value) if outcome in GIVEN else 0
-        found.looked += int(value)
-        return
-    else:
-        return
-    found.by_type[task_type] = found.by_type.get(task_type, 0) + int(value)
-
-
-def _total(counter: object) -> str:
-    return f"{counter._name}_total"  # type: ignore[attr-defined]  # noqa: SLF001
+_COMPLETED, _FAILED, _LOOKED = (
+    f"{counter._name}_total"  # noqa: SLF001 - it has no public name
+    for counter in (TASKS_COMPLETED, TASKS_FAILED, CACHE_LOOKUPS)
+)
+_SECONDS = f"{TASK_DURATION._name}_sum"  # noqa: SLF001
+_SAMPLES = (_COMPLETED, _FAILED, _LOOKED, _SECONDS)

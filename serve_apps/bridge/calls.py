@@ -1,5 +1,6 @@
 """One call of v2: what came in, who asks, and what a service may use."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ from pydantic_core import from_json
 from starlette.requests import Request
 
 from cartrita.auth.claims import Claims
-from cartrita.clock import iso
+from cartrita.clock import iso, new_id
 from cartrita.errors import CartritaError, ErrorCode, InvalidParameters, NotFound, from_wire, leaves
 from cartrita.protocol.principal import GUEST, Principal
 from cartrita.protocol.task import Budget, TaskRequest, TaskStatus
@@ -17,6 +18,9 @@ from cartrita.spill import MARK
 from cartrita.storage.ports import User
 from serve_apps.bridge.table import Table
 from serve_apps.gateway.gate import Desk, Gate
+
+_MINTED = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+"""An id as `new_id` makes them."""
 
 _FIELDS = {"session": "session_id"}
 
@@ -101,6 +105,21 @@ class Call:
         """Unix seconds."""
         return self.gate.clock.now()
 
+    def conversation(self, told: Any) -> str:
+        """Return the conversation that a caller means.
+
+        Guests are one principal, so what could be guessed is not theirs to name: they go on with
+        an id as we gave it to them, and with nothing else.
+
+        Raises:
+            InvalidParameters: It is no text and no number.
+        """
+        if not isinstance(told, str | int):
+            raise InvalidParameters("A conversation's id is a text or a number.")
+        if self.who is GUEST and not _MINTED.fullmatch(str(told)):
+            return new_id()
+        return str(told)
+
     async def account(self) -> User:
         """Return the account of who asks.
 
@@ -140,6 +159,8 @@ class Call:
             CartritaError: It was not accepted.
         """
         asked: dict[str, Any] = {"task_type": task_type, "parameters": parameters}
+        if more.get("session") is not None:
+            more["session"] = self.conversation(more["session"])
         asked |= {
             _FIELDS.get(name, name): value for name, value in more.items() if value is not None
         }

@@ -80,7 +80,9 @@ def _taken(row: Row, document: Document) -> dict[str, Any]:
 async def _ran(call: Call, row: Row, task: str, parameters: dict[str, Any]) -> Any:
     """Run a row's task and return its result; of one that streams, its id."""
     document = call.document
-    session = document["session"] = _session(row, document)
+    session = document["session"] = (
+        call.conversation(row.session(document)) if row.session else None
+    )
     preferences = row.preferences(document) if row.preferences else None
     more = {"session": session, "timeout": row.timeout}
     if row.streams:
@@ -89,15 +91,6 @@ async def _ran(call: Call, row: Row, task: str, parameters: dict[str, Any]) -> A
     ran = await call.run(task, parameters, preferences=preferences, **more)
     document["now"] = iso(call.now)  # when it is answered, not when it came
     return ran.result
-
-
-def _session(row: Row, document: Document) -> str | None:
-    if row.session is None:
-        return None
-    found = row.session(document)
-    if not isinstance(found, str | int):
-        raise InvalidParameters("A conversation's id is a text or a number.")
-    return str(found)
 
 
 def _told(expression: Expression, row: Row, document: Document) -> Any:

@@ -30,6 +30,7 @@ from cartrita.storage.blobs import Blobs
 from cartrita.storage.budgets import By
 from cartrita.storage.listing import TaskTable
 from cartrita.telemetry.metrics import exposition
+from cartrita.telemetry.tally import tally
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import JSON, bearer
 from serve_apps.gateway.moving import Migration
@@ -297,6 +298,7 @@ class Desk:
         clock = gate.clock
         self.probes: Shared[tuple[ProbeReport, ...]] = Shared(gate.probes.check, clock, MOMENT)
         self.metrics = Shared(lambda: _metrics(gate), clock, MOMENT)
+        self.tallies = Shared(lambda: asyncio.to_thread(tally, gate.metrics_dir), clock, MOMENT)
         self.catalog = CatalogPage(gate, _catalog)
         self.openapi = CatalogPage(gate, _openapi)
 

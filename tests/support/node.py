@@ -21,14 +21,23 @@ def _install() -> None:
 
 def node_client(url: str, token: str, mode: str, *transports: str) -> list[dict]:
     """Return what the client was told."""
-    return run_node("client.cjs", url, token, mode, ",".join(transports))
+    return _told("client.cjs", url, token, mode, ",".join(transports))
 
 
-def run_node(*words: str) -> list[dict]:
-    """Return the lines of JSON that a program in that folder prints."""
+def front_end(url: str, token: str, text: str) -> list[dict]:
+    """Return what v2's front end is told when somebody says something."""
+    return _told("frontend.cjs", url, token, text)
+
+
+def fetched(url: str, body: dict) -> dict:
+    """Return the status, headers and body that a page gets for posting JSON."""
+    (told,) = _told("fetch.cjs", url, json.dumps(body))
+    return told
+
+
+def _told(program: str, *arguments: str) -> list[dict]:
     _install()
-    done = subprocess.run(
-        ["node", *words], cwd=HOME, capture_output=True, text=True, timeout=60, check=False
-    )
+    words = ["node", program, *arguments]
+    done = subprocess.run(words, cwd=HOME, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from cartrita.errors import CartritaError, InvalidParameters
-from cartrita.telemetry.tally import tally
+from cartrita.telemetry.tally import together
 from serve_apps.bridge.answers import Refusal, refusal_of
 from serve_apps.bridge.calls import Call, Ran
 from serve_apps.bridge.kinds import read_kinds
@@ -75,8 +75,9 @@ async def _verdict(call: Call, task: Any) -> dict[str, Any]:
 
 async def counted(call: Call, _params: dict[str, Any]) -> dict[str, Any]:
     """Return what this node's counters say of the tasks that do v2's kinds of work."""
-    tasks = KINDS.tasks
-    found = await asyncio.to_thread(tally, call.gate.metrics_dir, tasks.__contains__)
+    tallies = await call.desk.tallies.get()
+    ours = {name: one for name, one in tallies.items() if name in KINDS.tasks}
+    found = together(ours.values())
     seconds = found.mean_seconds
     return {
         "total": found.ended,
@@ -86,7 +87,7 @@ async def counted(call: Call, _params: dict[str, Any]) -> dict[str, Any]:
         "cacheHits": found.given,
         "cacheMisses": found.looked - found.given,
         "averageLatency": None if seconds is None else round(seconds * 1000, 3),
-        "byTask": found.by_type,
+        "byTask": {name: one.ended for name, one in ours.items()},
         "uptime": round(call.now - call.gate.started_at, 3),
         "groups": len(KINDS.groups),
     }

@@ -7,10 +7,10 @@ from cartrita.telemetry.metrics import (
     TASKS_COMPLETED,
     TASKS_FAILED,
 )
-from cartrita.telemetry.tally import tally
+from cartrita.telemetry.tally import Tally, tally, together
 
 
-def test_only_the_task_types_that_are_asked_for_count():
+def test_tasks_are_counted_by_their_type():
     mine, other = f"tally.{new_id()}", f"tally.{new_id()}"
     TASKS_COMPLETED.labels(mine, "a").inc(3)
     TASKS_FAILED.labels(mine, "a", "AGENT_ERROR").inc()
@@ -19,13 +19,13 @@ def test_only_the_task_types_that_are_asked_for_count():
     TASK_DURATION.labels(mine, "a", "FAILED").observe(1.5)
     CACHE_LOOKUPS.labels(mine, "memory").inc(2)
     CACHE_LOOKUPS.labels(mine, "missed").inc()
-    found = tally(None, {mine}.__contains__)
-    assert (found.completed, found.failed, found.ended) == (3, 1, 4)
-    assert (found.success, found.mean_seconds) == (0.75, 0.5)
-    assert (found.given, found.looked) == (2, 3)
-    assert found.by_type == {mine: 4}
+    found = tally(None)
+    assert (found[mine].completed, found[mine].failed, found[mine].ended) == (3, 1, 4)
+    assert (found[mine].success, found[mine].mean_seconds) == (0.75, 0.5)
+    assert (found[mine].given, found[mine].looked) == (2, 3)
+    both = together([found[mine], found[other]])
+    assert (both.completed, both.failed, both.looked) == (12, 1, 3)
 
 
 def test_before_the_first_task_nothing_is_known():
-    found = tally(None, lambda _: False)
-    assert (found.ended, found.success, found.mean_seconds) == (0, None, None)
+    assert (Tally().ended, Tally().success, Tally().mean_seconds) == (0, None, None)

@@ -3,6 +3,7 @@
 import pytest
 import pytest_asyncio
 
+from cartrita.cost.budget import Ceiling, Defaults
 from serve_apps.bridge.services.inference import KINDS
 from tests.support.inferring import inferring
 
@@ -77,6 +78,7 @@ async def test_unified_routes_answer_guests_with_what_is_built_in(api):
 async def test_counters_tell_of_tasks_that_ran(api):
     before = (await get(api, "/unified/metrics"))["metrics"]
     await post(api, "/unified/summarize", SUMMARY)
+    api.stand.clock.advance(2)
     body = await get(api, "/unified/metrics")
     after = body["metrics"]
     assert after["totalRequests"] == before["totalRequests"] + 1
@@ -263,3 +265,12 @@ async def test_where_guests_may_not_come_in_a_token_is_needed():
         await post(api, "/unified/summarize", SUMMARY, status=401)
         await get(api, "/unified/health")
         await post(api, "/unified/summarize", SUMMARY, await api.user("bob@example.org"))
+
+
+async def test_a_budget_that_is_used_up_is_told_as_v2_told_errors():
+    budgets = Defaults({"user": Ceiling(1)})
+    async with inferring(budgets=budgets) as api:
+        who = await api.user("ada@example.org")
+        body = await post(api, "/ai/sentiment-analysis", {"text": "Fine."}, who, 402)
+    assert (body["success"], body["code"]) == (False, "INSUFFICIENT_BUDGET")
+    assert "'user:" in body["message"]

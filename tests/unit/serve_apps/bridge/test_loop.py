@@ -52,6 +52,26 @@ async def test_chat_takes_text_and_history_and_goes_on_with_a_conversation(api):
     assert answer.json()["text"] == "You said 'hi' after 2 in 12."
 
 
+async def test_a_guest_goes_on_only_with_an_id_that_was_given_out(api):
+    first = (await api.http.post("/api/chat", json={"message": "a"})).json()["conversationId"]
+    for told in ("mine", "v2", 12, "00000000-0000-0000-0000-000000000000"):
+        said = {"message": "a", "conversationId": told}
+        answer = await api.http.post("/api/chat", json=said)
+        assert answer.json()["conversationId"] not in (str(told), first)
+    said = {"message": "a", "conversationId": first}
+    assert (await api.http.post("/api/chat", json=said)).json()["conversationId"] == first
+
+
+async def test_what_a_guest_did_is_shown_to_nobody(api):
+    answer = await api.http.post("/api/chat", json={"message": "secret"})
+    task = answer.headers["x-task-id"]
+    for path in (f"/v3/tasks/{task}", "/v3/tasks", f"/v3/tasks/{task}/events"):
+        assert (await api.http.get(path)).status_code == 401
+        assert "secret" not in (await api.http.get(path, headers=api.who)).text
+    assert (await api.http.get(f"/v3/tasks/{task}", headers=api.who)).status_code == 404
+    assert (await api.http.get("/api/agent/sessions/v2")).status_code == 404
+
+
 async def test_every_answer_says_that_v2_ends(api):
     answer = await api.http.get("/api/chat/test")
     assert answer.status_code == 200
