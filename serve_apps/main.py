@@ -123,6 +123,7 @@ def bounds(settings: Settings) -> Bounds:
         subscriptions=limits.socket_subscriptions,
         idle=limits.socket_idle_s,
         origins=server.cors_origins,
+        older_origins=settings.bridge.origins,
         redis_url=redis.get_secret_value() if redis else None,
     )
 
@@ -134,7 +135,7 @@ def older(settings: Settings) -> Sharing | None:
         return None
     terms = Terms(told.deprecated, told.sunset, told.guide)
     budget = Budget(max_usd=told.guest_usd, max_tokens=told.guest_tokens)
-    return Sharing(Bridge(terms, guest_budget=budget), plan_of)
+    return Sharing(Bridge(terms, guest_budget=budget, origins=told.origins), plan_of)
 
 
 def rpc_port(settings: Settings, place: Place) -> Port:

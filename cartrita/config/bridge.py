@@ -5,7 +5,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from cartrita.config.kinds import Section
+from cartrita.config.kinds import Names, Section
+
+FRONT_ENDS = tuple(
+    f"http://localhost:{port}" for port in (5173, 3000, 3001, 3002, 3003, 3004, 3005)
+)
 
 
 class Bridge(Section):
@@ -31,6 +35,11 @@ class Bridge(Section):
         le=10**6,
         description="USD a day of all guests together, until somebody sets the budget "
         "`user:guest` anew.",
+    )
+    origins: Names = Field(
+        default=FRONT_ENDS,
+        description="Origins whose pages may call v2 at its own port, beside `server.cors_origins`"
+        "; by default where v2's front end ran in development.",
     )
     deprecated: date = Field(
         default=date(2026, 1, 1), description="Since when answers say that v2 is deprecated."

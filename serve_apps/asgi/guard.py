@@ -43,12 +43,13 @@ _SECURITY = (
 )
 
 
-_OLDER_DOOR = (DOOR_HEADER.lower().encode(), b"v2")
+OLDER_DOOR = (DOOR_HEADER.lower().encode(), b"v2")
+"""The header that our edge sets on requests to the older API's own port."""
 
 
 def from_v2(scope: Scope) -> bool:
     """Tell whether a request came to the older API's own port: our edge says so."""
-    return _OLDER_DOOR in scope["headers"]
+    return OLDER_DOOR in scope["headers"]
 
 
 class Older(Protocol):

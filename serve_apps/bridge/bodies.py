@@ -1,5 +1,6 @@
 """Reads bodies as v2 took them: JSON, forms, and forms with files."""
 
+import asyncio
 from typing import Any
 
 from starlette.datastructures import UploadFile
@@ -12,6 +13,9 @@ from serve_apps.bridge.calls import Upload
 from serve_apps.bridge.table import MEGABYTE, Row
 
 FORM, FORM_WITH_FILES = "application/x-www-form-urlencoded", "multipart/form-data"
+LARGE = 1 << 18
+"""Bytes of JSON from which another thread reads it."""
+
 MOST_FIELDS, MOST_FILES = 200, 20
 _SENDS = ("POST", "PUT", "PATCH")
 
@@ -47,6 +51,8 @@ async def read_body(request: Request, row: Row) -> Body:
     if kind != JSON:
         return {}, {}
     text = await exchange_of(request).body()
+    if len(text) > LARGE:  # nobody else should wait for it
+        return await asyncio.to_thread(_object, text), {}
     return (_object(text) if text.strip() else {}), {}
 
 

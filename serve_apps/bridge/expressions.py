@@ -1,6 +1,7 @@
 """JMESPath with a few functions of ours, read once and then only evaluated."""
 
 import math
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, cast
 
@@ -10,6 +11,9 @@ from pydantic_core import from_json
 from cartrita.clock import new_id
 
 signature = functions.signature
+
+MOST_ITEMS = 10_000
+"""Items of lists that one evaluation looks at one by one, while nobody else is served."""
 
 LONGEST = 15
 """Digits of a number in a text."""
@@ -129,8 +133,55 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-_READER = visitor.TreeInterpreter(visitor.Options(custom_functions=_Functions()))
-"""Keeps no state of what it evaluates."""
+class _Reader(visitor.TreeInterpreter):
+    """JMESPath's interpreter, which does not go through lists that only an attacker sends.
+
+    Attributes:
+        left: Items that the evaluation under way may still look at one by one.
+    """
+
+    left = MOST_ITEMS
+
+    def visit_projection(self, node: Any, value: Any) -> Any:
+        """Evaluate what stands behind `[*]` or `[]` for each item."""
+        base, behind = self.visit(node["children"][0], value), node["children"][1]
+        found = (self.visit(behind, item) for item in self._counted(base))
+        return _kept(found) if isinstance(base, list) else None
+
+    def visit_filter_projection(self, node: Any, value: Any) -> Any:
+        """Evaluate what stands behind `[?…]` for each item of which that is true."""
+        source, behind, condition = node["children"]
+        base = self.visit(source, value)
+        items = [one for one in self._counted(base) if is_true(self.visit(condition, one))]
+        return _kept(self.visit(behind, one) for one in items) if isinstance(base, list) else None
+
+    def visit_value_projection(self, node: Any, value: Any) -> Any:
+        """Evaluate what stands behind `.*` for each value."""
+        base, behind = self.visit(node["children"][0], value), node["children"][1]
+        if not isinstance(base, dict):
+            return None
+        return _kept(self.visit(behind, item) for item in self._counted([*base.values()]))
+
+    def _counted(self, base: Any) -> list[Any]:
+        if not isinstance(base, list):
+            return []
+        self.left -= len(base)
+        if self.left < 0:
+            raise ValueError(f"lists hold more than {MOST_ITEMS} items")
+        return base
+
+
+def is_true(value: Any) -> bool:
+    """Tell whether a value counts as true in JMESPath, where 0 does."""
+    return value is not None and value is not False and value not in ("", [], {})
+
+
+def _kept(found: Iterable[Any]) -> list[Any]:
+    return [item for item in found if item is not None]
+
+
+_READER = _Reader(visitor.Options(custom_functions=_Functions()))
+"""Keeps nothing of what it evaluates but a count, and that for the evaluation under way only."""
 
 
 class Expression:
@@ -161,6 +212,7 @@ class Expression:
         Raises:
             Unfit: A function got a value of another type than it takes.
         """
+        _READER.left = MOST_ITEMS
         try:
             return _READER.visit(self._tree, document)
         except (exceptions.JMESPathError, TypeError, ValueError) as error:
@@ -172,7 +224,7 @@ class Expression:
             found = self(document)
         except Unfit:
             return False
-        return found is not None and found is not False and found not in ("", [], {})
+        return is_true(found)
 
     def reads(self, *path: str) -> bool:
         """Tell whether it names a field below another, such as `user.name`."""

@@ -1,8 +1,9 @@
 """The loop: finds a call's row, does what its verb says, gives the answer its shape."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -16,13 +17,16 @@ from serve_apps.bridge.calls import Call, document_of
 from serve_apps.bridge.people import asking
 from serve_apps.bridge.sockets import Events
 from serve_apps.bridge.streaming import streamed
-from serve_apps.bridge.table import MEGABYTE, Ready, Row, Table, load
+from serve_apps.bridge.table import MEGABYTE, METHODS, Ready, Row, Table, load
 from serve_apps.bridge.verbs import done, later, refusal_from
 from serve_apps.gateway.gate import Desk, Gate
 
 PREFIX = "/api"
 OWN = ("/", "/health")
 """Paths outside of `/api` that are v2's, on its own port."""
+
+READABLE = ("Deprecation", "Link", "Retry-After", "Sunset", "X-API-Version", "X-Task-ID")
+"""Answers' headers that pages of other origins may read."""
 
 _SANDBOXED = "default-src 'none'; sandbox; frame-ancestors 'none'"
 
@@ -34,6 +38,7 @@ class Bridge:
         terms: What answers say of v2's end.
         table: The rows; by default all there are.
         guest_budget: The ceiling of a guest's task.
+        origins: Of pages that may call at v2's own port, where the gateway as a whole lets none.
     """
 
     def __init__(
@@ -41,12 +46,21 @@ class Bridge:
         terms: Terms | None = None,
         table: Table | None = None,
         guest_budget: Budget | None = None,
+        origins: Sequence[str] = (),
     ) -> None:
         self.table = table or load()
         self.terms = terms or Terms()
         self.guest_budget = guest_budget
         self.largest: int = self.table.largest
         self._marks = self.terms.headers
+        self._at_own_port = CORSMiddleware(
+            self._answer,
+            allow_origins=origins,
+            allow_methods=METHODS,
+            allow_headers=["*"],
+            allow_credentials=True,
+            expose_headers=READABLE,
+        )
 
     def sockets(self, gate: Callable[[], Gate], desk: Callable[[], Desk]) -> Events:
         """Return what hears v2's events."""
@@ -61,6 +75,9 @@ class Bridge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
+        await (self._at_own_port if from_v2(scope) else self._answer)(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, row = scope["path"], None
         try:
             ready, places = self._found(scope)

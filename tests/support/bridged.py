@@ -43,7 +43,7 @@ class Talker(Agent, team="intelligence"):
 
 
 @asynccontextmanager
-async def bridged(bridge=None, *, agents=(), **options):
+async def bridged(bridge=None, *, agents=(), bounds=None, **options):
     """Run a gateway that v2's clients can use, and give a client of it.
 
     Args:
@@ -51,5 +51,5 @@ async def bridged(bridge=None, *, agents=(), **options):
     """
     with short_folder() as folder:
         stand = Stand(folder, agents=(Talker, *agents), **options)
-        async with spoken_to(stand, older=bridge or Bridge()) as api:
+        async with spoken_to(stand, older=bridge or Bridge(), bounds=bounds) as api:
             yield api

@@ -161,11 +161,11 @@ async def hearing(port, names, *, query="", headers=None, **options) -> AsyncIte
     talker = Talker(names)
     options.setdefault("transports", ["websocket"])
     url = f"http://127.0.0.1:{port}?{query}"
-    await talker.client.connect(url, headers=headers or {}, **options)
     try:
+        await talker.client.connect(url, headers=headers or {}, **options)
         yield talker
     finally:
-        await talker.client.shutdown()
+        await _gone(talker.client)
 
 
 async def turned_away(port, *, namespace="/", query="", headers=None, auth=None):
@@ -177,5 +177,12 @@ async def turned_away(port, *, namespace="/", query="", headers=None, auth=None)
         await client.connect(
             url, headers or {}, auth, transports=["websocket"], namespaces=[namespace]
         )
-    await client.shutdown()
+    await _gone(client)
     return (await asyncio.wait_for(told.get(), 10))["message"]
+
+
+async def _gone(client) -> None:
+    """End a client, also one that was never let in."""
+    await client.shutdown()
+    if client.eio.http is not None:
+        await client.eio.http.close()

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from serve_apps.asgi.guard import OLDER_DOOR
+
 POLICY, TOO_BIG, FAILED, LATER = 1008, 1009, 1011, 1013
 """Close codes of RFC 6455: a rule was broken, a message is too long, we failed, try again later."""
 
@@ -29,6 +31,7 @@ class Bounds:
         idle: Seconds without a message, either way, after which a socket is closed.
         check: Seconds between two looks at a socket's token.
         origins: Of pages that may open sockets, beside our own.
+        older_origins: Of pages that may do so at the older API's port.
         redis_url: Where several gateways tell each other of Socket.IO's clients; those may not
             poll then, because each poll could come to another gateway.
     """
@@ -45,12 +48,15 @@ class Bounds:
     idle: float = 600.0
     check: float = 5.0
     origins: tuple[str, ...] = ()
+    older_origins: tuple[str, ...] = ()
     redis_url: str | None = None
 
     def welcomes(self, headers: dict[bytes, bytes]) -> bool:
         """Tell whether a page of this origin may open a socket; programs have none."""
         origin = headers.get(b"origin", b"").decode("latin-1")
         if not origin or "*" in self.origins or origin in self.origins:
+            return True
+        if origin in self.older_origins and headers.get(OLDER_DOOR[0]) == OLDER_DOOR[1]:
             return True
         try:
             return urlsplit(origin).netloc == headers.get(b"host", b"").decode("latin-1")

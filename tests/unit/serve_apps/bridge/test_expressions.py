@@ -54,6 +54,20 @@ def test_what_does_not_fit_is_an_error_and_holds_nothing():
         long({"body": {"message": 5}})
 
 
+@pytest.mark.parametrize("text", ["a[*].b", "a[?b].b", "c.*.b", "a[].b", "a[*].d[*].b"])
+def test_lists_that_only_an_attacker_sends_are_not_gone_through(text):
+    read = Expression(text)
+    few = {"a": [{"b": 1, "d": [{"b": 1}]}], "c": {"x": {"b": 1}}}
+    assert read(few) in ([1], [[1]])
+    many = {
+        "a": [{"b": 1, "d": [{"b": 1}] * 200}] * (200 if "d" in text else 10_001),
+        "c": {str(n): {"b": 1} for n in range(10_001)},
+    }
+    with pytest.raises(Unfit, match="more than"):
+        read(many)
+    assert read(few) in ([1], [[1]])
+
+
 def test_nothing_and_zero_are_told_apart():
     assert Expression("n").holds({"n": 0})
     assert not Expression("n").holds({"n": None})

@@ -72,6 +72,21 @@ async def test_what_a_guest_did_is_shown_to_nobody(api):
     assert (await api.http.get("/api/agent/sessions/v2")).status_code == 404
 
 
+async def test_pages_of_v2s_front_end_may_call_at_its_own_port():
+    page = {"Origin": "http://localhost:5173"}
+    asks = {**page, "Access-Control-Request-Method": "POST"}
+    async with bridged(Bridge(origins=[page["Origin"]]), guests=True) as api:
+        told = await api.http.options("/api/chat", headers={**V2, **asks})
+        assert told.status_code == 200
+        assert told.headers["access-control-allow-origin"] == page["Origin"]
+        answer = await api.http.post("/api/chat", json={"message": "hi"}, headers={**V2, **page})
+        assert answer.headers["access-control-allow-origin"] == page["Origin"]
+        assert "X-Task-ID" in answer.headers["access-control-expose-headers"]
+        for other in ({**V2, "Origin": "https://evil.example"}, page):
+            answer = await api.http.get("/api/chat/test", headers=other)
+            assert "access-control-allow-origin" not in answer.headers
+
+
 async def test_every_answer_says_that_v2_ends(api):
     answer = await api.http.get("/api/chat/test")
     assert answer.status_code == 200

@@ -3,7 +3,9 @@
 from contextlib import asynccontextmanager
 
 import pytest
+from socketio.exceptions import ConnectionError as NotConnected
 
+from serve_apps.gateway.sockets.bounds import Bounds
 from tests.support.bridged import V2, bridged
 from tests.support.sockets import hearing, listening, turned_away
 
@@ -65,6 +67,18 @@ async def test_who_shows_no_token_may_come_and_may_not_chat(gateway):
         echo = {"taskType": "system.echo", "parameters": {"payload": 1}}
         await talker.client.emit("mcp:message", {"messageType": "TASK_REQUEST", "payload": echo})
         assert (await talker.next("mcp:error"))["code"] == "AUTHORIZATION_FAILED"
+
+
+async def test_a_page_of_the_front_end_may_open_a_socket_at_v2s_own_port():
+    page = {"Origin": "http://localhost:5173"}
+    bounds = Bounds(older_origins=(page["Origin"],))
+    async with bridged(bounds=bounds) as api, listening(api.app) as api.port:
+        async with talking(api, door={**V2, **page}) as talker:
+            assert (await talker.next("connected"))["socketId"]
+        for refused in (page, {**V2, "Origin": "https://evil.example"}):
+            with pytest.raises(NotConnected):
+                async with talking(api, door=refused):
+                    pass
 
 
 @pytest.mark.parametrize("how", [{"auth": {"token": "a.b.c"}}, {"query": "token=a.b.c"}])
