@@ -187,6 +187,7 @@ def test_the_wheel_holds_three_packages_and_their_data(wheel):
         "cartrita/quality/rules.toml",
         "serve_apps/bridge/kinds.toml",
         "serve_apps/bridge/router.toml",
+        "serve_apps/bridge/successors.toml",
         "serve_apps/rpc/proto/cartrita/mcp/v1/mcp.proto",
         *(str(path.relative_to(ROOT)) for path in (*migrations, *rows)),
     }

@@ -11,24 +11,19 @@ from cartrita.bridge.share import place_of
 from cartrita.clock import SystemClock
 from cartrita.egress.policy import named_by_operators
 from cartrita.egress.transport import GuardedTransport
-from cartrita.errors import ConfigurationInvalid
-from cartrita.protocol.principal import Principal, Role
 from cartrita.rate import Quota
 from cartrita.storage.circuits import FAILURES
-from cartrita.storage.memory_bridge import InMemoryComparisons, InMemorySwitches
-from cartrita.storage.memory_runtime import InMemoryAudit
-from serve_apps.bridge.canary.desk import Books, MigrationDesk, Wishes, at_work, plan_of
+from cartrita.storage.memory_bridge import InMemoryComparisons
 from serve_apps.bridge.canary.shadow import Findings, Shadow
 from serve_apps.bridge.canary.sharing import Plan, Sharing
 from serve_apps.bridge.canary.upstream import Upstream
 from serve_apps.bridge.loop import Bridge
-from serve_apps.bridge.table import Refused, Row, Table, load
+from serve_apps.bridge.table import Refused, Row, Table
 from tests.support.api_server import serving, short_folder
 from tests.support.bridged import Talker, bridged
 from tests.support.gateway import Stand
 from tests.support.site import HANG, Reply, data, moved, site
 
-ROOT = Principal("root", "root", Role.ADMIN)
 TABLE = Table(
     [
         Row(route="GET /api/plain", page="{n: `1`, from: query.q}"),
@@ -347,62 +342,3 @@ class TestOverASocket:
                 await http.get("/api/plain", timeout=0.2)
             async with asyncio.timeout(5):
                 await asyncio.gather(*v2._handlers)
-
-
-class TestDesk:
-    """The switch, over all gateways."""
-
-    @asynccontextmanager
-    async def desks(self, number=2):
-        books = Books(InMemorySwitches(), InMemoryComparisons(), InMemoryAudit())
-        made = []
-        for _ in range(number):
-            desk = MigrationDesk(books, Wishes("http://v2"), load, SystemClock(), look=0.01)
-            made.append(desk)
-        plans = [
-            Plan(upstream("http://127.0.0.1:9"), 0.5, lambda desk=desk: desk.rolled_back)
-            for desk in made
-        ]
-        async with at_work(made[0], plans[0]), at_work(made[-1], plans[-1]):
-            yield books, made
-
-    async def test_a_rollback_holds_everywhere_when_it_returns(self):
-        async with self.desks() as (books, (one, other)):
-            told = await one.turn(ROOT, "too slow", rolled_back=True)
-            assert (told["rolledBack"], told["reason"], told["by"]) == (True, "too slow", "root")
-            assert other.plan.rolled_back()
-            await other.turn(ROOT, "", rolled_back=False)
-            assert not one.plan.rolled_back()
-            actions = [entry.action for entry in await books.audit.entries(10, None)]
-        assert actions == ["BRIDGE_RESUME", "BRIDGE_ROLLBACK"]
-
-    async def test_a_gateway_that_comes_later_knows_it_before_it_serves(self):
-        async with self.desks(1) as (books, (one,)):
-            await one.turn(ROOT, "", rolled_back=True)
-            late = MigrationDesk(books, Wishes("http://v2"), load, SystemClock())
-            plan = Plan(upstream("http://127.0.0.1:9"), 0.5, lambda: late.rolled_back)
-            async with at_work(late, plan):
-                assert late.rolled_back
-
-    async def test_without_a_v2_there_is_nothing_to_go_back_to(self):
-        books = Books(InMemorySwitches(), InMemoryComparisons(), InMemoryAudit())
-        desk = MigrationDesk(books, Wishes(), load, SystemClock(), look=0.01)
-        with pytest.raises(ConfigurationInvalid, match=r"migration\.v2_url"):
-            await desk.turn(ROOT, "", rolled_back=True)
-        assert not (await desk.turn(ROOT, "", rolled_back=False))["rolledBack"]
-
-    async def test_administrators_see_and_turn_it_over_http(self):
-        async with bridged(Sharing(Bridge(), plan_of)) as api:
-            root, user = await api.admin(), await api.user("a@b.example")
-            where = "/v3/admin/bridge"
-            assert (await api.http.get(where, headers=user)).status_code == 403
-            state = (await api.http.get(where, headers=root)).json()
-            assert (state["v2Url"], state["share"], state["comparisons"]) == (None, 1.0, [])
-            turned = await api.http.put(where, json={"rolledBack": True}, headers=root)
-            assert turned.status_code == 501
-            routes = (await api.http.get(f"{where}/routes", headers=root)).json()["routes"]
-            states = {row["route"]: row["state"] for row in routes}
-            assert states["POST /api/chat"] == "served"
-            assert states["POST /api/auth/emergency-login"] == "refused"
-            cleared = await api.http.delete(f"{where}/comparisons", headers=root)
-            assert cleared.status_code == 204

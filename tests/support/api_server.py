@@ -31,22 +31,20 @@ from cartrita.rate import Limiter
 from cartrita.services import Services
 from cartrita.storage.disk_blobs import DiskBlobs
 from cartrita.storage.memory import InMemoryUsers
-from cartrita.storage.memory_bridge import InMemoryComparisons, InMemorySwitches
 from cartrita.storage.memory_keys import InMemoryKeys
 from cartrita.storage.memory_knowledge import InMemoryKnowledge
 from cartrita.storage.memory_listing import InMemoryTasks
 from cartrita.storage.memory_people import InMemoryDocuments, InMemoryPeople
-from cartrita.storage.memory_runtime import InMemoryAudit
 from cartrita.storage.memory_threads import InMemoryConversations
 from cartrita.storage.memory_uploads import InMemoryUploads
 from cartrita.uploads import Uploads
-from serve_apps.bridge.canary.desk import Books, MigrationDesk, Wishes
-from serve_apps.bridge.table import load
+from serve_apps.bridge.canary.desk import Books
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.quotas import Visitors
 from tests.support.busy import Busy
 from tests.support.fakes import FixedProbes
+from tests.support.moves import books_in_memory, desk_without_v2
 from tests.support.runtime import AuditOf, Bridge, Told, Ward, no_answers
 
 ADMIN = ("admin@example.org", "correct horse battery")
@@ -82,9 +80,7 @@ class Api:
     trees: list[LocalTree] = field(default_factory=list)
     wards: list[Ward] = field(default_factory=list)
     bridge: Bridge = field(default_factory=Bridge)
-    books: Books = field(
-        default_factory=lambda: Books(InMemorySwitches(), InMemoryComparisons(), InMemoryAudit())
-    )
+    books: Books = field(default_factory=books_in_memory)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Gate]:
@@ -137,7 +133,7 @@ class Api:
                 retries=tree.retries,
                 answers=AnswerDesk(no_answers(), tree.audit, clock, 30.0),
                 approvals=tree.approvals,
-                migration=MigrationDesk(self.books, Wishes(), load, clock, look=0.01),
+                migration=desk_without_v2(clock, self.books),
                 command=self.bridge.command,
                 audit=self.bridge.audit,
                 probes=self.probes,

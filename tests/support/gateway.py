@@ -40,26 +40,23 @@ from cartrita.storage.blobs import Blobs
 from cartrita.storage.counters import Counters
 from cartrita.storage.disk_blobs import DiskBlobs
 from cartrita.storage.memory import InMemoryUsers
-from cartrita.storage.memory_bridge import InMemoryComparisons, InMemorySwitches
 from cartrita.storage.memory_external import InMemoryRegistry
 from cartrita.storage.memory_journal import JournalTables
 from cartrita.storage.memory_keys import InMemoryKeys
 from cartrita.storage.memory_knowledge import InMemoryKnowledge
 from cartrita.storage.memory_listing import InMemoryTasks
 from cartrita.storage.memory_people import InMemoryDocuments, InMemoryPeople
-from cartrita.storage.memory_runtime import InMemoryAudit
 from cartrita.storage.memory_threads import InMemoryConversations
 from cartrita.storage.memory_uploads import InMemoryUploads
 from cartrita.storage.ports import Users
 from cartrita.uploads import Uploads
-from serve_apps.bridge.canary.desk import Books, MigrationDesk, Wishes
-from serve_apps.bridge.table import load
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.quotas import Visitors
 from tests.support.api_server import lifespan_of, serving, short_folder
 from tests.support.busy import Busy
 from tests.support.exercises import Bench, Latch
+from tests.support.moves import desk_without_v2
 from tests.support.runtime import AuditOf, Bridge, Told, Ward, no_answers
 from tests.support.stage import Stage
 
@@ -194,7 +191,7 @@ class Stand:
                 effects=self.tree.effects,
                 approvals=self.tree.approvals,
                 budgets=self.tree.budgets,
-                migration=self.migration(),
+                migration=desk_without_v2(self.clock),
                 retries=self.tree.retries,
                 answers=AnswerDesk(self.kept, self.tree.audit, SystemClock(), 30.0),
                 command=self.command if self.genuine else self.bridge.command,
@@ -208,12 +205,6 @@ class Stand:
         await limiter.close()
         await visitors.close()
         passwords.close()
-
-    def migration(self):
-        """Return the desk of the move from v2, which has no v2 here."""
-        audit = InMemoryAudit()
-        books = Books(InMemorySwitches(), InMemoryComparisons(), audit)
-        return MigrationDesk(books, Wishes(), load, self.clock, look=0.01)
 
     def people(self):
         documents = InMemoryDocuments(self.users)

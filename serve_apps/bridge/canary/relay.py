@@ -30,7 +30,7 @@ async def relay(
         ours: Whether the call's credentials are none of v2's.
 
     Raises:
-        Away: v2 has not seen it.
+        ServiceUnavailable: v2 has not seen it.
         NetworkFailed: v2 broke off, before its answer or in it.
         ClientDisconnect: The client left; v2 is not asked any further.
     """

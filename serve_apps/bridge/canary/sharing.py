@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from cartrita.bridge.compare import Answer
 from cartrita.bridge.share import Caller, Rule, Side, caller_of, side_of
-from cartrita.errors import CartritaError, NetworkFailed
+from cartrita.errors import CartritaError, NetworkFailed, ServiceUnavailable
 from cartrita.telemetry.metrics import BRIDGE_SERVED, labelled
 from serve_apps.asgi.guard import Exchange, Guard
 from serve_apps.asgi.messages import LONGEST_TOKEN
@@ -19,7 +19,7 @@ from serve_apps.bridge.canary.hops import ANSWER, SERVED_BY
 from serve_apps.bridge.canary.relay import asked_of, relay
 from serve_apps.bridge.canary.shadow import Pair, Shadow
 from serve_apps.bridge.canary.tape import AnswerTape, nowhere
-from serve_apps.bridge.canary.upstream import SAFE, Away, Upstream
+from serve_apps.bridge.canary.upstream import SAFE, Upstream
 from serve_apps.bridge.loop import Bridge
 from serve_apps.bridge.sockets import Events
 from serve_apps.bridge.table import MEGABYTE, Row, parts
@@ -184,7 +184,9 @@ class Sharing:
         """Tell whether the bridge may still answer what v2 did not."""
         if call.exchange.started:
             return False
-        return isinstance(error, Away) or (isinstance(error, NetworkFailed) and call.safe)
+        return isinstance(error, ServiceUnavailable) or (
+            isinstance(error, NetworkFailed) and call.safe
+        )
 
     async def _tell(self, error: CartritaError, call: Request, send: Send) -> None:
         if call.exchange.started:

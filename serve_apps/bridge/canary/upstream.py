@@ -26,10 +26,6 @@ _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.Un
 _GZIP_OR_ZLIB = 47
 
 
-class Away(ServiceUnavailable):
-    """V2 cannot be reached; it has not seen the request."""
-
-
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A request for v2.
@@ -80,12 +76,12 @@ class Upstream:
         """Return the head of its answer; the body is still to be read, and to be closed.
 
         Raises:
-            Away: It could not be reached, or is left alone.
+            ServiceUnavailable: It is away, or left alone: it has not seen the request.
             NetworkFailed: It broke off, or said nothing for too long.
         """
         wait = self._circuit.wait(self._clock.now())
         if wait:
-            raise Away("v2 cannot be reached now.", retry_after=wait)
+            raise ServiceUnavailable("v2 cannot be reached now.", retry_after=wait)
         self._circuit = self._circuit.asked(self._clock.now())
         try:
             answer = await self._transport.handle_async_request(self._request(asked, silence))
@@ -108,12 +104,12 @@ class Upstream:
     def _failed(self, error: Exception) -> CartritaError:
         if isinstance(error, AddressRefused):
             log.warning("v2_refused", error=error.message)
-            return Away("The setting migration.v2_url leads where nobody may go.")
+            return ServiceUnavailable("The setting migration.v2_url leads where nobody may go.")
         if isinstance(error, CartritaError) and not isinstance(error, NetworkFailed):
             return error  # what is wrong is the body that we were sending
         self._circuit = self._circuit.failed(self._clock.now())
         if isinstance(error, _UNSENT):
-            return Away("v2 cannot be reached now.", retry_after=1)
+            return ServiceUnavailable("v2 cannot be reached now.", retry_after=1)
         if isinstance(error, httpx.TimeoutException):
             return NetworkFailed("v2 did not answer in time.")
         return NetworkFailed(f"v2 broke off ({type(error).__name__}).")
@@ -122,7 +118,7 @@ class Upstream:
         """Return its whole answer for a comparison; None where that is too long for one.
 
         Raises:
-            Away: It could not be reached, or is left alone.
+            ServiceUnavailable: It is away, or left alone: it has not seen the request.
             NetworkFailed: It broke off, or said nothing for too long.
         """
         response = await self.ask(asked, silence)

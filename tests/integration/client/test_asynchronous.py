@@ -119,6 +119,16 @@ async def test_the_system_can_be_looked_after(api, inside):
         assert (await client.audit(1))[0]["action"] == "RESTART"
 
 
+async def test_the_move_from_v2_can_be_looked_after(api):
+    async with AsyncClient(api, None, *ADMIN) as client:
+        assert (await client.bridge())["share"] == 1.0
+        with pytest.raises(errors.ConfigurationInvalid, match="v2_url"):
+            await client.roll_back("too slow")
+        assert not (await client.resume())["rolledBack"]
+        assert {row["route"] for row in await client.bridge_routes()} >= {"POST /api/chat"}
+        await client.clear_comparisons()
+
+
 async def test_keys_are_made_listed_and_revoked(client):
     made = await client.create_key("ci")
     assert made["keyId"] == (await client.keys(limit=1))[0]["keyId"]
