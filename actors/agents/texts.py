@@ -4,9 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from cartrita.context import Context, Usage
-from cartrita.cost.price import per_call
+from cartrita.context import Context
+from cartrita.cost.price import and_embedding, per_call
 from cartrita.declare import Agent, ModelResult, Params, task
+from cartrita.embedding import embedded
 from cartrita.errors import ModelRequired
 from cartrita.protocol.task import Name
 from cartrita.protocol.text import Prose
@@ -27,6 +28,11 @@ Text = Annotated[Prose, Field(max_length=MOST_CHARS)]
 Model = Annotated[
     Name | None, Field(description="`auto`, a folder's name below `huggingface.path`, or a hub id.")
 ]
+
+
+COMPARING = and_embedding(
+    per_call("0.001"), lambda params: [params.text, *params.others], most_texts=MOST_LABELS + 1
+)
 
 
 class TokenClassificationParams(Params):
@@ -138,7 +144,7 @@ class Texts(Agent, team="intelligence", concurrency=8):
 
     @task(
         "huggingface.text.sentence_similarity",
-        cost=per_call("0.001"),
+        cost=COMPARING,
         timeout=60,
         idempotent=True,
         example={
@@ -159,9 +165,7 @@ class Texts(Agent, team="intelligence", concurrency=8):
             return SimilarityResult(likenesses=alike, **answer.about())
         if asked not in (None, AUTO, info.model):
             raise _missing(asked)
-        began = ctx.clock.monotonic()
-        vectors = await self._embedder.embed([params.text, *params.others])
-        ctx.spent(Usage(info.model, seconds=ctx.clock.monotonic() - began))
+        vectors = await embedded(self._embedder, [params.text, *params.others], ctx, COMPARING)
         scores = (vectors[1:] @ vectors[0]).tolist()
         pairs = zip(params.others, scores, strict=True)
         alike = [Likeness(text=text, score=score) for text, score in pairs]

@@ -12,6 +12,7 @@ import asyncpg
 from cartrita.answers import Answers, Terms, TieredAnswers
 from cartrita.clock import SystemClock
 from cartrita.config.settings import Settings
+from cartrita.openers.embeddings import BuiltInEmbedder, far
 from cartrita.privacy.masking import Rules
 from cartrita.providers.ports import Embedder
 from cartrita.storage.memory_answers import InMemoryShelf
@@ -47,7 +48,8 @@ async def open_answers(settings: Settings, services: Any) -> Answers:
 
         meanings = PostgresMeanings(await services.get(asyncpg.Pool), clock)
     own = InMemoryShelf(clock, chosen.entries)
-    embedder = partial(services.get, Embedder)
+    # One elsewhere would be sent every question, and paid, to find out that it is new.
+    embedder = partial(services.get, BuiltInEmbedder if far(settings) else Embedder)
     return TieredAnswers(
         terms,
         clock,

@@ -69,6 +69,19 @@ CACHE_LOOKUPS = _counter(
 QUALITY_VERDICTS = _counter(
     "quality_verdicts", "Answers that were looked at.", ["task_type", "verdict"]
 )
+PROVIDER_CALLS = _counter(
+    "provider_calls",
+    "Calls to providers: answered, refused, failed, busy, or not_made: its circuit is open, or "
+    "there was no room.",
+    ["provider", "outcome"],
+)
+PROVIDER_LIMIT = _gauge(
+    "provider_limit", "Calls that a provider is sent at once at most, for now.", ["provider"]
+)
+PROVIDER_UNDER_WAY = _gauge("provider_under_way", "Calls that wait for a provider.", ["provider"])
+CIRCUITS_OPEN = _gauge(
+    "provider_circuits_open", "Models or services of a provider that are left alone.", ["provider"]
+)
 AGENT_HEALTH = _gauge("agent_health", "1 when its workers run, else 0.", ["agent_id"])
 AGENT_CPU = _gauge("agent_cpu_usage_percent", "CPU of its process.", ["agent_id"])
 AGENT_MEMORY = _gauge("agent_memory_usage_bytes", "Memory of its process.", ["agent_id"])

@@ -7,7 +7,7 @@ import pytest
 from cartrita.config.settings import Settings
 from cartrita.discretion import EMBEDDED
 from cartrita.errors import ConfigurationInvalid, ModelRequired
-from cartrita.openers.huggingface import BuiltInEmbedder
+from cartrita.openers.embeddings import BuiltInEmbedder
 from cartrita.providers.ports import Embedder, Probes, Summarizer
 from cartrita.providers.ports_huggingface import HuggingFace, LocalText, TextAsk, TextKind
 from cartrita.services import open_services

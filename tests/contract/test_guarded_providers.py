@@ -1,0 +1,362 @@
+"""Providers that fail on real sockets: who is asked next, who is left alone, who says so."""
+
+import asyncio
+import json
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial
+from uuid import UUID
+
+import numpy as np
+import pytest
+from pydantic import SecretStr
+
+from cartrita.clock import ManualClock
+from cartrita.config.sections import Models
+from cartrita.config.settings import Settings
+from cartrita.config.web import Web
+from cartrita.context import Context
+from cartrita.cost.fee import Fee
+from cartrita.cost.price import free
+from cartrita.egress.client import Bounds
+from cartrita.errors import AgentFailed, ConfigurationInvalid, NetworkFailed, Reason
+from cartrita.openers.web import open_github, open_search
+from cartrita.providers import guarded
+from cartrita.providers.far_embeddings import FarEmbeddings
+from cartrita.providers.guarded import Flow, Guarded
+from cartrita.providers.huggingface.inference import InferenceApi
+from cartrita.providers.huggingface.vectors import InferenceVectors
+from cartrita.providers.openai_embeddings import OpenAiEmbeddings
+from cartrita.providers.ports_huggingface import TextAsk, TextKind
+from cartrita.research.finding import LOCAL, Finder
+from cartrita.storage.circuits import FAILURES, REST
+from cartrita.storage.memory import InMemoryMemories
+from cartrita.storage.memory_circuits import InMemoryCircuits
+from cartrita.storage.ports import MemoryRecord
+from tests.support.elsewhere import answer, elsewhere
+from tests.support.fakes import WordEmbedder
+from tests.support.openai_replies import DIMENSIONS
+from tests.support.openai_server import Cut, Fail, Hang, serving
+from tests.support.records import ADA
+from tests.support.site import HANG, Reply, data, site
+
+PATHS = {"tavily": "/tavily/search", "brave": "/brave/res/v1/web/search"}
+
+
+def found(name, *titles):
+    hits = [
+        {"title": t, "url": f"https://{t}.example/", "content": t, "description": t} for t in titles
+    ]
+    return data({"results": hits, "web": {"results": hits}})
+
+
+FAILURES_OF_A_SERVER = {
+    "429": Reply("", 429),
+    "503": Reply("", 503),
+    "hangs": HANG,
+    "cut": Reply(kind="application/json", headers={"content-length": "999"}, pieces=lambda: [b"{"]),
+}
+
+
+class Web2:
+    """Tavily and Brave at one server; each block is what one host has."""
+
+    def __init__(self, server, *, circuits=None, clock=None, **web):
+        self.flow = Flow(circuits or InMemoryCircuits(), clock=clock)
+        at = {"tavily_url": f"{server.url}/tavily", "brave_url": f"{server.url}/brave"}
+        at |= {"brave_api_key": SecretStr("b"), "github_url": f"{server.url}/github"}
+        models = Models(tavily_api_key=SecretStr("t"))
+        settings = Settings(web=Web(**at, **web), models=models)
+        self.search = open_search(settings, self.flow)
+        self.search._egress._bounds = Bounds(seconds=0.3, redirects=0)
+        self.github = open_github(settings, self.flow)
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *error):
+        await self.search.close()
+        await self.github.close()
+
+    async def find(self, *sources):
+        return await self.search.search("actors", 5, sources)
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch):
+    monkeypatch.setattr(guarded, "PAUSE", 0.001)
+
+
+@pytest.fixture
+async def server():
+    pages = {PATHS[name]: found(name, f"{name[0]}1", f"{name[0]}2") for name in PATHS}
+    async with site(pages) as made:
+        yield made
+
+
+class TestTheChain:
+    async def test_only_the_first_is_asked_while_it_answers(self, server):
+        async with Web2(server, chain=("brave", "tavily")) as here:
+            assert (await here.find()).sources == ("brave",)
+        assert [visit.path for visit in server.visits] == [PATHS["brave"]]
+
+    @pytest.mark.parametrize("failure", FAILURES_OF_A_SERVER)
+    async def test_the_next_one_answers_where_it_does_not_and_the_result_says_so(
+        self, server, failure
+    ):
+        server.pages[PATHS["brave"]] = FAILURES_OF_A_SERVER[failure]
+        async with Web2(server, chain=("brave",)) as here:
+            told = await here.find()
+        assert (told.sources, [hit.title for hit in told.hits]) == (("tavily",), ["t1", "t2"])
+        (problem,) = told.problems
+        assert problem.startswith("brave: ")
+
+    async def test_the_next_one_is_asked_where_it_finds_nothing(self, server):
+        server.pages[PATHS["brave"]] = found("brave")
+        async with Web2(server, chain=("brave",)) as here:
+            told = await here.find()
+        assert (told.sources, told.problems) == (("brave", "tavily"), ())
+        assert len(told.hits) == 2
+
+    async def test_an_answer_without_hits_is_an_answer_though_the_next_one_fails(self, server):
+        server.pages[PATHS["brave"]] = found("brave")
+        server.pages[PATHS["tavily"]] = Reply("", 400)
+        async with Web2(server, chain=("brave",)) as here:
+            told = await here.find()
+        assert (told.sources, told.hits, len(told.problems)) == (("brave",), (), 1)
+
+    async def test_what_the_caller_names_is_asked_and_nothing_else(self, server):
+        server.pages[PATHS["brave"]] = Reply("", 400)
+        async with Web2(server, chain=("tavily",)) as here:
+            with pytest.raises(NetworkFailed, match="brave"):
+                await here.find("brave")
+        assert not server.asked(PATHS["tavily"])
+
+    def test_a_name_that_is_no_engine_is_refused_at_the_start(self):
+        with pytest.raises(ValueError, match="'altavista' is no search engine"):
+            Web(chain=("altavista",))
+
+
+class TestTheTenantsOwnTexts:
+    @pytest.fixture
+    async def finder(self, server):
+        memories, embedder = InMemoryMemories(), WordEmbedder()
+        vectors = await embedder.embed(["actors are small"])
+        record = MemoryRecord(UUID(int=1), "actors are small", 0.0, None, {})
+        await memories.store(ADA.tenant, [record], vectors, embedder.info.model)
+        for path in PATHS.values():
+            server.pages[path] = Reply("", 400)
+        async with Web2(server) as here:
+            yield Finder(here.search, memories, embedder)
+
+    async def test_they_are_searched_where_no_engine_answers_and_the_result_says_so(self, finder):
+        ctx = Context("t", principal=ADA)
+        scope, items, sources = await finder.find("actors", 5, (), ctx, free())
+        assert (scope, sources) == (LOCAL, [LOCAL])
+        assert [item.content for item in items] == ["actors are small"]
+        assert "No search engine answered" in ctx.warnings[0]
+        assert "your tenant stored" in ctx.warnings[0]
+
+    async def test_where_they_hold_nothing_either_the_failure_is_told(self, finder):
+        with pytest.raises(NetworkFailed, match="No search engine answered"):
+            await finder.find("zebras", 5, (), Context("t"), free())
+
+    async def test_they_take_no_place_of_an_engine_that_the_caller_names(self, finder):
+        with pytest.raises(NetworkFailed):
+            await finder.find("actors", 5, ("brave",), Context("t", principal=ADA), free())
+
+
+class TestCircuits:
+    async def test_an_engine_that_fails_on_one_host_is_left_alone_by_all(self, server):
+        server.pages[PATHS["brave"]] = Reply("", 503)
+        circuits, clock = InMemoryCircuits(), ManualClock()
+        async with (
+            Web2(server, circuits=circuits, clock=clock) as here,
+            Web2(server, circuits=circuits, clock=clock) as there,
+        ):
+            while len(server.asked(PATHS["brave"])) < FAILURES:
+                await here.search._asked(["brave"], "x", 1)
+            came = len(server.asked(PATHS["brave"]))
+            told = await there.find()
+            assert told.sources == ("tavily",)
+            assert "'brave' failed several times in a row" in told.problems[0]
+            with pytest.raises(NetworkFailed, match="'brave'") as caught:
+                await there.find("brave")
+            assert 0 < caught.value.retry_after <= REST
+            assert len(server.asked(PATHS["brave"])) == came
+            server.pages[PATHS["brave"]] = found("brave", "back")
+            clock.advance(REST)
+            assert (await there.find("brave")).sources == ("brave",)
+            assert set((await here.find()).sources) == {"tavily", "brave"}
+
+    async def test_github_is_left_alone_too(self, server):
+        server.pages["/github/search/users"] = Reply("", 503)
+        async with Web2(server, clock=ManualClock()) as here:
+            ask = partial(here.github.search, "users", language=None, sort=None, limit=1)
+            reasons = []
+            for number in range(FAILURES):
+                with pytest.raises(NetworkFailed) as caught:
+                    await ask(str(number))
+                reasons.append(caught.value.reason)
+        assert reasons[-1] == Reason.CIRCUIT_OPEN
+        assert "'github'" in caught.value.message
+        assert len(server.asked("/github/search/users")) == FAILURES
+
+    async def test_a_model_of_the_inference_api_is_left_alone_and_others_are_not(self):
+        async def work(asked):
+            if "broken" in asked.path:
+                return answer(503, {"error": "no"})
+            return answer(body=[[{"label": "POS", "score": 1.0}]])
+
+        flow = Flow(InMemoryCircuits(), clock=ManualClock())
+        async with elsewhere(work) as server:
+            api = InferenceApi("hf", server.url, lane=partial(flow.lane, "huggingface"))
+            ask = TextAsk(kind=TextKind.CLASSIFICATION, model="org/broken", text="x")
+            for _ in range(FAILURES + 1):
+                with pytest.raises(NetworkFailed) as caught:
+                    await api.run(ask)
+            assert caught.value.reason == Reason.CIRCUIT_OPEN
+            assert "'huggingface:org/broken'" in caught.value.message
+            assert len(server.asked) == FAILURES
+            fine = await api.run(ask.model_copy(update={"model": "org/fine"}))
+            assert fine.findings[0].label == "POS"
+            await api.close()
+
+    async def test_a_slow_engine_is_asked_twice_where_the_settings_say_so(self, server):
+        came = asyncio.Event()
+
+        def first_hangs(_visit):
+            first, slow = not came.is_set(), Reply(b"{", kind="application/json", stays=True)
+            came.set()
+            return replace(slow, pieces=list) if first else found("brave", "b1")
+
+        server.pages[PATHS["brave"]] = first_hangs
+        async with Web2(server, hedge_after_s=0.02) as here:
+            here.search._egress._bounds = Bounds(seconds=20, redirects=0)
+            assert [hit.title for hit in (await here.find("brave")).hits] == ["b1"]
+        assert len(server.asked(PATHS["brave"])) == 2
+
+
+FEE = Fee(lambda: Decimal("0.00002"))
+
+
+def embedder(server, *, flow=None, timeout=20.0, hedge_after=None):
+    asking = OpenAiEmbeddings("sk", server.base_url, "small", DIMENSIONS, timeout)
+    lane = (flow or Flow(InMemoryCircuits())).lane("openai-embeddings", "small")
+    return FarEmbeddings(asking, Guarded(lane, hedge_after=hedge_after), FEE)
+
+
+def sent(server):
+    return [request.body["input"] for request in server.seen]
+
+
+class TestEmbeddings:
+    @pytest.mark.parametrize(
+        "failure", [Fail(429, headers={"retry-after": "0.01"}), Fail(503), Cut(), Hang()]
+    )
+    async def test_a_request_that_fails_is_made_once_more(self, failure):
+        async with serving() as server:
+            server.before_embedding = [failure]
+            made = embedder(server, timeout=0.2)
+            told = await made.ask(["one", "two words"])
+            await made.close()
+        assert (told.tokens, told.told, told.vectors.shape) == (3, True, (2, DIMENSIONS))
+        assert len(server.seen) == 2
+
+    async def test_tasks_that_ask_at_once_share_a_request_and_each_its_part_of_the_count(self):
+        async with serving() as server:
+            made = embedder(server)
+            told = await asyncio.gather(*(made.ask([f"text {n}"]) for n in range(10)))
+            await made.close()
+        assert len(sent(server)) == 1
+        assert sum(one.tokens for one in told) == 20
+        assert {one.tokens for one in told} == {2}
+
+    async def test_one_that_is_cancelled_does_not_take_the_others_along(self):
+        async with serving() as server:
+            made = embedder(server)
+            staying, leaving = (asyncio.create_task(made.ask([text])) for text in ("a b", "c d"))
+            await server.came(1)
+            leaving.cancel()
+            assert (await staying).vectors.shape == (1, DIMENSIONS)
+            await made.close()
+
+    async def test_who_is_alone_and_cancelled_closes_the_socket(self):
+        async with serving() as server:
+            server.before_embedding = [Hang()]
+            made = embedder(server)
+            asking = asyncio.create_task(made.ask(["x"]))
+            request = await server.came(1)
+            asking.cancel()
+            await asyncio.wait_for(request.left.wait(), 5)
+            await made.close()
+
+    async def test_a_request_that_was_made_twice_is_charged_twice(self):
+        async with serving() as server:
+            server.before_embedding = [Hang()]
+            made = embedder(server, hedge_after=0.02)
+            told = await made.ask(["two words"])
+            await made.close()
+        assert told.tokens == 4
+
+    async def test_an_open_circuit_is_named_with_when_to_come_again(self):
+        async with serving() as server:
+            server.before_embedding = [Fail(503)] * FAILURES
+            made = embedder(server, flow=Flow(InMemoryCircuits(), clock=ManualClock()))
+            for _ in range(FAILURES):
+                with pytest.raises(NetworkFailed) as caught:
+                    await made.ask(["x"])
+            await made.close()
+        assert caught.value.reason == Reason.CIRCUIT_OPEN
+        assert "'openai-embeddings:small'" in caught.value.message
+        assert 0 < caught.value.retry_after <= REST
+        assert len(server.seen) == FAILURES
+
+
+class TestVectorsOfTheInferenceApi:
+    async def ask(self, reply, texts=("one", "two"), **options):
+        async def work(_asked):
+            return reply
+
+        async with elsewhere(work) as server:
+            asking = InferenceVectors("hf_secret", "org/model", 3, f"{server.url}/api", **options)
+            made = FarEmbeddings(asking, Guarded(Flow(InMemoryCircuits()).lane("hf")), FEE)
+            try:
+                return await made.ask(list(texts)), server.asked
+            finally:
+                await made.close()
+
+    async def test_it_is_asked_as_its_api_has_it_and_tokens_are_estimates(self):
+        told, (request,) = await self.ask(answer(body=[[3.0, 4.0, 0.0], [0.0, 0.0, 2.0]]))
+        assert request.path == "/api/models/org/model/pipeline/feature-extraction"
+        assert request.headers["authorization"] == "Bearer hf_secret"
+        body = {"inputs": ["one", "two"], "normalize": True, "truncate": True}
+        assert json.loads(request.body) == body
+        np.testing.assert_allclose(told.vectors, [[0.6, 0.8, 0], [0, 0, 1]], atol=1e-6)
+        assert (told.tokens, told.told) == (2, False)
+
+    @pytest.mark.parametrize(
+        ("reply", "kind"),
+        [
+            (answer(401, {"error": "hf_secret"}), ConfigurationInvalid),
+            (answer(503, {"error": "loading", "estimated_time": 20}), NetworkFailed),
+            (answer(body=[[1.0], [2.0]]), ConfigurationInvalid),
+            (answer(body=[[[1.0, 2.0, 3.0]], [[1.0, 2.0, 3.0]]]), ConfigurationInvalid),
+            (answer(body={"x": 1}), AgentFailed),
+            (answer(body=[[1.0, 2.0, 3.0], [1.0]]), AgentFailed),
+            (answer(body=b"no json"), AgentFailed),
+        ],
+    )
+    async def test_failures_are_typed(self, reply, kind):
+        with pytest.raises(kind) as failed:
+            await self.ask(reply)
+        assert type(failed.value) is kind
+        assert "hf_secret" not in failed.value.message
+
+    @pytest.mark.parametrize(
+        ("given", "named"),
+        [((None, "m", 3), "HUGGINGFACE_API_KEY"), (("hf", None, 3), r"embeddings\.model")],
+    )
+    def test_what_is_missing_is_named(self, given, named):
+        with pytest.raises(ConfigurationInvalid, match=named):
+            InferenceVectors(*given)
