@@ -16,6 +16,7 @@ from cartrita.openers.embeddings import BuiltInEmbedder, far
 from cartrita.privacy.masking import Rules
 from cartrita.providers.ports import Embedder
 from cartrita.storage.memory_answers import InMemoryShelf
+from cartrita.turns import Turns
 
 
 def answer_openers(settings: Settings) -> dict[Any, Callable[[Any], Any]]:
@@ -37,12 +38,13 @@ async def open_answers(settings: Settings, services: Any) -> Answers:
     clock, chosen = SystemClock(), settings.cache
     region = settings.privacy.phone_region
     terms = Terms(settings.limits.cache_timeout_s, chosen.own_s, chosen.similarity, region)
-    shelf, meanings = None, None
+    shelf, meanings, turns = None, None, None
     if settings.redis.dsn:
         from cartrita.storage.valkey_answers import ValkeyShelf
 
         prefix = f"cartrita:{settings.instance}:answer:"
         shelf = ValkeyShelf(settings.redis.dsn.get_secret_value(), clock, prefix=prefix)
+        turns = _turns(settings, settings.redis.dsn.get_secret_value())
     if settings.postgres.dsn and chosen.similarity < 1:
         from cartrita.storage.postgres.answers import PostgresMeanings
 
@@ -58,7 +60,18 @@ async def open_answers(settings: Settings, services: Any) -> Answers:
         meanings=meanings,
         embedder=embedder,
         models=models_of(settings),
+        turns=turns,
     )
+
+
+def _turns(settings: Settings, url: str) -> Turns | None:
+    """Return what has one host work on what several are asked; None where each shall."""
+    if not settings.cache.wait_s:
+        return None
+    from cartrita.storage.valkey_leases import ValkeyLeases
+
+    leases = ValkeyLeases(url, SystemClock(), prefix=f"cartrita:{settings.instance}:lease:")
+    return Turns(leases, settings.cache.wait_s)
 
 
 def models_of(settings: Settings) -> str:

@@ -62,8 +62,8 @@ COST_INCURRED = _counter("cost_incurred_usd", "USD charged.", ["model", "task_ty
 MODEL_USAGE = _counter("model_usage", "Tasks a model worked on.", ["model", "task_type"])
 CACHE_LOOKUPS = _counter(
     "cache_lookups",
-    "Tasks whose answer may be kept, by where it was found: memory, valkey, meaning, running, or "
-    "missed, refreshed, passed_by.",
+    "Tasks whose answer may be kept, by where it was found: memory, valkey, meaning, running, "
+    "elsewhere, or missed, refreshed, passed_by.",
     ["task_type", "outcome"],
 )
 QUALITY_VERDICTS = _counter(

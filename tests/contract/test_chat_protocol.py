@@ -54,6 +54,7 @@ async def models(server, *fallbacks, circuits=None, **options):
         yield opened
     finally:
         await opened.close()
+        await flow.close()
 
 
 async def ask(opened, ctx=None, text="Hello", name=None, tools=(), **options):
