@@ -20,6 +20,7 @@ from cartrita.catalog import Catalog
 from cartrita.errors import (
     CartritaError,
     ConfigurationInvalid,
+    InvalidParameters,
     MissingExtra,
     ModelRequired,
     ResourceLimitExceeded,
@@ -29,7 +30,7 @@ from cartrita.providers.chat_models import chat_models
 from cartrita.providers.embedded.encoder import FolderEncoder
 from cartrita.providers.huggingface.folder import ModelFolder
 from cartrita.providers.huggingface.hub import Hub
-from cartrita.providers.huggingface.local import LocalModels
+from cartrita.providers.huggingface.local import JOINED, LocalModels
 from cartrita.providers.huggingface.routes import HuggingFaceModels
 from cartrita.providers.ports import ChatModels
 from cartrita.providers.ports_huggingface import (
@@ -223,8 +224,29 @@ class TestTasks:
         assert alike[1]["score"] == pytest.approx(1, abs=1e-5)
 
 
-async def test_texts_of_several_callers_go_through_a_model_together(local, monkeypatch):
-    await local.run(TextAsk(kind=TextKind.CLASSIFICATION, model="mood", text="warm"))
+TEXTS = [SENTENCE, "the shop", "ten days in Rome", "food"]
+TOGETHER = {
+    TextKind.CLASSIFICATION: ("mood", [{"text": text} for text in TEXTS]),
+    TextKind.ZERO_SHOT: (
+        "inference",
+        [
+            {"text": text, "labels": ["sport", "food", "Rome"][: n % 3 + 1]}
+            for n, text in enumerate(TEXTS)
+        ],
+    ),
+    TextKind.FILL_MASK: ("mask", [{"text": f"{text} [MASK] .", "most": 3} for text in TEXTS]),
+    TextKind.SIMILARITY: (
+        "sentences",
+        [{"text": text, "labels": TEXTS[: n + 1]} for n, text in enumerate(TEXTS)],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", JOINED)
+async def test_texts_of_several_callers_go_through_a_model_together(local, monkeypatch, kind):
+    model, given = TOGETHER[kind]
+    asks = [TextAsk(kind=kind, model=model, **fields) for fields in given]
+    await local.run(asks[0])
     from cartrita.providers.huggingface import reading
 
     sizes, real = [], reading.read
@@ -234,14 +256,24 @@ async def test_texts_of_several_callers_go_through_a_model_together(local, monke
         return real(point, asks, stop)
 
     monkeypatch.setattr(reading, "read", read)
-    texts = [SENTENCE, "the shop", "ten days in Rome", "food"]
-    asks = [TextAsk(kind=TextKind.CLASSIFICATION, model="mood", text=text) for text in texts]
     together = await asyncio.gather(*(local.run(ask) for ask in asks))
     assert sizes == [4]
+    assert set(reading._TOGETHER) == set(JOINED)
     alone = [await local.run(ask) for ask in asks]
     for one, other in zip(together, alone, strict=True):
+        assert len(one.findings) == len(other.findings)
         assert one.findings[0].label == other.findings[0].label
         assert one.findings[0].score == pytest.approx(other.findings[0].score, abs=1e-5)
+
+
+async def test_a_text_that_is_not_fit_fails_its_own_caller_only(local):
+    good = TextAsk(kind=TextKind.FILL_MASK, model="mask", text="Ada lived in [MASK].")
+    bad = good.model_copy(update={"text": "no gap"})
+    ends = await asyncio.gather(
+        *(local.run(ask) for ask in (good, bad, good)), return_exceptions=True
+    )
+    assert isinstance(ends[1], InvalidParameters)
+    assert ends[0].findings[0].label == ends[2].findings[0].label
 
 
 class TestRefusals:
