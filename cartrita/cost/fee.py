@@ -33,11 +33,14 @@ class Fee:
         return self.usd() * tokens / 1000
 
     def worst(self, texts: Sequence[str]) -> int:
-        """Return the most tokens that texts can be counted as: one for each byte."""
+        """Return the most tokens that texts can be counted as: one for each byte.
+
+        What stands for the shortest e-mail address is a byte longer than that.
+        """
         return self.calls * sum(map(self._worst, texts))
 
     def _worst(self, text: str) -> int:
-        tokens = len(text.encode("utf-8", "replace")) + MARKS
+        tokens = len(text.encode("utf-8", "replace")) + text.count("@") + MARKS
         return min(tokens, self.reads) if self.reads else tokens
 
     def reserve(self, cost: Price, params: Any | None) -> tuple[Decimal, int]:

@@ -68,7 +68,7 @@ class ValkeyLeases:
 
     async def _run(self, script: str, key: str, *arguments: str) -> Any:
         with self._reaching():
-            return await self._redis.eval(script, 1, self._prefix + key, *arguments)  # type: ignore[misc]
+            return await self._redis.eval(script, 1, self._prefix + key, *arguments)
 
     @contextlib.contextmanager
     def _reaching(self) -> Iterator[None]:

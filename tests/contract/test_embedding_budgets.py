@@ -144,6 +144,12 @@ async def test_personal_data_is_not_sent_and_is_kept_for_its_owner():
         assert sent == [["<EMAIL> wants a refund"], ["the refund of <EMAIL>"]]
 
 
+async def test_what_stands_for_the_shortest_address_fits_what_was_held():
+    async with serving() as server, shop(server) as tree:
+        assert (await run(tree, STORE, text="a@b.co"))["status"] == "COMPLETED"
+        assert [request.body["input"] for request in server.seen] == [["<EMAIL>"]]
+
+
 async def test_without_a_fee_nothing_is_held():
     async with serving() as server, shop(server, tokens=1, fee=None) as tree:
         assert (await run(tree, STORE, text=TEXT))["status"] == "COMPLETED"
