@@ -19,7 +19,13 @@ from cartrita.context import Context
 from cartrita.cost.fee import Fee
 from cartrita.cost.price import free
 from cartrita.egress.client import Bounds
-from cartrita.errors import AgentFailed, ConfigurationInvalid, NetworkFailed, Reason
+from cartrita.errors import (
+    AgentFailed,
+    ConfigurationInvalid,
+    NetworkFailed,
+    RateLimitExceeded,
+    Reason,
+)
 from cartrita.openers.web import open_github, open_search
 from cartrita.providers import guarded
 from cartrita.providers.far_embeddings import FarEmbeddings
@@ -164,6 +170,47 @@ class TestTheTenantsOwnTexts:
     async def test_they_take_no_place_of_an_engine_that_the_caller_names(self, finder):
         with pytest.raises(NetworkFailed):
             await finder.find("actors", 5, ("brave",), Context("t", principal=ADA), free())
+
+
+class TestOnceMore:
+    def failing_first(self, failure, then):
+        """Return a page that fails for its first visitor."""
+        slow = Reply(b"{", kind="application/json", pieces=list, stays=True)
+        left = [slow if failure is HANG else failure]
+        return lambda _visit: left.pop() if left else then
+
+    @pytest.mark.parametrize("failure", ["503", "hangs", "cut"])
+    async def test_github_is_asked_once_more(self, server, failure):
+        page = data({"total_count": 0, "items": []})
+        failing = FAILURES_OF_A_SERVER[failure]
+        server.pages["/github/search/users"] = self.failing_first(failing, page)
+        async with Web2(server) as here:
+            here.github._egress._bounds = Bounds(seconds=0.3, redirects=0)
+            found = await here.github.search("users", "x", language=None, sort=None, limit=1)
+        assert found.total == 0
+        assert len(server.asked("/github/search/users")) == 2
+
+    async def test_github_is_not_where_it_wants_us_to_wait(self, server):
+        server.pages["/github/search/users"] = Reply("", 429)
+        async with Web2(server) as here:
+            with pytest.raises(RateLimitExceeded) as caught:
+                await here.github.search("users", "x", language=None, sort=None, limit=1)
+        assert caught.value.retry_after == 60
+        assert len(server.asked("/github/search/users")) == 1
+
+    @pytest.mark.parametrize("failure", ["429", "503", "hangs", "cut"])
+    async def test_the_inference_api_says_so_and_the_task_is_tried_again(self, server, failure):
+        server.pages["/models/org/m"] = FAILURES_OF_A_SERVER[failure]
+        flow = Flow(InMemoryCircuits())
+        lane = partial(flow.lane, "huggingface")
+        api = InferenceApi("hf", server.url, 0.2, lane=lane)
+        with pytest.raises(NetworkFailed) as caught:
+            await api.run(TextAsk(kind=TextKind.CLASSIFICATION, model="org/m", text="x"))
+        await api.close()
+        busy = Reason.PROVIDER_BUSY if failure == "429" else None
+        assert (caught.value.reason, caught.value.retryable) == (busy, True)
+        circuit, _ = await flow.circuits.change("huggingface:org/m", lambda held: held)
+        assert circuit.failures == (0 if busy else 1)
 
 
 class TestCircuits:
