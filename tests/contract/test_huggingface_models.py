@@ -20,7 +20,6 @@ from cartrita.catalog import Catalog
 from cartrita.errors import (
     CartritaError,
     ConfigurationInvalid,
-    InvalidParameters,
     MissingExtra,
     ModelRequired,
     ResourceLimitExceeded,
@@ -43,7 +42,7 @@ from cartrita.providers.ports_huggingface import (
 from cartrita.services import Services
 from cartrita.testing import run_task
 from tests.support.hub import hub_of
-from tests.support.hugging import BUILT_IN
+from tests.support.hugging import BUILT_IN, TOGETHER
 from tests.support.records import ADA
 from tests.support.stage import request
 from tests.support.troupe import told
@@ -224,24 +223,6 @@ class TestTasks:
         assert alike[1]["score"] == pytest.approx(1, abs=1e-5)
 
 
-TEXTS = [SENTENCE, "the shop", "ten days in Rome", "food"]
-TOGETHER = {
-    TextKind.CLASSIFICATION: ("mood", [{"text": text} for text in TEXTS]),
-    TextKind.ZERO_SHOT: (
-        "inference",
-        [
-            {"text": text, "labels": ["sport", "food", "Rome"][: n % 3 + 1]}
-            for n, text in enumerate(TEXTS)
-        ],
-    ),
-    TextKind.FILL_MASK: ("mask", [{"text": f"{text} [MASK] .", "most": 3} for text in TEXTS]),
-    TextKind.SIMILARITY: (
-        "sentences",
-        [{"text": text, "labels": TEXTS[: n + 1]} for n, text in enumerate(TEXTS)],
-    ),
-}
-
-
 @pytest.mark.parametrize("kind", JOINED)
 async def test_texts_of_several_callers_go_through_a_model_together(local, monkeypatch, kind):
     model, given = TOGETHER[kind]
@@ -264,16 +245,6 @@ async def test_texts_of_several_callers_go_through_a_model_together(local, monke
         assert len(one.findings) == len(other.findings)
         assert one.findings[0].label == other.findings[0].label
         assert one.findings[0].score == pytest.approx(other.findings[0].score, abs=1e-5)
-
-
-async def test_a_text_that_is_not_fit_fails_its_own_caller_only(local):
-    good = TextAsk(kind=TextKind.FILL_MASK, model="mask", text="Ada lived in [MASK].")
-    bad = good.model_copy(update={"text": "no gap"})
-    ends = await asyncio.gather(
-        *(local.run(ask) for ask in (good, bad, good)), return_exceptions=True
-    )
-    assert isinstance(ends[1], InvalidParameters)
-    assert ends[0].findings[0].label == ends[2].findings[0].label
 
 
 class TestRefusals:
