@@ -10,6 +10,7 @@ from actors.setup import Network, TreeConfig, catalog
 from cartrita.clock import SystemClock
 from cartrita.journal import Stories
 from cartrita.openers.answers import privacy_rules
+from cartrita.openers.embeddings import embedding_fee
 from cartrita.protocol.principal import Principal
 from cartrita.rate import Limiter
 from cartrita.roster import Roster
@@ -91,4 +92,5 @@ def open_door(  # noqa: PLR0913, PLR0917 - each is a separate collaborator
         spill=blob_spill(settings, blob_store(settings, clock)),
         roster=roster,
         privacy=privacy_rules(settings),
+        fee=embedding_fee(settings),
     )

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from actors.family import Heard, SubTask
 from actors.follow import Follower
-from actors.intake import MAX_PARAMETERS, Intake, parse
+from actors.intake import MAX_PARAMETERS, Intake, parse, with_fee
 from actors.pipelines import admission
 from actors.response import end_type, remains
 from actors.routes import Directory, Routes
@@ -16,6 +16,7 @@ from cartrita.catalog import Catalog
 from cartrita.channel.client import connect as connect_channel
 from cartrita.clock import Clock, iso
 from cartrita.context import Context
+from cartrita.cost.fee import Fee
 from cartrita.declare import Params, TaskSpec
 from cartrita.errors import (
     CartritaError,
@@ -63,6 +64,7 @@ class Door:
         spill: Where large parameters go; without it they travel with their tasks.
         roster: Knows the tasks of external agents, too.
         privacy: Whether tasks with personal data are taken in.
+        fee: What an embedder costs; None where none does.
     """
 
     def __init__(  # noqa: PLR0913 - each is a separate collaborator
@@ -79,8 +81,9 @@ class Door:
         spill: Spill | None = None,
         roster: Roster | None = None,
         privacy: Rules = DEFAULT,
+        fee: Fee | None = None,
     ) -> None:
-        self._spill, self._roster = spill, roster
+        self._spill, self._roster, self._fee = spill, roster, fee
         self.catalog, self.routes = catalog, Routes(directory, name, connect)
         self._stories, self._clock = stories, clock
         self._intake = Intake(clock, max_parameters)
@@ -119,7 +122,10 @@ class Door:
             trace=record.trace,
         )
         admit = self._admit if record.parent is None else self._admit_child
-        await admit(Job(spec, await self._parsed(spec, record), context))
+        params = await self._parsed(spec, record)
+        await admit(Job(spec, params, context))
+        known = None if reference_in(record.params) else params
+        record = with_fee(record, spec, known, self._fee)
         record = await self._spill.lighten(record) if self._spill else record
         answer = await self._ask(record, wait=wait)
         if answer["taskId"] != record.task_id:  # its key was known

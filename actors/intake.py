@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from actors.family import SubTask
 from cartrita.channel.frames import pack
 from cartrita.clock import Clock, derived_id, new_id
+from cartrita.cost.fee import Fee
 from cartrita.cost.price import Price, nano
 from cartrita.declare import Params, TaskSpec
 from cartrita.errors import (
@@ -139,6 +140,29 @@ class Intake:
                 f"The parameters take {len(packed)} bytes; the limit is {self._max_parameters}."
             )
         return hashlib.blake2b(packed, digest_size=16).digest()
+
+
+def with_fee(
+    record: TaskRecord, spec: TaskSpec, params: Params | None, fee: Fee | None
+) -> TaskRecord:
+    """Return a record with room for the vectors of its texts, where those are paid.
+
+    Args:
+        record: As it was made.
+        spec: Its type.
+        params: What it is given; None where that is only referred to.
+        fee: What an embedder costs; None where none does.
+    """
+    if fee is None or spec.cost.embeds is None:
+        return record
+    cost, (usd, tokens) = spec.cost, fee.reserve(spec.cost, params)
+    whole = Price(cost.usd, cost.max_tokens + tokens, cost.max_usd + usd)
+    return replace(
+        record,
+        reserve_nano=_worst_nano(whole, record.max_usd),
+        reserve_tokens=_worst_tokens(whole, record.max_tokens),
+        packed=b"",
+    )
 
 
 def parse(spec: TaskSpec, parameters: dict[str, Any]) -> Params:

@@ -30,6 +30,7 @@ from cartrita.channel.address import Address
 from cartrita.channel.server import ChannelServer
 from cartrita.clock import Clock, SystemClock, new_random
 from cartrita.cost.budget import Defaults
+from cartrita.cost.fee import Fee
 from cartrita.errors import ServiceUnavailable
 from cartrita.external.registry import Registry
 from cartrita.journal import Journal, Stories
@@ -160,6 +161,7 @@ class LocalTree:
         registry: Registry | None = None,
         questions: ApprovalBook | None = None,
         budgets: Defaults | None = None,
+        fee: Fee | None = None,
     ) -> None:
         self.catalog, self.folder = catalog, folder
         self.tables = tables or JournalTables()
@@ -185,6 +187,7 @@ class LocalTree:
             limiter=limiter,
             spill=spill,
             roster=roster,
+            fee=fee,
         )
         quarantine = InMemoryQuarantine(self.tables)
         self.quarantine = QuarantineDesk(self.stories, quarantine, self.door.resubmit, self.clock)
@@ -266,6 +269,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
     registry: Registry | None = None,
     questions: ApprovalBook | None = None,
     budgets: Defaults | None = None,
+    fee: Fee | None = None,
 ) -> AsyncIterator[LocalTree]:
     """Run the whole tree in this process, for as long as the context is open.
 
@@ -281,6 +285,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
         registry: External agents, that somebody else looks after.
         questions: What people are asked, that somebody else looks after.
         budgets: What budgets hold that nobody set; nothing is limited by default.
+        fee: What an embedder costs; None where none does.
     """
     tree = LocalTree(
         catalog,
@@ -294,6 +299,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
         registry=registry,
         questions=questions,
         budgets=budgets,
+        fee=fee,
     )
     await tree.operations.start({})
     try:

@@ -22,7 +22,7 @@ from cartrita.channel.server import Call, ChannelServer
 from cartrita.clock import Clock, SystemClock
 from cartrita.context import Context, Usage
 from cartrita.cost.budget import CACHE_HIT
-from cartrita.cost.price import NANO, Price
+from cartrita.cost.price import NANO
 from cartrita.declare import Agent, Params, TaskSpec
 from cartrita.errors import (
     AgentFailed,
@@ -284,7 +284,7 @@ class WorkerHost:
             attempt=reach.attempt,
             root=record.root,
             trace=record.trace,
-            budget=_budget(record, spec.cost, money),
+            budget=_budget(record, money),
             pressure=money[0],
             preferences=_preferences(record),
             metadata=record.metadata,
@@ -347,16 +347,16 @@ def _cancelled() -> bool:
     return attempt is not None and attempt.cancelling() > 0
 
 
-def _budget(record: TaskRecord, cost: Price, money: Sequence[Any]) -> Budget | None:
-    """Return what its caller allows it; no attempt may spend what another has."""
+def _budget(record: TaskRecord, money: Sequence[Any]) -> Budget | None:
+    """Return what was reserved for it and is left; no attempt may spend what another has."""
+    if not (record.reserve_nano or record.reserve_tokens):
+        limited = record.max_usd is not None or record.max_tokens is not None
+        return Budget(max_usd=record.max_usd, max_tokens=record.max_tokens) if limited else None
     _, usd, tokens = money
-    if usd or tokens:
-        left = min(Decimal(record.reserve_nano) / NANO, cost.max_usd) - Decimal(str(usd))
-        count = min(record.reserve_tokens, cost.max_tokens) - tokens
-        return Budget(max_usd=float(max(left, Decimal(0))), max_tokens=max(count, 0))
-    if record.max_usd is None and record.max_tokens is None:
-        return None
-    return Budget(max_usd=record.max_usd, max_tokens=record.max_tokens)
+    left = Decimal(record.reserve_nano) / NANO - Decimal(str(usd))
+    return Budget(
+        max_usd=float(max(left, Decimal(0))), max_tokens=max(record.reserve_tokens - tokens, 0)
+    )
 
 
 def _preferences(record: TaskRecord) -> Preferences:

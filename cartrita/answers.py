@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -13,12 +14,13 @@ from cartrita.privacy.finding import find
 from cartrita.providers.ports import Embedder
 from cartrita.storage.answers import Alike, Entry, Likeness, Meanings, Owner, Shelf
 from cartrita.telemetry.log import get_logger
+from cartrita.turns import Turns
 
 log = get_logger(__name__)
 
 T = TypeVar("T")
 
-Tier = Literal["memory", "valkey", "meaning"]
+Tier = Literal["memory", "valkey", "meaning", "elsewhere"]
 
 LARGEST = 256 << 10
 """Bytes of an answer that is kept."""
@@ -76,6 +78,18 @@ class Answers(Protocol):
     async def keep(self, question: Question, result: dict[str, Any], seconds: float | None) -> None:
         """Keep an answer for so many seconds, or for the time that is set."""
 
+    def turn(
+        self, question: Question, patience: float
+    ) -> AbstractAsyncContextManager[Given | None]:
+        """Return another host's answer that was being worked out; None to work for oneself.
+
+        While that is done, other hosts that are asked the same wait for it.
+
+        Args:
+            question: To which there is no answer yet.
+            patience: The most seconds to wait.
+        """
+
     async def forget(self, *, tenant: str | None = None, user: str | None = None) -> int:
         """Delete all answers of a tenant, or of a user in every tenant; returns how many.
 
@@ -111,6 +125,7 @@ class TieredAnswers:
         meanings: The same, by meaning.
         embedder: Opens what compares texts, when there is one to compare.
         models: Names the models that are configured.
+        turns: Has one host work where several share a shelf.
     """
 
     def __init__(  # noqa: PLR0913 - each is a separate collaborator
@@ -123,10 +138,11 @@ class TieredAnswers:
         meanings: Meanings | None = None,
         embedder: Callable[[], Awaitable[Embedder]] | None = None,
         models: str = "",
+        turns: Turns | None = None,
     ) -> None:
         self._terms, self._clock = terms, clock
         self._own, self._shelf, self._meanings = own, shelf, meanings
-        self._embedder, self.models = embedder, models
+        self._embedder, self.models, self._turns = embedder, models, turns
         self._sharing: set[asyncio.Task[None]] = set()
 
     async def find(self, question: Question) -> Given | None:
@@ -156,6 +172,27 @@ class TieredAnswers:
             self._sharing.add(task)
             task.add_done_callback(self._sharing.discard)
 
+    @asynccontextmanager
+    async def turn(self, question: Question, patience: float) -> AsyncIterator[Given | None]:
+        """Return another host's answer that was being worked out; None to work for oneself."""
+        shelf = self._shelf
+        if self._turns is None or shelf is None:
+            yield None
+            return
+
+        async def look() -> bytes | None:
+            return await shelf.get(question.owner.tenant, question.key)
+
+        async with self._turns.turn(question.key, patience, look, self._shown) as body:
+            if body is not None:
+                await self._hold(question, body)
+            yield _given(body, "elsewhere") if body is not None else None
+
+    async def _shown(self) -> None:
+        """Wait until what was kept here by now is kept everywhere."""
+        if self._sharing:
+            await asyncio.wait(tuple(self._sharing))
+
     async def settle(self) -> None:
         """Wait until what is kept here is kept everywhere."""
         while self._sharing:
@@ -181,9 +218,9 @@ class TieredAnswers:
         for task in tuple(self._sharing):
             task.cancel()
         await self.settle()
-        for shelf in (self._own, self._shelf):
-            if shelf:
-                await shelf.close()
+        for held in (self._turns, self._own, self._shelf):
+            if held:
+                await held.close()
 
     async def _hold(self, question: Question, body: bytes) -> None:
         """Keep an answer in this process, for as long as it holds and no longer than it may."""

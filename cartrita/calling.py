@@ -20,9 +20,9 @@ from cartrita.errors import (
     ConfigurationInvalid,
     InsufficientBudget,
     NetworkFailed,
-    Reason,
     ResourceLimitExceeded,
 )
+from cartrita.providers.guarded import ABANDONED, LONGEST_TURN, Work, again, hedged
 from cartrita.providers.ports import Candidate, ChatModel
 from cartrita.providers.tool_schemas import schema_of
 
@@ -32,19 +32,8 @@ BYTES_PER_TOKEN = 3
 MESSAGE_TOKENS = 8
 """What a message costs besides its text."""
 
-TRIES = 2
-"""Calls of one model before another is asked, or the task fails."""
-
-PAUSE = 0.3
-"""Seconds before the second, ± 50 %, where the provider does not say."""
-
 LONGEST_PAUSE = 20.0
 """Seconds that a provider may ask to wait; who wants more is not asked again here."""
-
-LONGEST_TURN = 30.0
-"""Seconds to wait for a turn with a busy provider."""
-
-_ABANDONED = "abandoned"
 
 Run = Callable[[Any, dict[str, Any]], Awaitable[ModelResponse[Any]]]
 """Makes one call of a LangChain model with settings of that call."""
@@ -139,49 +128,29 @@ class Caller:
 
     async def _tried(self, chat: ChatModel, prompt: int, run: Run) -> ModelResponse[Any]:
         """Call one model, and once more where the network failed and there is time for it."""
-        for attempt in range(1, TRIES + 1):
-            try:
-                return await self._hedged(chat, prompt, run)
-            except NetworkFailed as error:
-                pause = error.retry_after or PAUSE * self._random.uniform(0.5, 1.5)
-                gone = attempt == TRIES or self._speaking or error.reason == Reason.CIRCUIT_OPEN
-                if gone or pause > min(LONGEST_PAUSE, self._ctx.remaining()):
-                    raise
-            await asyncio.sleep(pause)
-        raise AssertionError("the loop returns or raises")
+        after = None if self._stream else chat.hedge_after
 
-    async def _hedged(self, chat: ChatModel, prompt: int, run: Run) -> ModelResponse[Any]:
-        """Call once, or twice at the same time where the first call is slow."""
-        if chat.hedge_after is None or self._stream:
-            return await self._once(chat, prompt, run)
-        first = asyncio.create_task(self._once(chat, prompt, run))
-        calls = [first]
-        try:
-            await asyncio.wait(calls, timeout=chat.hedge_after)
-            second = None if first.done() else self._second(chat, prompt, run)
-            if second:
-                calls.append(second)
-            return await _first_answer(calls)
-        finally:
-            await self._abandon(calls)
+        def call() -> Work[ModelResponse[Any]]:
+            return hedged(
+                lambda: self._once(chat, prompt, run),
+                lambda: self._second(chat, prompt, run),
+                after,
+            )
 
-    def _second(
-        self, chat: ChatModel, prompt: int, run: Run
-    ) -> asyncio.Task[ModelResponse[Any]] | None:
-        """Begin a second call, where both would fit what may be spent."""
+        return await again(call, self._random, self._patience)
+
+    def _patience(self, _error: CartritaError) -> float:
+        return 0.0 if self._speaking else min(LONGEST_PAUSE, self._ctx.remaining())
+
+    def _second(self, chat: ChatModel, prompt: int, run: Run) -> Work[ModelResponse[Any]] | None:
+        """Make a second call, where both would fit what may be spent."""
         held = Usage(chat.info.model, prompt, self._longest, chat.usd(prompt, self._longest))
         try:
             self._limit(chat, prompt, held)
         except InsufficientBudget:
             return None
         self._ctx.measure("hedges", self._ctx.measures.get("hedges", 0) + 1)
-        return asyncio.create_task(self._once(chat, prompt, run, held))
-
-    @staticmethod
-    async def _abandon(calls: Sequence[asyncio.Task[ModelResponse[Any]]]) -> None:
-        for call in calls:
-            call.cancel(_ABANDONED if len(calls) > 1 else None)
-        await asyncio.gather(*calls, return_exceptions=True)
+        return self._once(chat, prompt, run, held)
 
     async def _once(
         self, chat: ChatModel, prompt: int, run: Run, held: Usage | None = None
@@ -227,7 +196,7 @@ class Caller:
         self, chat: ChatModel, prompt: int, heard: "_Heard", error: BaseException, failed: Usage
     ) -> None:
         """Meter a call that came to no end: what was seen of it, as an estimate."""
-        abandoned = isinstance(error, asyncio.CancelledError) and _ABANDONED in error.args
+        abandoned = isinstance(error, asyncio.CancelledError) and ABANDONED in error.args
         if not (heard.size or abandoned):
             self._ctx.note(failed)
             return
@@ -291,19 +260,6 @@ async def _typed(chat: ChatModel, call: Awaitable[ModelResponse[Any]]) -> ModelR
         if known is None:
             raise
         raise known from error
-
-
-async def _first_answer(
-    calls: Sequence[asyncio.Task[ModelResponse[Any]]],
-) -> ModelResponse[Any]:
-    """Return what the first call that succeeds answers; the first one's error if none does."""
-    waiting = set(calls)
-    while waiting:
-        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for call in calls:
-            if call in done and not call.cancelled() and call.exception() is None:
-                return call.result()
-    return calls[0].result()
 
 
 def prompt_tokens(messages: Sequence[AnyMessage], tools: Sequence[Any]) -> int:

@@ -15,10 +15,13 @@ from cartrita.config.settings import Settings
 from cartrita.declare import Agent
 from cartrita.errors import ConfigurationInvalid
 from cartrita.openers.answers import answer_openers
-from cartrita.openers.huggingface import BuiltInEmbedder, huggingface_openers
+from cartrita.openers.embeddings import BuiltInEmbedder, embedding_openers, far
+from cartrita.openers.guarded import flow_openers
+from cartrita.openers.huggingface import huggingface_openers
 from cartrita.openers.knowledge import knowledge_openers
 from cartrita.openers.offer import open_offer
 from cartrita.openers.web import web_openers
+from cartrita.providers.guarded import Flow
 from cartrita.providers.offer import Offer
 from cartrita.providers.ports import (
     ChatModels,
@@ -251,7 +254,8 @@ class _Openers:
     async def chat(self, services: Services) -> ChatModels:
         from cartrita.openers.chat import open_chat_models
 
-        return open_chat_models(self._settings, await services.get(BuiltInEmbedder))
+        embedder, flow = await services.get(BuiltInEmbedder), await services.get(Flow)
+        return open_chat_models(self._settings, embedder, flow)
 
     async def tools(self, services: Services) -> Toolbox:
         from cartrita.tools.registry import open_toolbox
@@ -301,8 +305,8 @@ class _Openers:
         return HttpAgents(PostgresRegistry(await services.get(asyncpg.Pool)), SystemClock())
 
     async def probes(self, services: Services) -> Probes:
-        paid = self._settings.embeddings.provider == "openai"  # every look would cost something
-        embedder = await services.get(BuiltInEmbedder if paid else Embedder)
+        # Every look at one elsewhere would cost something.
+        embedder = await services.get(BuiltInEmbedder if far(self._settings) else Embedder)
         return ProbeSet([*database_probes(self._settings), ModelProbe(embedder)])
 
 
@@ -333,8 +337,10 @@ def open_services(settings: Settings) -> Services:
             EffectSink: openers.effect_sink,
             ExternalAgents: openers.external_agents,
             **knowledge_openers(),
+            **flow_openers(settings),
             **web_openers(settings),
             **huggingface_openers(settings),
+            **embedding_openers(settings),
             **answer_openers(settings),
             Offer: lambda _services: open_offer(settings),
         }

@@ -1,6 +1,7 @@
 """Keeps users' knowledge, finds it again, and tells what of it is alike."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 from uuid import UUID, uuid5
@@ -8,11 +9,14 @@ from uuid import UUID, uuid5
 import numpy as np
 
 from cartrita.clock import iso
-from cartrita.context import Context, Usage
+from cartrita.context import Context
+from cartrita.cost.price import and_embedding, free
 from cartrita.declare import Agent, task
+from cartrita.embedding import embedded
 from cartrita.errors import NotFound
-from cartrita.knowledge.chunking import cut
+from cartrita.knowledge.chunking import OVERLAP, SIZE, cut
 from cartrita.knowledge.forms import (
+    LONGEST,
     Cluster,
     FileFacts,
     Hit,
@@ -27,8 +31,8 @@ from cartrita.knowledge.forms import (
 )
 from cartrita.knowledge.mapping import clusters, edges
 from cartrita.knowledge.ranking import Ranked, fuse, one_each, snippet
-from cartrita.providers.ports import Embedder, Vectors
-from cartrita.storage.knowledge import Entry, File, Holder, Knowledge, Piece, Scope
+from cartrita.providers.ports import Embedder
+from cartrita.storage.knowledge import Chunk, Entry, File, Holder, Knowledge, Piece, Scope
 
 MOST_PIECES = 20_000
 """Of one user: they are compared one by one, in some 25 milliseconds."""
@@ -36,8 +40,16 @@ MOST_PIECES = 20_000
 BATCH = 64
 """Pieces that are embedded at a time, so that others get their turn between."""
 
+MOST_CHUNKS = LONGEST // (SIZE // 2 - OVERLAP)
+"""Of one entry: a piece ends in the second half of what it could hold."""
+
 NAMESPACE = UUID("0193a1c4-6f1e-7c52-9f3e-2b6d8a4e7f12")
 """Of the ids of entries, which follow from the task that makes them: a repeat makes no other."""
+
+
+def _texts(title: str, chunks: Sequence[Chunk]) -> list[str]:
+    """Return what is embedded: the title tells what a piece is about that does not say so."""
+    return [f"{title}\n{chunk.text}" for chunk in chunks]
 
 
 class Librarian(Agent, team="system", concurrency=8):
@@ -49,6 +61,11 @@ class Librarian(Agent, team="system", concurrency=8):
     @task(
         "memory.knowledge_graph.upsert",
         aliases=("knowledge.update",),
+        cost=and_embedding(
+            free(),
+            lambda params: _texts(params.title, cut(params.content)),
+            most_texts=MOST_CHUNKS,
+        ),
         timeout=300,
         idempotent=True,
         example={"title": "Refunds", "content": "Refunds are paid within ten business days."},
@@ -79,21 +96,12 @@ class Librarian(Agent, team="system", concurrency=8):
 
     async def _put(self, holder: Holder, entry: Entry, ctx: Context) -> Entry:
         chunks = await ctx.in_thread(cut, entry.content)
-        # The title tells what a piece is about that does not say so itself.
-        texts = [f"{entry.title}\n{chunk.text}" for chunk in chunks]
+        texts = _texts(entry.title, chunks)
         batches = [texts[first : first + BATCH] for first in range(0, len(texts), BATCH)]
-        vectors = np.concatenate([await self._embedded(batch, ctx) for batch in batches])
+        vectors = np.concatenate([await embedded(self._embedder, batch, ctx) for batch in batches])
         entry = replace(entry, chunks=len(chunks))
         await self._knowledge.put(holder, entry, chunks, vectors, MOST_PIECES)
         return entry
-
-    async def _embedded(self, texts: list[str], ctx: Context) -> Vectors:
-        ctx.remaining()
-        began = ctx.clock.monotonic()
-        vectors = await self._embedder.embed(texts)
-        model = self._embedder.info.model
-        ctx.spent(Usage(model, seconds=ctx.clock.monotonic() - began))
-        return vectors
 
     def _done(
         self, entry: Entry, status: Literal["created", "updated", "duplicate"]
@@ -111,6 +119,7 @@ class Librarian(Agent, team="system", concurrency=8):
     @task(
         "memory.knowledge_graph.query",
         aliases=("knowledge.query",),
+        cost=and_embedding(free(), lambda params: [params.query]),
         timeout=30,
         idempotent=True,
         example={"query": "When do I get my money back?", "limit": 3},
@@ -143,7 +152,7 @@ class Librarian(Agent, team="system", concurrency=8):
     async def _meant(
         self, holder: Holder, params: QueryParams, scope: Scope, most: int, ctx: Context
     ) -> list[Piece]:
-        (asked,) = await self._embedded([params.query], ctx)
+        (asked,) = await embedded(self._embedder, [params.query], ctx)
         model = self._embedder.info.model
         found = await self._knowledge.by_meaning(
             holder, asked, model, scope, most, params.threshold

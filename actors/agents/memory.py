@@ -7,8 +7,10 @@ from uuid import UUID, uuid5
 from pydantic import Field, model_validator
 
 from cartrita.clock import iso
-from cartrita.context import Context, Usage
+from cartrita.context import Context
+from cartrita.cost.price import and_embedding, free
 from cartrita.declare import Agent, ModelResult, Params, task
+from cartrita.embedding import embedded
 from cartrita.protocol.task import Name
 from cartrita.protocol.text import Storable, StorableProse
 from cartrita.protocol.wire import WireModel
@@ -103,6 +105,9 @@ class Memory(Agent, team="system", concurrency=8):
 
     @task(
         "memory.context.store",
+        cost=and_embedding(
+            free(), lambda params: [item.text for item in params.all()], most_texts=MAX_ITEMS
+        ),
         timeout=60,
         idempotent=True,
         example={"text": "Refunds are processed within ten business days.", "key": "refunds"},
@@ -118,25 +123,22 @@ class Memory(Agent, team="system", concurrency=8):
             id_: MemoryRecord(id_, item.text, now, session, item.metadata)
             for id_, item in zip(ids, items, strict=True)
         }
-        began = ctx.clock.monotonic()
-        vectors = await self._embedder.embed([record.text for record in records.values()])
+        vectors = await embedded(self._embedder, [one.text for one in records.values()], ctx)
         info = self._embedder.info
-        ctx.spent(Usage(info.model, seconds=ctx.clock.monotonic() - began))
         await self._memories.store(tenant, list(records.values()), vectors, info.model)
         return StoreResult(ids=ids, stored=len(records), **info.fields())
 
     @task(
         "memory.context.retrieve",
+        cost=and_embedding(free(), lambda params: [params.query]),
         timeout=30,
         idempotent=True,
         example={"query": "When do I get my money back?", "limit": 3},
     )
     async def retrieve(self, params: RetrieveParams, ctx: Context) -> RetrieveResult:
         """Find what this tenant has stored that is closest in meaning to a query."""
-        began = ctx.clock.monotonic()
-        vectors = await self._embedder.embed([params.query])
+        vectors = await embedded(self._embedder, [params.query], ctx)
         info = self._embedder.info
-        ctx.spent(Usage(info.model, seconds=ctx.clock.monotonic() - began))
         found = await self._memories.search(
             ctx.principal.tenant,
             vectors[0],

@@ -8,8 +8,10 @@ import numpy as np
 from pydantic import BaseModel, Field, model_validator
 
 from cartrita.context import Context, Usage
-from cartrita.cost.price import metered
+from cartrita.cost.price import and_embedding, metered
 from cartrita.declare import Agent, ModelResult, Params, task
+from cartrita.embedding import embedded
+from cartrita.knowledge.chunking import OVERLAP, SIZE, cut
 from cartrita.protocol.task import Name
 from cartrita.protocol.text import Prose, Unicode
 from cartrita.protocol.wire import WireModel
@@ -21,7 +23,6 @@ from cartrita.providers.ports import (
     QuestionAnswerer,
 )
 from cartrita.research.citation import INSTRUCTION, Source, checked, prompt
-from cartrita.research.pieces import pieces
 
 CEILING = metered("0.25", 40_000)
 MOST_DOCUMENTS = 100
@@ -102,6 +103,16 @@ class _Hit:
     score: float
 
 
+def _texts(params: ReadParams) -> list[str]:
+    """Return what is embedded: the pieces, and the question in several wordings."""
+    pieces = [piece.text for document in params.documents for piece in cut(document.text)]
+    return [*pieces, *[params.question] * (1 + MOST_QUERIES)]
+
+
+MOST_PIECES = MOST_TEXT // (SIZE // 2 - OVERLAP) + MOST_DOCUMENTS + 1 + MOST_QUERIES
+COST = and_embedding(CEILING, _texts, most_texts=MOST_PIECES)
+
+
 class Reader(Agent, team="intelligence", concurrency=4):
     """Reads the documents it is given, and says which it answers from."""
 
@@ -114,7 +125,7 @@ class Reader(Agent, team="intelligence", concurrency=4):
 
     @task(
         "research.documents.answer",
-        cost=CEILING,
+        cost=COST,
         timeout=120,
         idempotent=True,
         example={
@@ -164,13 +175,12 @@ class Reader(Agent, team="intelligence", concurrency=4):
     ) -> tuple[list[_Hit], int]:
         """Return the closest piece of each of the closest documents, best first."""
         parts = [
-            (index, piece)
+            (index, piece.text)
             for index, document in enumerate(params.documents)
-            for piece in pieces(document.text)
+            for piece in cut(document.text)
         ]
-        began, info = ctx.clock.monotonic(), self._embedder.info
-        vectors = await self._embedder.embed([*queries, *(piece for _, piece in parts)])
-        ctx.spent(Usage(info.model, seconds=ctx.clock.monotonic() - began))
+        texts = [*queries, *(piece for _, piece in parts)]
+        vectors = await embedded(self._embedder, texts, ctx, COST)
         asked, known = vectors[: len(queries)], vectors[len(queries) :]
         scores = (known @ asked.T).max(axis=1)
         best: dict[int, _Hit] = {}

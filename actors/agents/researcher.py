@@ -9,7 +9,7 @@ from pydantic import Field
 from cartrita.clock import iso
 from cartrita.context import Context, Usage
 from cartrita.cost.allowance import Allowance
-from cartrita.cost.price import metered, per_call
+from cartrita.cost.price import and_embedding, metered, per_call
 from cartrita.declare import Agent, Params, Result, task
 from cartrita.errors import CartritaError, InsufficientBudget
 from cartrita.protocol.text import Prose, Storable
@@ -22,6 +22,8 @@ from cartrita.storage.ports import Memories
 MOST_URLS = 20
 AT_ONCE = 5
 """Pages of one task that are read at a time."""
+
+SEARCHING = and_embedding(per_call("0.01"), lambda params: [params.query])
 
 PER_URL = Decimal("0.005")
 SCRAPING = metered(str(PER_URL * MOST_URLS), 0)
@@ -165,7 +167,7 @@ class Researcher(Agent, team="intelligence", concurrency=8):
 
     @task(
         "research.web.search",
-        cost=per_call("0.01"),
+        cost=SEARCHING,
         timeout=30,
         idempotent=True,
         example={"query": "actor model supervision", "limit": 5},
@@ -178,7 +180,7 @@ class Researcher(Agent, team="intelligence", concurrency=8):
         """
         began = ctx.clock.monotonic()
         scope, items, sources = await self._finder.find(
-            params.query, params.limit, params.sources, ctx
+            params.query, params.limit, params.sources, ctx, SEARCHING
         )
         ctx.measure("searchResultsCount", len(items))
         return SearchResult(

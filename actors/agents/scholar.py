@@ -6,7 +6,7 @@ from pydantic import Field
 
 from cartrita.clock import iso
 from cartrita.context import Context, Usage
-from cartrita.cost.price import metered
+from cartrita.cost.price import and_embedding, metered
 from cartrita.declare import Agent, ModelResult, Params, task
 from cartrita.errors import CartritaError
 from cartrita.protocol.task import Name
@@ -17,7 +17,7 @@ from cartrita.research.citation import INSTRUCTION, Source, checked, prompt
 from cartrita.research.finding import LOCAL, Finder, Item, Query, Scope, Sources
 from cartrita.storage.ports import Memories
 
-CEILING = metered("0.25", 40_000)
+CEILING = and_embedding(metered("0.25", 40_000), lambda params: [params.question])
 
 LONGEST_SEARCHED = 20_000
 """Characters of a page in which a quotation is looked for."""
@@ -101,7 +101,7 @@ class Scholar(Agent, team="intelligence", concurrency=8):
         """
         chat = self._models.open(params.model)
         scope, items, _ = await self._finder.find(
-            params.question, params.pages, params.sources, ctx
+            params.question, params.pages, params.sources, ctx, CEILING
         )
         leads = await self._leads(items, scope)
         if chat.info.generative and leads:

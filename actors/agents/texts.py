@@ -4,14 +4,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from cartrita.context import Context, Usage
-from cartrita.cost.price import per_call
+from cartrita.context import Context
+from cartrita.cost.price import and_embedding, per_call
 from cartrita.declare import Agent, ModelResult, Params, task
+from cartrita.embedding import embedded
 from cartrita.errors import ModelRequired
 from cartrita.protocol.task import Name
 from cartrita.protocol.text import Prose
 from cartrita.protocol.wire import WireModel
-from cartrita.providers.ports import Embedder, Vectors
+from cartrita.providers.ports import Embedder
 from cartrita.providers.ports_huggingface import (
     ENABLE,
     MOST_CHARS,
@@ -32,6 +33,16 @@ Text = Annotated[Prose, Field(max_length=MOST_CHARS)]
 Model = Annotated[
     Name | None, Field(description="`auto`, a folder's name below `huggingface.path`, or a hub id.")
 ]
+
+
+COMPARING = and_embedding(
+    per_call("0.001"), lambda params: [params.text, *params.others], most_texts=MOST_LABELS + 1
+)
+
+
+EXTRACTING = and_embedding(
+    per_call("0.001"), lambda params: list(params.texts), most_texts=MOST_TEXTS
+)
 
 
 class TokenClassificationParams(Params):
@@ -159,7 +170,7 @@ class Texts(Agent, team="intelligence", concurrency=8):
 
     @task(
         "huggingface.text.sentence_similarity",
-        cost=per_call("0.001"),
+        cost=COMPARING,
         timeout=60,
         idempotent=True,
         example={
@@ -180,7 +191,7 @@ class Texts(Agent, team="intelligence", concurrency=8):
             return SimilarityResult(likenesses=alike, **answer.about())
         if asked not in (None, AUTO, info.model):
             raise _missing(asked)
-        vectors = await self._embedded([params.text, *params.others], ctx)
+        vectors = await embedded(self._embedder, [params.text, *params.others], ctx, COMPARING)
         scores = (vectors[1:] @ vectors[0]).tolist()
         pairs = zip(params.others, scores, strict=True)
         alike = [Likeness(text=text, score=score) for text, score in pairs]
@@ -188,7 +199,7 @@ class Texts(Agent, team="intelligence", concurrency=8):
 
     @task(
         "huggingface.text.feature_extraction",
-        cost=per_call("0.001"),
+        cost=EXTRACTING,
         timeout=60,
         idempotent=True,
         example={"texts": ["Refunds take ten days.", "Our office is in Rome."]},
@@ -204,15 +215,9 @@ class Texts(Agent, team="intelligence", concurrency=8):
                 f"Vectors are made by {info.model!r} here, not by {asked!r}: leave `model` out, or "
                 "have the operator set embeddings.provider and embeddings.model."
             )
-        vectors = await self._embedded(params.texts, ctx)
+        vectors = await embedded(self._embedder, params.texts, ctx, EXTRACTING)
         rows = [[round(value, PLACES) for value in row] for row in vectors.tolist()]
         return FeatureResult(vectors=rows, dimensions=self._embedder.dimensions, **info.fields())
-
-    async def _embedded(self, texts: list[str], ctx: Context) -> Vectors:
-        began = ctx.clock.monotonic()
-        vectors = await self._embedder.embed(texts)
-        ctx.spent(Usage(self._embedder.info.model, seconds=ctx.clock.monotonic() - began))
-        return vectors
 
     def _required(self, kind: TextKind, asked: str | None) -> str:
         model = self._hugging.choose(kind, asked)

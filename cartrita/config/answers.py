@@ -20,6 +20,13 @@ class Cache(Section):
         description="Seconds for which a host gives what it keeps in memory, where Valkey keeps "
         "it, too: what is deleted there is given for so long.",
     )
+    wait_s: float = Field(
+        default=30.0,
+        ge=0,
+        le=600,
+        description="Seconds for which a host that is asked what another one is working on waits "
+        "for its answer, where there is a Valkey; 0 has each work for itself.",
+    )
     similarity: float = Field(
         default=0.85,
         gt=0,

@@ -69,17 +69,18 @@ class HuggingFace(Section):
 class Embeddings(Section):
     """What turns texts into vectors, for memories and for finding them."""
 
-    provider: Literal["builtin", "folder", "openai"] = Field(
+    provider: Literal["builtin", "folder", "openai", "huggingface"] = Field(
         default="builtin",
         description="`folder` is a sentence-transformers model of the BERT family below "
-        "huggingface.path; `openai` is the server of models.openai_base_url, whose price is not "
-        "charged to tasks. Vectors of different models are kept apart.",
+        "huggingface.path; `openai` is the server of models.openai_base_url, `huggingface` the "
+        "inference API: those two are paid by the token, and are sent no personal data. Vectors "
+        "of different models are kept apart.",
     )
     model: str | None = Field(
         default=None,
         min_length=1,
-        description="The folder's name, or the server's model; text-embedding-3-small there by "
-        "default.",
+        description="The folder's name, the server's model, or a hub id; text-embedding-3-small "
+        "for `openai` by default.",
     )
     dimensions: int | None = Field(
         default=None,
@@ -87,6 +88,13 @@ class Embeddings(Section):
         le=4000,
         description="Length of the vectors that the server is asked for; unset is the model's "
         "own, which is known for OpenAI's models only.",
+    )
+    hedge_after_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=600,
+        description="Seconds after which a provider is asked a second time beside a slow request, "
+        "and paid; unset never.",
     )
 
     @model_validator(mode="after")

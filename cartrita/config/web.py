@@ -3,7 +3,7 @@
 from ipaddress import ip_network
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from cartrita.config.kinds import HttpUrl, Names, Section, also
 
@@ -52,6 +52,16 @@ class Egress(Section):
         return self
 
 
+ENGINES = ("tavily", "serp", "brave", "searxng")
+
+
+def _engines(names: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [name for name in names if name not in ENGINES]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is no search engine; there are {', '.join(ENGINES)}")
+    return names
+
+
 class Web(Section):
     """Search engines and GitHub; Tavily's key is `models.tavily_api_key`.
 
@@ -66,6 +76,18 @@ class Web(Section):
     )
     searxng_url: Annotated[HttpUrl | None, also("SEARXNG_URL")] = Field(
         default=None, description="Address of a SearXNG whose `search.formats` have `json`."
+    )
+    chain: Annotated[Names, AfterValidator(_engines)] = Field(
+        default=(),
+        description="Search engines that are asked one after another, until one finds something, "
+        "in this order, and those that it does not name after them; unset asks all at once.",
+    )
+    hedge_after_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=600,
+        description="Seconds after which a search engine or GitHub is asked a second time beside "
+        "a slow call, which may be paid; unset never.",
     )
     github_token: SecretStr | None = Field(
         default=None,

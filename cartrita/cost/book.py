@@ -30,13 +30,17 @@ class PriceBook:
     fallback: str
     models: Mapping[str, TokenPrice]
 
-    def price(self, model: str) -> TokenPrice:
+    def price(self, model: str, instead: str | None = None) -> TokenPrice:
         """Return the price of a model; unknown ones cost what the fallback costs.
 
         A dated or qualified name costs what its family costs: `openai/gpt-4o-2024-08-06`
         is a `gpt-4o`.
+
+        Args:
+            model: Its name.
+            instead: Whose price an unknown one has in place of the fallback's.
         """
-        return self.models[family(model, self.models) or self.fallback]
+        return self.models[family(model, self.models) or instead or self.fallback]
 
     def over(self, other: "PriceBook") -> "PriceBook":
         """Return both, this one's entries before the other's.

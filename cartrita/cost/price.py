@@ -1,7 +1,9 @@
 """What one run of a task may cost at worst, declared beside the task."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
 NANO = Decimal(10) ** 9
 """Money is stored in whole billionths of a dollar: token prices have that many places."""
@@ -28,11 +30,16 @@ class Price:
         usd: Charged for each completed run.
         max_tokens: The most tokens a run may use, reserved before it starts.
         max_usd: What is reserved before a run starts; at least `usd`.
+        embeds: The texts of its parameters that are embedded. Where that is paid, it is reserved
+            and metered on top.
+        most_texts: How many those are at most.
     """
 
     usd: Decimal = Decimal(0)
     max_tokens: int = 0
     max_usd: Decimal = Decimal(0)
+    embeds: Callable[[Any], Sequence[str]] | None = field(default=None, compare=False)
+    most_texts: int = 0
     max_nano: int = field(init=False, repr=False)
     """`max_usd` as it is journaled, computed once: every admission asks for it."""
 
@@ -60,3 +67,16 @@ def metered(max_usd: str, max_tokens: int) -> Price:
 def per_call_and_metered(usd: str, max_usd: str, max_tokens: int) -> Price:
     """Return a fixed price with room for the tokens of a model beside it."""
     return Price(Decimal(usd), max_tokens, Decimal(usd) + Decimal(max_usd))
+
+
+def and_embedding(
+    price: Price, texts: Callable[[Any], Sequence[str]], *, most_texts: int = 1
+) -> Price:
+    """Return a price with room for vectors of some texts, where those have to be paid.
+
+    Args:
+        price: Of everything else.
+        texts: Returns those texts of the task's parameters.
+        most_texts: How many those are at most.
+    """
+    return replace(price, embeds=texts, most_texts=most_texts)

@@ -17,8 +17,8 @@ LOOK_EVERY = 1.0
 class Prices(Protocol):
     """What tokens cost."""
 
-    def price(self, model: str) -> TokenPrice:
-        """Return the price of a model."""
+    def price(self, model: str, instead: str | None = None) -> TokenPrice:
+        """Return the price of a model; an unknown one may have that of another."""
 
 
 class PriceFile:
@@ -36,9 +36,9 @@ class PriceFile:
         self._book = self._read()
         self._looked_at = self._clock.monotonic()
 
-    def price(self, model: str) -> TokenPrice:
+    def price(self, model: str, instead: str | None = None) -> TokenPrice:
         """Return the price of a model, by the file as it was a second ago at the most."""
-        return self.book.price(model)
+        return self.book.price(model, instead)
 
     @property
     def book(self) -> PriceBook:

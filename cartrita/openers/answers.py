@@ -13,10 +13,12 @@ from cartrita.answers import Answers, Terms, TieredAnswers
 from cartrita.catalog import Catalog
 from cartrita.clock import Clock, SystemClock
 from cartrita.config.settings import Settings
+from cartrita.openers.embeddings import BuiltInEmbedder, far
 from cartrita.privacy.masking import Rules
 from cartrita.providers.ports import Embedder
 from cartrita.storage.answers import Meanings, Shelf
 from cartrita.storage.memory_answers import InMemoryShelf
+from cartrita.turns import Turns
 
 
 def answer_openers(settings: Settings) -> dict[Any, Callable[[Any], Any]]:
@@ -48,8 +50,10 @@ async def open_answers(settings: Settings, services: Any) -> Answers:
         InMemoryShelf(clock, chosen.entries),
         shelf=_shelf(settings, clock),
         meanings=meanings,
-        embedder=partial(services.get, Embedder),
+        # One elsewhere would be sent every question, and paid, to find out that it is new.
+        embedder=partial(services.get, BuiltInEmbedder if far(settings) else Embedder),
         models=models_of(settings),
+        turns=_turns(settings),
     )
 
 
@@ -84,6 +88,17 @@ def _meanings(pool: asyncpg.Pool, clock: Clock) -> Meanings:
     from cartrita.storage.postgres.answers import PostgresMeanings
 
     return PostgresMeanings(pool, clock)
+
+
+def _turns(settings: Settings) -> Turns | None:
+    """Return what has one host work on what several are asked; None where each shall."""
+    if not (settings.redis.dsn and settings.cache.wait_s):
+        return None
+    from cartrita.storage.valkey_leases import ValkeyLeases
+
+    prefix = f"cartrita:{settings.instance}:lease:"
+    leases = ValkeyLeases(settings.redis.dsn.get_secret_value(), SystemClock(), prefix=prefix)
+    return Turns(leases, settings.cache.wait_s)
 
 
 def models_of(settings: Settings) -> str:

@@ -1,18 +1,16 @@
 """Opens the chat models that the settings name."""
 
-from cartrita.clock import SystemClock
 from cartrita.config.kinds import text_of
 from cartrita.config.settings import Settings
 from cartrita.cost.prices import prices_of
-from cartrita.providers.chat_models import Flow, chat_models
+from cartrita.providers.chat_models import chat_models
+from cartrita.providers.guarded import Flow
 from cartrita.providers.langchain_models import PACKAGES
 from cartrita.providers.ports import ChatModels, Embedder
 from cartrita.providers.routing import Rules
-from cartrita.storage.circuits import Circuits
-from cartrita.storage.memory_circuits import InMemoryCircuits
 
 
-def open_chat_models(settings: Settings, embedder: Embedder) -> ChatModels:
+def open_chat_models(settings: Settings, embedder: Embedder, flow: Flow) -> ChatModels:
     """Return the providers' models, or the built-in one where no provider is named."""
     models, routing = settings.models, settings.routing
     found = ((name, text_of(getattr(models, f"{name}_api_key"))) for name in PACKAGES)
@@ -26,7 +24,6 @@ def open_chat_models(settings: Settings, embedder: Embedder) -> ChatModels:
         routing.pressure_warning,
         routing.pressure_critical,
     )
-    clock = SystemClock()
     return chat_models(
         api_key=text_of(models.openai_api_key),
         base_url=models.openai_base_url,
@@ -37,15 +34,5 @@ def open_chat_models(settings: Settings, embedder: Embedder) -> ChatModels:
         prices=prices_of(settings.budgets.prices),
         keys=keys,
         rules=rules,
-        flow=Flow(_circuits(settings), routing.calls_at_once, routing.hedge_after_s, clock),
+        flow=flow,
     )
-
-
-def _circuits(settings: Settings) -> Circuits:
-    """Return circuits that all hosts share where there is a Valkey, else this host's own."""
-    url = text_of(settings.redis.dsn)
-    if url is None:
-        return InMemoryCircuits()
-    from cartrita.storage.valkey_circuits import ValkeyCircuits  # noqa: PLC0415
-
-    return ValkeyCircuits(url, prefix=f"cartrita:{settings.instance}:circuit:")

@@ -8,16 +8,24 @@ from typing import Any
 from cartrita.clock import SystemClock
 from cartrita.config.kinds import text_of
 from cartrita.config.settings import Settings
+from cartrita.providers.guarded import Flow, Guarded
 from cartrita.providers.ports_hooks import Webhooks
 from cartrita.providers.ports_web import GitHubSearch, WebFetch, WebSearch
 
 
 def web_openers(settings: Settings) -> dict[Any, Callable[[Any], Any]]:
     """Return how the ports of the web are opened."""
+
+    async def search(services: Any) -> WebSearch:
+        return open_search(settings, await services.get(Flow))
+
+    async def github(services: Any) -> GitHubSearch:
+        return open_github(settings, await services.get(Flow))
+
     return {
         WebFetch: lambda _services: open_pages(settings),
-        WebSearch: lambda _services: open_search(settings),
-        GitHubSearch: lambda _services: open_github(settings),
+        WebSearch: search,
+        GitHubSearch: github,
         Webhooks: lambda _services: open_hooks(settings),
     }
 
@@ -49,7 +57,7 @@ def _public(settings: Settings) -> Any:
     )
 
 
-def open_search(settings: Settings) -> WebSearch:
+def open_search(settings: Settings, flow: Flow) -> WebSearch:
     """Return all search engines that are configured, and those that need no key."""
     from cartrita.providers.web.asking import to_services
     from cartrita.providers.web.engines import Brave, Searxng, SerpApi, Tavily
@@ -70,14 +78,19 @@ def open_search(settings: Settings) -> WebSearch:
     kinds = (Tavily, SerpApi, Brave, Searxng)
     absent = {kind.name: kind.setting for kind in kinds if kind.name not in names}
     free = (Wikipedia(egress, web.wikipedia_url), Arxiv(egress, web.arxiv_url))
-    return Engines(engines, free, absent, egress)
+    guards = {
+        engine.name: Guarded(flow.lane(engine.name), hedge_after=web.hedge_after_s)
+        for engine in (*engines, *free)
+    }
+    return Engines(engines, free, absent, egress, guards=guards, chain=web.chain)
 
 
-def open_github(settings: Settings) -> GitHubSearch:
+def open_github(settings: Settings, flow: Flow) -> GitHubSearch:
     """Return GitHub's search."""
     from cartrita.providers.web.asking import to_services
     from cartrita.providers.web.github import GitHub
 
     egress = to_services(settings.egress.user_agent)
     token = text_of(settings.web.github_token)
-    return GitHub(egress, SystemClock(), settings.web.github_url, token)
+    guard = Guarded(flow.lane("github"), hedge_after=settings.web.hedge_after_s)
+    return GitHub(egress, SystemClock(), settings.web.github_url, token, guard=guard)

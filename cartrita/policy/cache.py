@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cartrita import __version__
-from cartrita.answers import Answers, Question
+from cartrita.answers import Answers, Given, Question
 from cartrita.cancelled import told_to_end
 from cartrita.context import Context
 from cartrita.declare import Result, TaskSpec
@@ -26,9 +26,10 @@ Running = asyncio.Future[dict[str, Any] | None]
 class Cache:
     """Looks for an answer before the work, and keeps one after it.
 
-    Those who ask the same while it is worked on wait for its answer; where there is none for
-    them, each works for itself, and one of them instead of a worker who was cancelled. What
-    failed, what carries a warning and what its agent calls unstorable is given to nobody.
+    Those who ask the same while it is worked on wait for its answer, on other hosts, too. Where
+    there is none for them, each works for itself, and one of them instead of a worker who was
+    cancelled. What failed, what carries a warning and what its agent calls unstorable is given
+    to nobody.
 
     Args:
         answers: Keeps them.
@@ -71,11 +72,13 @@ class Cache:
         self._running[question.key] = running
         try:
             found = await self._answers.find(question)
-            result = await _given(job, found.result, found.tier, found.score) if found else None
-            shared = found.result if found and result else None
+            result, shared = await _taken(job, found)
             if result is None:
-                _count(job, "missed")
-                result, shared = await self._worked_out(job, proceed, question)
+                async with self._answers.turn(question, _patience(job.context)) as elsewhere:
+                    result, shared = await _taken(job, elsewhere)
+                    if result is None:
+                        _count(job, "missed")
+                        result, shared = await self._worked_out(job, proceed, question)
         except asyncio.CancelledError:
             running.cancel()
             raise
@@ -111,6 +114,17 @@ class Cache:
         key = _digest([owner.tenant, *around, params])
         text = params.pop(kept.text, None) if kept and kept.text else None
         return Question(owner, key, text, _digest([*around, params]))
+
+
+def _patience(context: Context) -> float:
+    """Return how long to wait for another host: what is left must do for our own work."""
+    return context.remaining() / 2
+
+
+async def _taken(job: Job, found: Given | None) -> tuple[Any, dict[str, Any] | None]:
+    """Return an answer that was found, in both forms; None twice where there is none for us."""
+    result = await _given(job, found.result, found.tier, found.score) if found else None
+    return result, found.result if found and result else None
 
 
 async def _given(job: Job, wire: dict[str, Any], tier: str, score: float = 1.0) -> Any:

@@ -85,6 +85,18 @@ class Masker:
             lambda match: quote(values[match[0]]) if match[0] in values else match[0], text
         )
 
+    def faceless(self, text: str) -> str:
+        """Return a text that may leave and that nothing comes back of, such as one to embed.
+
+        Placeholders have no numbers, so that equal texts of different tasks stay equal.
+
+        Raises:
+            InvalidParameters: It holds personal data, and the rules refuse that.
+        """
+        if self.rules.mode in ("off", "block"):
+            return self.mask(text)
+        return redacted(text, self.rules.region)
+
     def hid(self, text: str) -> bool:
         """Tell whether a text holds a value that was masked before."""
         return any(value in text for value in self._values.values())

@@ -28,12 +28,11 @@ class BatchedEmbedder:
 
     Args:
         inner: Does the work.
-        lanes: Batches that may be under way at once: one for a model in this process, more
-            where the time is spent on the way to a provider.
+        lanes: Batches that may be under way at once: one for a model in this process.
         linger: Seconds that a first text waits for others.
     """
 
-    def __init__(self, inner: CountingEmbedder, *, lanes: int = 1, linger: float = 0.002) -> None:
+    def __init__(self, inner: Embedder, *, lanes: int = 1, linger: float = 0.002) -> None:
         self._inner = inner
         self.info, self.dimensions = inner.info, inner.dimensions
         self._batcher: Batcher[str, Vectors] = Batcher(
@@ -60,13 +59,21 @@ class BatchedEmbedder:
     async def _rows(self, texts: list[str]) -> list[Vectors]:
         return list(await self._inner.embed(texts))
 
-    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Return how many tokens each text is, without start and end marks."""
-        return await self._inner.count_tokens(texts)
-
     def close(self) -> None:
         """Embed nothing more."""
         self._batcher.close()
+
+
+class CountingBatches(BatchedEmbedder):
+    """One that can count, too."""
+
+    def __init__(self, inner: CountingEmbedder) -> None:
+        super().__init__(inner)
+        self._counter = inner
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text is, without start and end marks."""
+        return await self._counter.count_tokens(texts)
 
 
 def _weight(text: str) -> int:

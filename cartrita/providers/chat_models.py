@@ -1,29 +1,24 @@
 """Chooses between the configured providers and the built-in tool router."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
-from cartrita.clock import Clock, SystemClock
 from cartrita.cost.prices import Prices
 from cartrita.cost.selection import Option
 from cartrita.cost.traits import trait_book
 from cartrita.errors import ConfigurationInvalid, ModelRequired
-from cartrita.providers.lane import ModelLane
+from cartrita.providers.guarded import Flow
+from cartrita.providers.lane import ProviderLane
 from cartrita.providers.langchain_models import LangChainModels, provider_of
 from cartrita.providers.openai_compatible import OpenAiChatModels
 from cartrita.providers.ports import AUTO, Candidate, ChatModel, ChatModels, Embedder
 from cartrita.providers.ports_chat import Demand
 from cartrita.providers.routing import Rules, Step, plan
-from cartrita.providers.throttle import Throttle
-from cartrita.storage.circuits import Circuits
 from cartrita.telemetry.log import get_logger
 
 LOCAL = "local/"
 OPENAI = "openai:"
-MOST_LANES = 256
-"""Models whose state is remembered here."""
-
 log = get_logger(__name__)
 
 
@@ -56,22 +51,6 @@ class BuiltinChatModels:
         return self._router
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """How calls go out.
-
-    Attributes:
-        circuits: What all hosts know of models that fail.
-        most: Calls to one provider at once, in each process.
-        hedge_after: Seconds after which a second call is made beside a slow one; None for never.
-    """
-
-    circuits: Circuits
-    most: int = 64
-    hedge_after: float | None = None
-    clock: Clock = field(default_factory=SystemClock)
-
-
 class ProviderChatModels:
     """Models of providers, and of the built-in ones those that are named.
 
@@ -92,8 +71,6 @@ class ProviderChatModels:
     ) -> None:
         self._rules, self._flow = rules, flow
         self._builtin, self._openai, self._others = builtin, openai, others
-        self._lanes: dict[str, ModelLane] = {}
-        self._throttles: dict[str, Throttle] = {}
         self._traits, self._left_out = trait_book(), set[str]()
 
     def open(self, name: str | None, *, temperature: float | None = None) -> ChatModel:
@@ -122,21 +99,9 @@ class ProviderChatModels:
             chat = self._openai.open(name.removeprefix(OPENAI), temperature=temperature)
         if self._flow is None:
             return chat
-        return replace(chat, lane=self._lane(chat), hedge_after=self._flow.hedge_after)
-
-    def _lane(self, chat: ChatModel) -> ModelLane:
-        assert self._flow
-        info, flow = chat.info, self._flow
-        if info.model not in self._lanes:
-            while len(self._lanes) >= MOST_LANES:
-                self._lanes.pop(next(iter(self._lanes)))
-            throttle = self._throttles.get(info.provider)
-            if throttle is None:
-                throttle = Throttle(info.provider, flow.most, flow.clock)
-                self._throttles[info.provider] = throttle
-            key = f"{info.provider}:{info.model.removeprefix(f'{info.provider}:')}"
-            self._lanes[info.model] = ModelLane(key, throttle, flow.circuits, flow.clock)
-        return self._lanes[info.model]
+        info = chat.info
+        lane = self._flow.lane(info.provider, info.model.removeprefix(f"{info.provider}:"))
+        return replace(chat, lane=lane, hedge_after=self._flow.hedge_after)
 
     def _route(
         self, name: str | None, temperature: float | None, demand: Demand
@@ -164,7 +129,7 @@ class ProviderChatModels:
             return Option(name, 0.0, 0.0, 0.0, traits.seconds, well=False)
         price = float(chat.usd(1000, 1000))
         option = Option(name, traits.quality, traits.safety, price, traits.seconds)
-        if isinstance(chat.lane, ModelLane):
+        if isinstance(chat.lane, ProviderLane):
             option = replace(option, observed=chat.lane.observed, well=chat.lane.well)
         return option
 
@@ -172,8 +137,6 @@ class ProviderChatModels:
         """Close the connections."""
         if self._openai:
             await self._openai.close()
-        if self._flow:
-            await self._flow.circuits.close()
 
 
 def chat_models(  # noqa: PLR0913 - each is one thing that settings say

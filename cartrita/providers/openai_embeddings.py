@@ -1,10 +1,13 @@
 """Embeds texts with OpenAI, or with a server that speaks its protocol."""
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 import httpx
 import numpy as np
 
+from cartrita.context import MOST_TOKENS
 from cartrita.egress.policy import named_by_operators
 from cartrita.egress.transport import GuardedTransport
 from cartrita.errors import (
@@ -13,6 +16,7 @@ from cartrita.errors import (
     ConfigurationInvalid,
     ModelRequired,
     NetworkFailed,
+    Reason,
 )
 from cartrita.protocol.patience import seconds_to_wait
 from cartrita.providers.ports import ModelInfo, Vectors
@@ -26,26 +30,29 @@ DIMENSIONS = {
 }
 """Of what the models make when they are not told otherwise."""
 
-MOST_TEXTS = 128
-MOST_CHARS = 200_000
-"""Of one request; OpenAI takes 2,048 texts and 300,000 tokens."""
+READS = 8_192
+"""Tokens of a text that those models read; a longer one is refused."""
 
 CONNECT_SECONDS = 10.0
 TIMEOUT = 60.0
+"""Seconds of one request, from the connection to the last byte."""
+
 LONGEST_DETAIL = 300
 FIRST_SERVER_ERROR = 500
-BUSY = (408, 409, 425, 429)
+TOO_MANY = 429
+BUSY = (408, 409, 425, TOO_MANY)
 NO_KEY = (401, 403)
 
 
 class OpenAiEmbeddings:
-    """An embedder behind an OpenAI-compatible address.
+    """Asks an OpenAI-compatible address for vectors.
 
     Args:
         api_key: Needed by OpenAI; most local servers want none.
         base_url: Such as `http://localhost:11434/v1`; OpenAI's own by default.
         model: The server's name for it.
         dimensions: What the server is asked for; the model's own by default.
+        timeout: Seconds of one request.
 
     Raises:
         ConfigurationInvalid: How long its vectors are is not known.
@@ -57,6 +64,7 @@ class OpenAiEmbeddings:
         base_url: str | None = None,
         model: str | None = None,
         dimensions: int | None = None,
+        timeout: float = TIMEOUT,
     ) -> None:
         if not (api_key or base_url):
             raise ConfigurationInvalid(
@@ -78,40 +86,37 @@ class OpenAiEmbeddings:
             transport=GuardedTransport(named_by_operators(), connections=None, keep=20),
             base_url=base_url or OFFICIAL,
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
-            timeout=httpx.Timeout(TIMEOUT, connect=CONNECT_SECONDS),
+            timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
         )
+        self._timeout = timeout
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
-        """Return one row per text, in order, normalised, float32.
+    async def request(self, texts: Sequence[str]) -> tuple[Vectors, int | None]:
+        """Return one row per text, normalised, float32, and the tokens that the server counts.
 
         Raises:
             NetworkFailed: The server cannot be reached, or is busy.
             ConfigurationInvalid: It refuses the key, or has vectors of another length.
             ModelRequired: It does not serve the model.
         """
-        vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
-        done = 0
-        for part in _parts(texts):
-            vectors[done : done + len(part)] = await self._embedded(part)
-            done += len(part)
-        return vectors
-
-    async def _embedded(self, texts: Sequence[str]) -> Vectors:
         # A blank text is refused there, and has a vector here.
         given = [text or " " for text in texts]
         body = {"model": self._model, "input": given, "encoding_format": "float", **self._asks}
         try:
-            response = await self._client.post("embeddings", json=body)
-        except httpx.HTTPError as error:
+            async with asyncio.timeout(self._timeout):
+                response = await self._client.post("embeddings", json=body)
+        except (httpx.HTTPError, TimeoutError) as error:
             raise NetworkFailed(
-                f"The provider of {self._model!r} could not be reached; see OPENAI_BASE_URL."
+                f"The provider of {self._model!r} could not be reached, hung up or took too long; "
+                "see OPENAI_BASE_URL."
             ) from error
         if response.status_code != httpx.codes.OK:
             raise self._refused(response)
         try:
-            rows = sorted(response.json()["data"], key=lambda row: int(row["index"]))
+            told = response.json()
+            rows = sorted(told["data"], key=lambda row: int(row["index"]))
             vectors = np.array([row["embedding"] for row in rows], dtype=np.float32)
-        except (KeyError, TypeError, ValueError) as error:
+            tokens = _tokens(told.get("usage"))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise AgentFailed(f"The provider of {self._model!r} answered no vectors.") from error
         if vectors.shape != (len(texts), self.dimensions):
             raise ConfigurationInvalid(
@@ -120,7 +125,7 @@ class OpenAiEmbeddings:
             )
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         normalised: Vectors = vectors / np.maximum(lengths, np.float32(1e-12))
-        return normalised
+        return normalised, tokens
 
     def _refused(self, response: httpx.Response) -> CartritaError:
         status = response.status_code
@@ -135,6 +140,7 @@ class OpenAiEmbeddings:
         if status in BUSY or status >= FIRST_SERVER_ERROR:
             return NetworkFailed(
                 f"The provider of {self._model!r} answered {status}: {detail}",
+                Reason.PROVIDER_BUSY if status == TOO_MANY else None,
                 retry_after=seconds_to_wait(response.headers.get("retry-after")),
             )
         return AgentFailed(f"The provider of {self._model!r} refused ({status}): {detail}")
@@ -144,15 +150,9 @@ class OpenAiEmbeddings:
         await self._client.aclose()
 
 
-def _parts(texts: Sequence[str]) -> Iterator[list[str]]:
-    """Cut texts into what one request may carry."""
-    part: list[str] = []
-    size = 0
-    for text in texts:
-        if part and (len(part) == MOST_TEXTS or size + len(text) > MOST_CHARS):
-            yield part
-            part, size = [], 0
-        part.append(text)
-        size += len(text)
-    if part:
-        yield part
+def _tokens(usage: Any) -> int | None:
+    """Return what a server says it counted; None where it says nothing that can be charged."""
+    told = (
+        usage.get("prompt_tokens", usage.get("total_tokens")) if isinstance(usage, dict) else None
+    )
+    return told if isinstance(told, int) and 0 <= told <= MOST_TOKENS else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cartrita.clock import Clock
 from cartrita.errors import NetworkFailed, Reason
+from cartrita.telemetry.metrics import CIRCUITS_OPEN, PROVIDER_LIMIT, PROVIDER_UNDER_WAY, labelled
 
 START = 32.0
 LEAST = 1.0
@@ -73,17 +74,18 @@ class Window:
 
 
 class Throttle:
-    """Lets calls of one provider through, in order. Belongs to one event loop.
+    """Lets calls of one provider through, in the order they came. Belongs to one event loop.
 
     Args:
-        name: The provider's.
+        name: The provider's, also in metrics.
         most: Calls at once, however well it does.
     """
 
     def __init__(self, name: str, most: int, clock: Clock) -> None:
-        self._name, self._clock = name, clock
+        self.name, self._clock = name, clock
         self.window = Window(float(most))
         self.under_way = 0
+        self._open: set[str] = set()
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def enter(self, wait: float) -> None:
@@ -93,7 +95,7 @@ class Throttle:
             NetworkFailed: That took longer than `wait` seconds, or too many wait already.
         """
         if not self._waiting and self.under_way < int(self.window.limit):
-            self.under_way += 1
+            self._let_in()
             return
         if len(self._waiting) >= QUEUE:
             raise self._busy()
@@ -118,23 +120,36 @@ class Throttle:
     def leave(self) -> None:
         """Make room for the next."""
         self.under_way -= 1
+        labelled(PROVIDER_UNDER_WAY, self.name).set(self.under_way)
         while self._waiting and self.under_way < int(self.window.limit):
             turn = self._waiting.popleft()
             if not turn.done():
-                self.under_way += 1
+                self._let_in()
                 turn.set_result(None)
+
+    def _let_in(self) -> None:
+        self.under_way += 1
+        labelled(PROVIDER_UNDER_WAY, self.name).set(self.under_way)
+
+    def opened(self, key: str, *, is_open: bool) -> None:
+        """Note whether one of the provider's circuits is open."""
+        if is_open != (key in self._open):
+            (self._open.add if is_open else self._open.discard)(key)
+            labelled(CIRCUITS_OPEN, self.name).set(len(self._open))
 
     def answered(self, seconds: float, tokens: int) -> None:
         """Learn from a call."""
         self.window.answered(seconds, tokens, self._clock.monotonic())
+        labelled(PROVIDER_LIMIT, self.name).set(int(self.window.limit))
 
     def refused(self) -> None:
         """Learn from a call."""
         self.window.refused(self._clock.monotonic())
+        labelled(PROVIDER_LIMIT, self.name).set(int(self.window.limit))
 
     def _busy(self) -> NetworkFailed:
         return NetworkFailed(
-            f"{self._name!r} is sent {self.under_way} calls at once, which is what it can take "
+            f"{self.name!r} is sent {self.under_way} calls at once, which is what it can take "
             "now; there was no room for another.",
             Reason.PROVIDER_BUSY,
         )

@@ -5,12 +5,15 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from cartrita.context import Context, Usage
+from cartrita.context import Context
+from cartrita.cost.price import Price
+from cartrita.embedding import embedded
+from cartrita.errors import NetworkFailed
 from cartrita.protocol.task import Name
 from cartrita.protocol.text import StorableProse
 from cartrita.protocol.wire import WireModel
 from cartrita.providers.ports import Embedder
-from cartrita.providers.ports_web import Hit, WebSearch
+from cartrita.providers.ports_web import Hit, Hits, WebSearch
 from cartrita.storage.ports import Memories, Recalled
 
 LOCAL: Final = "local-corpus"
@@ -23,6 +26,8 @@ NO_ENGINE = (
     "No search engine is configured, so what your tenant stored was searched; set "
     "models.tavily_api_key, web.serpapi_api_key, web.brave_api_key or web.searxng_url."
 )
+
+INSTEAD = "So what your tenant stored was searched."
 
 Scope = Literal["web", "local-corpus"]
 Query = Annotated[StorableProse, Field(max_length=500)]
@@ -41,7 +46,7 @@ class Item(WireModel):
 
 
 class Finder:
-    """Asks search engines where there are any, and the tenant's memories where there are none.
+    """Asks search engines, and the tenant's memories where there are none, or none answers.
 
     Args:
         search: The engines.
@@ -53,7 +58,7 @@ class Finder:
         self._search, self._memories, self._embedder = search, memories, embedder
 
     async def find(
-        self, query: str, limit: int, asked: Sequence[str], ctx: Context
+        self, query: str, limit: int, asked: Sequence[str], ctx: Context, cost: Price
     ) -> tuple[Scope, list[Item], list[str]]:
         """Return where was looked, what was found, and who found it.
 
@@ -62,28 +67,41 @@ class Finder:
             limit: How many results.
             asked: The sources that the caller wants; none for those that are configured.
             ctx: The task; it is warned of sources that did not answer.
+            cost: What it declares.
 
         Raises:
-            NetworkFailed: No engine answered.
+            NetworkFailed: No engine answered of those that the caller wants, or none at all, and
+                the tenant stored nothing about it.
         """
         wanted = [name for name in asked if name != LOCAL]
-        if wanted or (not asked and self._search.sources):
-            found = await self._search.search(ctx.privacy.mask(query), limit, wanted)
-            for problem in found.problems:
-                ctx.warn(problem)
-            if found.sources:
-                return "web", [_item(hit) for hit in found.hits], list(found.sources)
-        if LOCAL not in asked:
-            ctx.warn(NO_ENGINE)
-        return LOCAL, await self._stored(query, limit, ctx), [LOCAL]
+        found = Hits((), ())
+        failure: NetworkFailed | None = None
+        try:
+            if wanted or (self._search.sources and not asked):
+                found = await self._search.search(ctx.privacy.mask(query), limit, wanted)
+        except NetworkFailed as error:
+            if wanted and LOCAL not in asked:
+                raise  # who names a source gets it, or an error
+            failure = error
+        for problem in found.problems:
+            ctx.warn(problem)
+        if found.sources:
+            return "web", [_item(hit) for hit in found.hits], list(found.sources)
+        stored = await self._stored(query, limit, ctx, cost)
+        if failure and not stored:
+            raise failure
+        if failure or LOCAL not in asked:
+            ctx.warn(f"{failure.message} {INSTEAD}" if failure else NO_ENGINE)
+        return LOCAL, stored, [LOCAL]
 
-    async def _stored(self, query: str, limit: int, ctx: Context) -> list[Item]:
-        began = ctx.clock.monotonic()
-        vectors = await self._embedder.embed([query])
-        model = self._embedder.info.model
-        ctx.spent(Usage(model, seconds=ctx.clock.monotonic() - began))
+    async def _stored(self, query: str, limit: int, ctx: Context, cost: Price) -> list[Item]:
+        vectors = await embedded(self._embedder, [query], ctx, cost)
         found = await self._memories.search(
-            ctx.principal.tenant, vectors[0], model, limit=limit, threshold=LEAST_LIKENESS
+            ctx.principal.tenant,
+            vectors[0],
+            self._embedder.info.model,
+            limit=limit,
+            threshold=LEAST_LIKENESS,
         )
         return [_remembered(hit) for hit in found]
 

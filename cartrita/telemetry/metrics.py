@@ -62,8 +62,8 @@ COST_INCURRED = _counter("cost_incurred_usd", "USD charged.", ["model", "task_ty
 MODEL_USAGE = _counter("model_usage", "Tasks a model worked on.", ["model", "task_type"])
 CACHE_LOOKUPS = _counter(
     "cache_lookups",
-    "Tasks whose answer may be kept, by where it was found: memory, valkey, meaning, running, or "
-    "missed, refreshed, passed_by.",
+    "Tasks whose answer may be kept, by where it was found: memory, valkey, meaning, running, "
+    "elsewhere, or missed, refreshed, passed_by.",
     ["task_type", "outcome"],
 )
 QUALITY_VERDICTS = _counter(
@@ -72,6 +72,19 @@ QUALITY_VERDICTS = _counter(
 BRIDGE_SERVED = _counter("bridge_served", "Calls of v2's routes, by who answered.", ["side"])
 BRIDGE_COMPARED = _counter(
     "bridge_compared", "Calls of v2's routes that both sides were asked.", ["outcome"]
+)
+PROVIDER_CALLS = _counter(
+    "provider_calls",
+    "Calls to providers: answered, refused, failed, busy, or not_made: its circuit is open, or "
+    "there was no room.",
+    ["provider", "outcome"],
+)
+PROVIDER_LIMIT = _gauge(
+    "provider_limit", "Calls that a provider is sent at once at most, for now.", ["provider"]
+)
+PROVIDER_UNDER_WAY = _gauge("provider_under_way", "Calls that wait for a provider.", ["provider"])
+CIRCUITS_OPEN = _gauge(
+    "provider_circuits_open", "Models or services of a provider that are left alone.", ["provider"]
 )
 AGENT_HEALTH = _gauge("agent_health", "1 when its workers run, else 0.", ["agent_id"])
 AGENT_CPU = _gauge("agent_cpu_usage_percent", "CPU of its process.", ["agent_id"])

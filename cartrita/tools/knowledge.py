@@ -5,6 +5,7 @@ from uuid import UUID, uuid5
 from pydantic import Field
 
 from cartrita.context import Context
+from cartrita.embedding import embedded
 from cartrita.protocol.text import Storable, StorableProse
 from cartrita.providers.embedded.intent import MEMORY, NOTHING_FOUND
 from cartrita.providers.ports import Embedder
@@ -43,7 +44,7 @@ class KnowledgeTools(Tools):
     @tool(MEMORY)
     async def search(self, given: QueryInput, ctx: Context) -> str:
         """Search what was stored earlier and quote the passages nearest in meaning."""
-        vectors = await self._embedder.embed([given.query])
+        vectors = await embedded(self._embedder, [given.query], ctx)
         found = await self._memories.search(
             ctx.principal.tenant,
             vectors[0],
@@ -61,7 +62,7 @@ class KnowledgeTools(Tools):
         record = MemoryRecord(
             uuid5(NAMESPACE, given.text), given.text, ctx.clock.now(), ctx.session_id, metadata
         )
-        vectors = await self._embedder.embed([given.text])
+        vectors = await embedded(self._embedder, [given.text], ctx)
         await self._memories.store(
             ctx.principal.tenant, [record], vectors, self._embedder.info.model
         )

@@ -24,7 +24,8 @@ from cartrita.cost.price import metered
 from cartrita.declare import Agent, ModelResult, Params, task
 from cartrita.errors import NetworkFailed, Reason, TaskTimeout
 from cartrita.protocol.task import Preferences
-from cartrita.providers.chat_models import Flow, chat_models
+from cartrita.providers.chat_models import chat_models
+from cartrita.providers.guarded import Flow
 from cartrita.providers.ports import ChatModels
 from cartrita.providers.routing import Rules
 from cartrita.services import Services
@@ -53,6 +54,7 @@ async def models(server, *fallbacks, circuits=None, **options):
         yield opened
     finally:
         await opened.close()
+        await flow.close()
 
 
 async def ask(opened, ctx=None, text="Hello", name=None, tools=(), **options):

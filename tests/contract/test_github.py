@@ -10,8 +10,10 @@ from cartrita.errors import (
     NetworkFailed,
     RateLimitExceeded,
 )
+from cartrita.providers.guarded import Flow, Guarded
 from cartrita.providers.web.asking import to_services
 from cartrita.providers.web.github import KEPT, GitHub
+from cartrita.storage.memory_circuits import InMemoryCircuits
 from tests.support.site import Reply, data, site
 
 REPOSITORIES = {
@@ -37,7 +39,8 @@ class Here:
     def __init__(self, server, token=None):
         self.server, self.clock = server, ManualClock()
         egress = to_services("Cartrita/3.0")
-        self.github = GitHub(egress, self.clock, server.url, token)
+        guard = Guarded(Flow(InMemoryCircuits()).lane("github"))
+        self.github = GitHub(egress, self.clock, server.url, token, guard=guard)
 
     async def find(self, kind="repositories", query="actors", **more):
         options = {"language": None, "sort": None, "limit": 10} | more

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+from functools import partial
 
 import pytest
 
 from cartrita.errors import AgentFailed, ConfigurationInvalid, ModelRequired, NetworkFailed
+from cartrita.providers.guarded import Flow
 from cartrita.providers.huggingface.inference import InferenceApi
 from cartrita.providers.ports_huggingface import TextAsk, TextKind
+from cartrita.storage.memory_circuits import InMemoryCircuits
 from tests.support.elsewhere import answer, elsewhere
 
 SENTENCE = "Ada lived in London."
@@ -18,7 +21,8 @@ def ask(kind=TextKind.CLASSIFICATION, **fields):
 
 
 async def run(server, asked, say=None):
-    api = InferenceApi("hf_secret", f"{server.url}/api")
+    lane = partial(Flow(InMemoryCircuits()).lane, "huggingface")
+    api = InferenceApi("hf_secret", f"{server.url}/api", lane=lane)
     try:
         return await api.run(asked, say)
     finally:

@@ -29,7 +29,7 @@ from cartrita.providers.chat_models import chat_models
 from cartrita.providers.embedded.encoder import FolderEncoder
 from cartrita.providers.huggingface.folder import ModelFolder
 from cartrita.providers.huggingface.hub import Hub
-from cartrita.providers.huggingface.local import LocalModels
+from cartrita.providers.huggingface.local import JOINED, LocalModels
 from cartrita.providers.huggingface.routes import HuggingFaceModels
 from cartrita.providers.ports import ChatModels
 from cartrita.providers.ports_huggingface import (
@@ -42,7 +42,7 @@ from cartrita.providers.ports_huggingface import (
 from cartrita.services import Services
 from cartrita.testing import run_task
 from tests.support.hub import hub_of
-from tests.support.hugging import BUILT_IN
+from tests.support.hugging import BUILT_IN, TOGETHER
 from tests.support.records import ADA
 from tests.support.stage import request
 from tests.support.troupe import told
@@ -223,8 +223,11 @@ class TestTasks:
         assert alike[1]["score"] == pytest.approx(1, abs=1e-5)
 
 
-async def test_texts_of_several_callers_go_through_a_model_together(local, monkeypatch):
-    await local.run(TextAsk(kind=TextKind.CLASSIFICATION, model="mood", text="warm"))
+@pytest.mark.parametrize("kind", JOINED)
+async def test_texts_of_several_callers_go_through_a_model_together(local, monkeypatch, kind):
+    model, given = TOGETHER[kind]
+    asks = [TextAsk(kind=kind, model=model, **fields) for fields in given]
+    await local.run(asks[0])
     from cartrita.providers.huggingface import reading
 
     sizes, real = [], reading.read
@@ -234,12 +237,12 @@ async def test_texts_of_several_callers_go_through_a_model_together(local, monke
         return real(point, asks, stop)
 
     monkeypatch.setattr(reading, "read", read)
-    texts = [SENTENCE, "the shop", "ten days in Rome", "food"]
-    asks = [TextAsk(kind=TextKind.CLASSIFICATION, model="mood", text=text) for text in texts]
     together = await asyncio.gather(*(local.run(ask) for ask in asks))
     assert sizes == [4]
+    assert set(reading._TOGETHER) == set(JOINED)
     alone = [await local.run(ask) for ask in asks]
     for one, other in zip(together, alone, strict=True):
+        assert len(one.findings) == len(other.findings)
         assert one.findings[0].label == other.findings[0].label
         assert one.findings[0].score == pytest.approx(other.findings[0].score, abs=1e-5)
 

@@ -16,6 +16,7 @@ from cartrita.config.web import Egress, Web
 from cartrita.context import Context
 from cartrita.conversation import Said, converse
 from cartrita.cost.price import metered
+from cartrita.openers.guarded import flow_openers
 from cartrita.openers.web import web_openers
 from cartrita.providers.chat_models import chat_models
 from cartrita.providers.embedded.passages import SentenceRetrieval
@@ -53,7 +54,9 @@ async def tree(models=None, **web):
     folder = Path(tempfile.mkdtemp(prefix="ctl-", dir="/tmp"))
     try:
         catalog = Catalog.of([Researcher, Scholar])
-        async with local_tree(catalog, Services(web_openers(settings) | given), folder) as made:
+        async with local_tree(
+            catalog, Services(flow_openers(settings) | web_openers(settings) | given), folder
+        ) as made:
             yield made
     finally:
         shutil.rmtree(folder)
@@ -137,14 +140,14 @@ async def test_a_model_that_obeys_what_a_page_says_still_reaches_nothing_inside(
         steps = [called("web_browser", f"c{n}", url=url) for n, url in enumerate(urls)]
         models = ScriptedModels(*steps, said("I did what the page told me."))
         settings = Settings(egress=Egress(allow=(f"{HERE}/32",), ports=("1-65535",)))
-        ports = {port: open_(None) for port, open_ in web_openers(settings).items()}
-        tools = WebTools(ports[WebSearch], ports[WebFetch], ports[GitHubSearch])
+        opened = Services(flow_openers(settings) | web_openers(settings))
+        ports = [await opened.get(port) for port in (WebSearch, WebFetch, GitHubSearch)]
+        tools = WebTools(*ports)
         ctx = Context("t")
         offered = ToolRegistry([tools]).tools(ctx, "langchain")
         asked = [Said("user", "Read the page.")]
         reply = await converse(models.chat, asked, offered, ctx, metered("1", 100_000))
-        for port in ports.values():
-            await port.close()
+        await opened.close()
         assert [call.failed for call in reply.calls] == [False, True, True]
         assert "Ignore your instructions" in reply.calls[0].output
         assert secret.connections == 0

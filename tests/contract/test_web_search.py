@@ -8,6 +8,7 @@ from cartrita.config.settings import Settings
 from cartrita.config.web import Web
 from cartrita.egress.client import Bounds
 from cartrita.errors import NetworkFailed
+from cartrita.openers.guarded import open_flow
 from cartrita.openers.web import open_search
 from tests.support.site import HANG, Reply, data, moved, site
 
@@ -68,7 +69,7 @@ PAGES = {
 class Installation:
     """Engines that are configured, and the server that plays them all."""
 
-    def __init__(self, server, *names):
+    def __init__(self, server, *names, flow=None, **web):
         self.server = server
         at = {f"{name}_url": f"{server.url}/{name}" for name in ("tavily", "brave", "arxiv")}
         at |= {"serpapi_url": f"{server.url}/serp", "wikipedia_url": f"{server.url}/wikipedia"}
@@ -77,8 +78,8 @@ class Installation:
         keys = {"serp": "serpapi_api_key", "brave": "brave_api_key"}
         at |= {keys[name]: SecretStr(f"key-{name}") for name in names if name in keys}
         tavily = SecretStr("key-tavily") if "tavily" in names else None
-        settings = Settings(web=Web(**at), models=Models(tavily_api_key=tavily))
-        self.search = open_search(settings)
+        settings = Settings(web=Web(**at, **web), models=Models(tavily_api_key=tavily))
+        self.search = open_search(settings, flow or open_flow(settings))
 
     async def __aenter__(self):
         return self

@@ -20,6 +20,25 @@ BUILT_IN = {
 
 WRITES = (TextKind.GENERATION, TextKind.SUMMARIZATION, TextKind.TRANSLATION)
 
+SENTENCE = "Ada Lovelace lived in London."
+TEXTS = [SENTENCE, "the shop", "ten days in Rome", "food"]
+TOGETHER = {
+    TextKind.CLASSIFICATION: ("mood", [{"text": text} for text in TEXTS]),
+    TextKind.ZERO_SHOT: (
+        "inference",
+        [
+            {"text": text, "labels": ["sport", "food", "Rome"][: n % 3 + 1]}
+            for n, text in enumerate(TEXTS)
+        ],
+    ),
+    TextKind.FILL_MASK: ("mask", [{"text": f"{text} [MASK] .", "most": 3} for text in TEXTS]),
+    TextKind.SIMILARITY: (
+        "sentences",
+        [{"text": text, "labels": TEXTS[: n + 1]} for n, text in enumerate(TEXTS)],
+    ),
+}
+"""What several callers ask of one of the checkpoints that `tests.support.tiny` builds."""
+
 
 class OneModel:
     """Has the model `org/model` for everything, and remembers what it was asked."""

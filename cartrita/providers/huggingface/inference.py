@@ -15,8 +15,11 @@ from cartrita.errors import (
     ConfigurationInvalid,
     ModelRequired,
     NetworkFailed,
+    Reason,
 )
 from cartrita.protocol.patience import seconds_to_wait
+from cartrita.providers.guarded import LONGEST_TURN
+from cartrita.providers.ports_chat import Lane
 from cartrita.providers.ports_huggingface import Finding, Say, TextAnswer, TextAsk, TextKind
 
 OFFICIAL = "https://router.huggingface.co/hf-inference"
@@ -26,7 +29,8 @@ MOST_BYTES = 4 << 20
 
 LONGEST_DETAIL = 300
 FIRST_SERVER_ERROR = 500
-BUSY = (408, 425, 429)
+TOO_MANY = 429
+BUSY = (408, 425, TOO_MANY)
 NO_TOKEN = (401, 403)
 EVENT = "data:"
 
@@ -44,9 +48,18 @@ class InferenceApi:
         token: Sent as a bearer token, where there is one.
         url: Such as `https://host/hf-inference`; Hugging Face's own by default.
         timeout: Seconds one call may take; the task's deadline ends it earlier.
+        lane: The way to each model, by its name.
     """
 
-    def __init__(self, token: str | None, url: str | None = None, timeout: float = 120.0) -> None:
+    def __init__(
+        self,
+        token: str | None,
+        url: str | None = None,
+        timeout: float = 120.0,
+        *,
+        lane: Callable[[str], Lane],
+    ) -> None:
+        self._lane = lane
         self._client = httpx.AsyncClient(
             transport=GuardedTransport(named_by_operators(), connections=None, keep=20),
             base_url=url or OFFICIAL,
@@ -55,18 +68,25 @@ class InferenceApi:
         )
 
     async def run(self, ask: TextAsk, say: Say | None = None) -> TextAnswer:
-        """Have a model do it; being cancelled closes the connection.
+        """Have a model do it, in its turn; being cancelled closes the connection.
 
         Args:
             ask: What to do, and with which model.
             say: Takes the pieces of a text that is being written.
 
         Raises:
-            NetworkFailed: It cannot be reached, or is busy; says when to try again if it does.
+            NetworkFailed: It cannot be reached, is busy, or left alone for now; says when to try
+                again if that is known.
             ConfigurationInvalid: It refuses the token.
             ModelRequired: It has no such model.
             AgentFailed: It cannot do this, or answers something else.
         """
+        async with self._lane(ask.model).turn(LONGEST_TURN) as turn:
+            answer = await self._run(ask, say)
+            turn.tokens = answer.tokens_out
+        return answer
+
+    async def _run(self, ask: TextAsk, say: Say | None) -> TextAnswer:
         body = _BODIES[ask.kind](ask)
         try:
             if say is not None:
@@ -119,7 +139,7 @@ class InferenceApi:
                     read += piece
                     if len(read) > LONGEST_DETAIL * 10:
                         break
-                raise _refused(ask.model, response, read)
+                raise refused(ask.model, response, read)
             yield response
 
     async def close(self) -> None:
@@ -127,7 +147,7 @@ class InferenceApi:
         await self._client.aclose()
 
 
-def _refused(model: str, response: httpx.Response, read: bytes) -> CartritaError:
+def refused(model: str, response: httpx.Response, read: bytes) -> CartritaError:
     """Return what a refusal means here."""
     status = response.status_code
     try:
@@ -148,6 +168,7 @@ def _refused(model: str, response: httpx.Response, read: bytes) -> CartritaError
         asked = seconds_to_wait(response.headers.get("retry-after"))
         return NetworkFailed(
             f"The inference API of {model!r} answered {status}: {detail}",
+            Reason.PROVIDER_BUSY if status == TOO_MANY else None,
             retry_after=asked or seconds_to_wait(estimate),
         )
     return AgentFailed(f"The inference API of {model!r} refused ({status}): {detail}")

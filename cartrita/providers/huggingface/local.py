@@ -25,6 +25,14 @@ BATCH = 8
 MOST_LINES = 64
 """Models whose callers' texts are joined."""
 
+JOINED = (
+    TextKind.CLASSIFICATION,
+    TextKind.ZERO_SHOT,
+    TextKind.FILL_MASK,
+    TextKind.SIMILARITY,
+)
+"""Kinds whose texts of several callers go through a model together."""
+
 WRITES = (TextKind.GENERATION, TextKind.SUMMARIZATION, TextKind.TRANSLATION)
 
 
@@ -32,7 +40,7 @@ class LocalModels:
     """Loads models when they are asked for and keeps those that were used last.
 
     All work is done by one thread, so that two forward passes never fight for the same cores;
-    texts that several callers have sorted by one model go through it together. A caller that is
+    texts of several callers for the same work of one model go through it together. A caller that is
     cancelled stops the model at its next token or batch; loading goes on, for whoever asks next.
 
     Args:
@@ -49,7 +57,7 @@ class LocalModels:
         self._folder, self._hub, self._threads = folder, hub, threads
         self._shelf: Shelf[Any] = Shelf(most, most_mb)
         self._lane = Lane("huggingface", CALLERS)
-        self._lines: dict[str, Batcher[TextAsk, TextAnswer]] = {}
+        self._lines: dict[tuple[TextKind, str], Batcher[TextAsk, TextAnswer]] = {}
 
     @property
     def loaded(self) -> list[object]:
@@ -67,8 +75,8 @@ class LocalModels:
             QueueFull: Too many wait already.
         """
         with self._lane.place():
-            if ask.kind is TextKind.CLASSIFICATION:
-                return (await self._line(ask.model).ask([ask]))[0]
+            if ask.kind in JOINED:
+                return (await self._line(ask).ask([ask]))[0]
             if ask.kind not in WRITES:
                 return (await self._read([ask]))[0]
             return await self._write(ask, say)
@@ -78,13 +86,14 @@ class LocalModels:
         for line in self._lines.values():
             line.close()
 
-    def _line(self, model: str) -> Batcher[TextAsk, TextAnswer]:
-        """Return where texts for a model wait for each other."""
-        if model not in self._lines:
+    def _line(self, ask: TextAsk) -> Batcher[TextAsk, TextAnswer]:
+        """Return where texts for the same work of a model wait for each other."""
+        key = (ask.kind, ask.model)
+        if key not in self._lines:
             while len(self._lines) >= MOST_LINES:  # whoever waits in the oldest still gets served
                 self._lines.pop(next(iter(self._lines)))
-            self._lines[model] = Batcher(self._read, most=BATCH, name=model)
-        return self._lines[model]
+            self._lines[key] = Batcher(self._read, most=BATCH, name=ask.model)
+        return self._lines[key]
 
     async def _read(self, asks: list[TextAsk]) -> list[TextAnswer]:
         """Have one model read for all of them."""

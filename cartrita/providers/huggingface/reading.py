@@ -34,9 +34,12 @@ def read(point: Checkpoint, asks: Sequence[TextAsk], stop: Event) -> list[TextAn
         InvalidParameters: A text is not fit for it.
         Stopped: Nobody waits for it any more.
     """
-    if asks[0].kind is TextKind.CLASSIFICATION:
-        return _classified(point, asks, stop)
-    return [_answer(point, _KINDS[ask.kind](point, ask, stop), ask.text) for ask in asks]
+    together = _TOGETHER.get(asks[0].kind)
+    if together:
+        found = together(point, asks, stop)
+    else:
+        found = [_KINDS[ask.kind](point, ask, stop) for ask in asks]
+    return [_answer(point, one, ask.text) for one, ask in zip(found, asks, strict=True)]
 
 
 def _answer(point: Checkpoint, findings: list[Finding], text: str) -> TextAnswer:
@@ -84,24 +87,24 @@ def _logits(point: Checkpoint, first: list[str], second: list[str] | None, stop:
     return torch.cat(found).float()
 
 
-def _classified(point: Checkpoint, asks: Sequence[TextAsk], stop: Event) -> list[TextAnswer]:
+def _classified(point: Checkpoint, asks: Sequence[TextAsk], stop: Event) -> list[list[Finding]]:
     logits = _logits(point, [ask.text for ask in asks], None, stop)
     config = point.model.config
     problem = getattr(config, "problem_type", None)
     several = problem == "multi_label_classification" or config.num_labels == 1
     scores = logits.sigmoid() if several else logits.softmax(-1)
-    answers = []
+    found = []
     for ask, row in zip(asks, scores.tolist(), strict=True):
         labels = [Finding(label=config.id2label[n], score=score) for n, score in enumerate(row)]
-        answers.append(_answer(point, _best(labels, ask.most), ask.text))
-    return answers
+        found.append(_best(labels, ask.most))
+    return found
 
 
 def _best(labels: list[Finding], most: int) -> list[Finding]:
     return sorted(labels, key=lambda one: -one.score)[:most]
 
 
-def _sorted(point: Checkpoint, ask: TextAsk, stop: Event) -> list[Finding]:
+def _sorted(point: Checkpoint, asks: Sequence[TextAsk], stop: Event) -> list[list[Finding]]:
     names = {label.lower(): n for label, n in point.model.config.label2id.items()}
     entailed = next((n for name, n in names.items() if name.startswith("entail")), None)
     if entailed is None:
@@ -109,11 +112,15 @@ def _sorted(point: Checkpoint, ask: TextAsk, stop: Event) -> list[Finding]:
             f"{point.name!r} cannot sort by labels of yours: it was not trained on inference, "
             "as bart-large-mnli was."
         )
-    hypotheses = [HYPOTHESIS.format(label) for label in ask.labels]
-    logits = _logits(point, [ask.text] * len(hypotheses), hypotheses, stop)
-    scores = logits[:, entailed].softmax(-1).tolist()
-    pairs = zip(ask.labels, scores, strict=True)
-    return _best([Finding(label=label, score=score) for label, score in pairs], len(scores))
+    texts = [ask.text for ask in asks for _ in ask.labels]
+    hypotheses = [HYPOTHESIS.format(label) for ask in asks for label in ask.labels]
+    logits = _logits(point, texts, hypotheses, stop)[:, entailed]
+    found = []
+    for ask, row in zip(asks, logits.split([len(ask.labels) for ask in asks]), strict=True):
+        pairs = zip(ask.labels, row.softmax(-1).tolist(), strict=True)
+        labels = [Finding(label=label, score=score) for label, score in pairs]
+        found.append(_best(labels, len(labels)))
+    return found
 
 
 def _answered(point: Checkpoint, ask: TextAsk, stop: Event) -> list[Finding]:
@@ -210,31 +217,54 @@ def _joined(
     ]
 
 
-def _filled(point: Checkpoint, ask: TextAsk, stop: Event) -> list[Finding]:
-    mask = point.tokenizer.mask_token
-    text = ask.text
+def _filled(point: Checkpoint, asks: Sequence[TextAsk], stop: Event) -> list[list[Finding]]:
+    texts = [_with_mask(point, ask.text) for ask in asks]
+    found: list[list[Finding]] = []
+    for rows in _rows(len(texts), stop):
+        some = texts[rows]
+        batch = point.tokenizer(
+            some,
+            padding=len(some) > 1,
+            truncation=True,
+            max_length=point.longest,
+            return_tensors="pt",
+        )
+        gaps = [_gap(point, numbers) for numbers in batch["input_ids"]]
+        logits = _run(point, batch).logits.float()
+        for n, (text, ask) in enumerate(zip(some, asks[rows], strict=True)):
+            found.append(_fillings(point, text, logits[n, gaps[n]].softmax(-1), ask.most))
+    return found
+
+
+def _with_mask(point: Checkpoint, text: str) -> str:
     for written in MASKS:
-        text = text.replace(written, mask)
-    batch = point.tokenizer(text, truncation=True, max_length=point.longest, return_tensors="pt")
-    places = (batch["input_ids"][0] == point.tokenizer.mask_token_id).nonzero().flatten().tolist()
+        text = text.replace(written, point.tokenizer.mask_token)
+    return text
+
+
+def _gap(point: Checkpoint, numbers: Any) -> int:
+    """Return where a text's one gap is."""
+    places = (numbers == point.tokenizer.mask_token_id).nonzero().flatten().tolist()
     if len(places) != 1:
         raise InvalidParameters(
             f"The text needs one {MASKS[0]}, not {len(places)}, within {point.longest} tokens.",
             fields=[("parameters.text", f"needs one {MASKS[0]}")],
         )
-    if stop.is_set():
-        raise Stopped
-    shares = _run(point, batch).logits[0, places[0]].float().softmax(-1)
-    best = shares.topk(min(ask.most, shares.shape[-1]))
+    return int(places[0])
+
+
+def _fillings(point: Checkpoint, text: str, shares: Any, most: int) -> list[Finding]:
+    best = shares.topk(min(most, shares.shape[-1]))
     found = []
     for score, number in zip(best.values.tolist(), best.indices.tolist(), strict=True):
         word = point.tokenizer.decode([number]).strip()
-        found.append(Finding(label=word, score=score, text=text.replace(mask, word)))
+        filled = text.replace(point.tokenizer.mask_token, word)
+        found.append(Finding(label=word, score=score, text=filled))
     return found
 
 
-def _compared(point: Checkpoint, ask: TextAsk, stop: Event) -> list[Finding]:
-    texts, vectors = [ask.text, *ask.labels], []
+def _compared(point: Checkpoint, asks: Sequence[TextAsk], stop: Event) -> list[list[Finding]]:
+    texts, vectors = [text for ask in asks for text in (ask.text, *ask.labels)], []
     for rows in _rows(len(texts), stop):
         batch = point.tokenizer(
             texts[rows],
@@ -247,15 +277,22 @@ def _compared(point: Checkpoint, ask: TextAsk, stop: Event) -> list[Finding]:
         there = batch["attention_mask"][:, :, None].float()
         vectors.append((states * there).sum(1) / there.sum(1))
     unit = torch.nn.functional.normalize(torch.cat(vectors), dim=-1)
-    scores = (unit[1:] @ unit[0]).tolist()
-    pairs = zip(ask.labels, scores, strict=True)
-    return [Finding(label=text, score=score) for text, score in pairs]
+    found = []
+    for ask, own in zip(asks, unit.split([1 + len(ask.labels) for ask in asks]), strict=True):
+        pairs = zip(ask.labels, (own[1:] @ own[0]).tolist(), strict=True)
+        found.append([Finding(label=text, score=score) for text, score in pairs])
+    return found
 
 
-_KINDS: dict[TextKind, Callable[[Checkpoint, TextAsk, Event], list[Finding]]] = {
+_TOGETHER: dict[TextKind, Callable[[Checkpoint, Sequence[TextAsk], Event], list[list[Finding]]]] = {
+    TextKind.CLASSIFICATION: _classified,
     TextKind.ZERO_SHOT: _sorted,
-    TextKind.ANSWERING: _answered,
-    TextKind.TOKENS: _marked,
     TextKind.FILL_MASK: _filled,
     TextKind.SIMILARITY: _compared,
+}
+"""What several callers' texts go through a model for together; `local.JOINED` names them, too."""
+
+_KINDS: dict[TextKind, Callable[[Checkpoint, TextAsk, Event], list[Finding]]] = {
+    TextKind.ANSWERING: _answered,
+    TextKind.TOKENS: _marked,
 }

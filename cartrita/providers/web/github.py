@@ -16,6 +16,7 @@ from cartrita.errors import (
     RateLimitExceeded,
 )
 from cartrita.protocol.patience import seconds_to_wait
+from cartrita.providers.guarded import Guarded
 from cartrita.providers.ports_web import Found, FoundOnGitHub, Kind
 from cartrita.providers.web.asking import JSON, at, parsed
 
@@ -59,10 +60,20 @@ class GitHub:
         egress: What asks; closed with this.
         base: The address of its API.
         token: Ours; code is found with one only. What it may see, every caller finds.
+        guard: What calls go out through.
     """
 
-    def __init__(self, egress: Egress, clock: Clock, base: str, token: str | None = None) -> None:
+    def __init__(
+        self,
+        egress: Egress,
+        clock: Clock,
+        base: str,
+        token: str | None = None,
+        *,
+        guard: Guarded,
+    ) -> None:
         self._egress, self._clock, self._base, self._token = egress, clock, base, token
+        self._guard = guard
         self._kept: OrderedDict[tuple[Any, ...], tuple[float, FoundOnGitHub]] = OrderedDict()
         self._not_before = 0.0
 
@@ -83,17 +94,18 @@ class GitHub:
             raise _too_often(self._not_before - now)
         words = f"{query} language:{_quoted(language)}" if language else query
         params: dict[str, str | int] = {"q": words, "per_page": limit}
+        params |= {"sort": sort} if sort else {}
+        found = (await self._guard.call(lambda: self._found(kind, params))).answer
+        self._keep(key, now, found)
+        return found
+
+    async def _found(self, kind: Kind, params: dict[str, str | int]) -> FoundOnGitHub:
         answer = await self._egress.ask(
-            at(self._base, f"search/{kind}"),
-            kinds=JSON,
-            params=params | ({"sort": sort} if sort else {}),
-            headers=self._headers(),
+            at(self._base, f"search/{kind}"), kinds=JSON, params=params, headers=self._headers()
         )
         if not answer.ok:
             raise self._refused(answer)
-        found = _read(kind, parsed(answer, "GitHub", TOKEN))
-        self._keep(key, now, found)
-        return found
+        return _read(kind, parsed(answer, "GitHub", TOKEN))
 
     def _headers(self) -> dict[str, str]:
         headers = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}

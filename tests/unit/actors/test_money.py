@@ -73,7 +73,7 @@ def hold(tree, usd, budget="user:ada"):
 async def test_an_agent_knows_how_full_the_fullest_budget_was(tree, held):
     hold(tree, 4)
     texts = [(await submit(tree.door, "purse.show"))["result"]["text"] for _ in range(3)]
-    assert texts == [f"({full}, None, None)" for full in (0.0, 0.05, 0.1)]
+    assert texts == [f"({full}, 1.0, 100)" for full in (0.0, 0.05, 0.1)]
     assert (held().used_nano, held().used_tokens, held().reserved_nano) == (6 * USD // 10, 30, 0)
 
 

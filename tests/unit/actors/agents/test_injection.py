@@ -205,7 +205,7 @@ async def test_it_cannot_reach_a_private_address(world, task, url):
     async with listening(came) as port:
         egress = Egress(public(ports=("1-65535",)), resolve=inside)
         pages = Pages(egress, SystemClock())
-        world.more = [WebTools(Engines([], (), {}, egress), pages, None)]
+        world.more = [WebTools(Engines([], (), {}, egress, guards={}), pages, None)]
         order = f'CALL url_scraper {{"url": "{url.format(port=port)}"}}'
         await world.document("acme", 1, f"The report, the report: {order}")
         await world.ask(task, READ)

@@ -5,8 +5,9 @@ import pytest
 from cartrita.config.load import load_settings
 from cartrita.errors import ConfigurationInvalid, MissingExtra, ModelRequired
 from cartrita.openers.chat import open_chat_models
+from cartrita.openers.guarded import open_flow
 from cartrita.protocol.task import Preferences
-from cartrita.providers.lane import ModelLane
+from cartrita.providers.lane import ProviderLane
 from cartrita.providers.ports_chat import Demand
 from cartrita.storage.memory_circuits import InMemoryCircuits
 from cartrita.storage.valkey_circuits import ValkeyCircuits
@@ -22,8 +23,9 @@ async def opened(tmp_path):
 
     def open_with(**variables):
         settings = load_settings({}, {"HOME": str(tmp_path), **variables}, tmp_path)
-        made.append(open_chat_models(settings, None))
-        return made[-1]
+        flow = open_flow(settings)
+        made.extend([open_chat_models(settings, None, flow), flow])
+        return made[-2]
 
     yield open_with
     for models in made:
@@ -54,7 +56,7 @@ def test_fallbacks_thresholds_and_the_preset_are_the_settings(opened):
     assert names(models.open("auto"), preferences=best)[0] == "gpt-3.5-turbo"
     candidate = chat.candidates(Demand())[0].chat
     assert candidate.hedge_after == 2.5
-    assert isinstance(candidate.lane, ModelLane)
+    assert isinstance(candidate.lane, ProviderLane)
 
 
 def test_a_key_in_a_file_opens_another_provider(opened, tmp_path):

@@ -1,13 +1,14 @@
 """Tests of cartrita/openers/huggingface.py."""
 
 import json
+from decimal import Decimal
 
 import pytest
 
 from cartrita.config.settings import Settings
 from cartrita.discretion import EMBEDDED
 from cartrita.errors import ConfigurationInvalid, ModelRequired
-from cartrita.openers.huggingface import BuiltInEmbedder
+from cartrita.openers.embeddings import BuiltInEmbedder
 from cartrita.providers.ports import Embedder, Probes, Summarizer
 from cartrita.providers.ports_huggingface import HuggingFace, LocalText, TextAsk, TextKind
 from cartrita.services import open_services
@@ -93,6 +94,27 @@ class TestEmbedder:
         probes = await opened.get(Probes)
         assert probes._probes[-1]._embedder.info.provider == EMBEDDED  # a look costs nothing
         await opened.close()
+
+    async def test_one_elsewhere_costs_what_the_price_book_says(self, tmp_path):
+        key = {"openai_api_key": "sk-x"}
+        for model, usd in (("text-embedding-3-small", "0.00002"), ("mine", "0.00013")):
+            chosen = {"provider": "openai", "model": model, "dimensions": 8}
+            opened = services(tmp_path, embeddings=chosen, models=key)
+            fee = (await opened.get(Embedder)).fee
+            assert fee.price(1000) == Decimal(usd)
+            assert fee.reads == (8192 if model.startswith("text") else None)
+            await opened.close()
+
+    async def test_the_inference_api_makes_vectors_too(self, tmp_path):
+        chosen = {"provider": "huggingface", "model": "org/bge", "dimensions": 8}
+        sections = {"embeddings": {**chosen, "hedge_after_s": 1}, **KEY}
+        opened = services(tmp_path, **sections)
+        embedder = await opened.get(Embedder)
+        assert (embedder.info.model, embedder.info.provider) == ("org/bge", "huggingface")
+        assert embedder.fee.calls == 2
+        await opened.close()
+        with pytest.raises(ConfigurationInvalid, match=r"embeddings\.dimensions"):
+            await services(tmp_path, embeddings=chosen | {"dimensions": None}, **KEY).get(Embedder)
 
     async def test_without_a_key_or_an_address_openai_is_refused(self, tmp_path):
         with pytest.raises(ConfigurationInvalid, match="OPENAI_API_KEY"):

@@ -4,7 +4,7 @@ import asyncio
 
 import numpy as np
 
-from cartrita.providers.batching import BatchedEmbedder
+from cartrita.providers.batching import BatchedEmbedder, CountingBatches
 from tests.support.fakes import WordCounter, WordEmbedder
 
 
@@ -38,7 +38,7 @@ async def test_long_texts_come_in_batches_that_fit_one_pass():
 
 
 async def test_it_is_what_it_wraps():
-    embedder = BatchedEmbedder(Counting())
+    embedder = CountingBatches(Counting())
     assert (embedder.info, embedder.dimensions) == (WordEmbedder.info, 384)
     assert (await embedder.embed([])).shape == (0, 384)
     assert await embedder.count_tokens(["two words"]) == [2]

@@ -6,7 +6,7 @@ import pytest
 
 from cartrita.clock import ManualClock
 from cartrita.errors import AgentFailed, NetworkFailed, Reason, ServiceUnavailable
-from cartrita.providers.lane import AWAY, FRESH, ModelLane
+from cartrita.providers.lane import AWAY, FRESH, ProviderLane
 from cartrita.providers.throttle import Throttle
 from cartrita.storage.circuits import FAILURES, REST
 from cartrita.storage.memory_circuits import InMemoryCircuits
@@ -32,7 +32,7 @@ def clock():
 def hosts(clock):
     """Two processes that share circuits."""
     circuits = InMemoryCircuits()
-    return [ModelLane("p:m", Throttle("p", 8, clock), circuits, clock) for _ in range(2)]
+    return [ProviderLane("p:m", Throttle("p", 8, clock), circuits, clock) for _ in range(2)]
 
 
 async def call(lane, error=None, tokens=0):
@@ -117,7 +117,7 @@ async def test_a_call_that_is_cancelled_gives_its_place_back_and_tells_nothing(h
 
 async def test_without_the_shared_store_each_host_counts_for_itself(clock):
     store = Broken()
-    lane = ModelLane("p:m", Throttle("p", 8, clock), store, clock)
+    lane = ProviderLane("p:m", Throttle("p", 8, clock), store, clock)
     await fail(lane)
     with pytest.raises(NetworkFailed, match="left alone"):
         await call(lane)
