@@ -129,14 +129,17 @@ def _matches(pattern: re.Pattern[str], hint: str) -> Callable[[str], Iterator[Sp
 
 def _ibans(text: str) -> Iterator[Span]:
     """Find account numbers, whatever words follow them."""
-    for match in _IBAN.finditer(text):
-        places = [at for at in range(*match.span()) if text[at].isalnum()]
+    at = 0
+    while match := _IBAN.search(text, at):
+        at = match.start() + 1  # the next may begin within what only looked like more of this
+        places = [place for place in range(*match.span()) if text[place].isalnum()]
         for count in range(len(places), SHORTEST_IBAN - 1, -1):
             end = places[count - 1] + 1
             if text[end : end + 1].isalnum():  # within a word
                 continue
-            if _is_iban("".join(text[at] for at in places[:count])):
+            if _is_iban("".join(text[place] for place in places[:count])):
                 yield match.start(), end
+                at = end
                 break
 
 

@@ -1,5 +1,6 @@
 """Searches what was stored earlier, and stores more."""
 
+from dataclasses import dataclass
 from uuid import UUID, uuid5
 
 from pydantic import Field
@@ -9,6 +10,7 @@ from cartrita.embedding import embedded
 from cartrita.protocol.text import Storable, StorableProse
 from cartrita.providers.embedded.intent import MEMORY, NOTHING_FOUND
 from cartrita.providers.ports import Embedder
+from cartrita.storage.knowledge import Holder, Knowledge, Piece, Scope
 from cartrita.storage.ports import Memories, MemoryRecord, Recalled
 from cartrita.tools.declare import Input, Tools, tool
 
@@ -36,24 +38,30 @@ class StoreInput(Input):
 
 
 class KnowledgeTools(Tools):
-    """Memories, by meaning."""
+    """The workspace's memories and the user's own knowledge, by meaning."""
 
-    def __init__(self, memories: Memories, embedder: Embedder) -> None:
-        self._memories, self._embedder = memories, embedder
+    def __init__(self, memories: Memories, embedder: Embedder, knowledge: Knowledge) -> None:
+        self._memories, self._embedder, self._knowledge = memories, embedder, knowledge
 
     @tool(MEMORY)
     async def search(self, given: QueryInput, ctx: Context) -> str:
         """Search what was stored earlier and quote the passages nearest in meaning."""
-        vectors = await embedded(self._embedder, [given.query], ctx)
-        found = await self._memories.search(
-            ctx.principal.tenant,
-            vectors[0],
-            self._embedder.info.model,
+        (asked,) = await embedded(self._embedder, [given.query], ctx)
+        who, model = ctx.principal, self._embedder.info.model
+        remembered = await self._memories.search(
+            who.tenant,
+            asked,
+            model,
             limit=given.limit,
             threshold=LEAST_LIKENESS,
             session=ctx.session_id,
         )
-        return "\n".join(map(_quoted, found)) or NOTHING_FOUND
+        kept = await self._knowledge.by_meaning(
+            Holder(who.tenant, who.user), asked, model, Scope(), given.limit, LEAST_LIKENESS
+        )
+        found = [*map(_remembered, remembered), *map(_kept, kept)]
+        found.sort(key=lambda quote: -quote.score)
+        return "\n".join(map(str, found[: given.limit])) or NOTHING_FOUND
 
     @tool("knowledge_store", agents=("langchain",), changes=True)
     async def store(self, given: StoreInput, ctx: Context, key: str) -> str:
@@ -69,6 +77,20 @@ class KnowledgeTools(Tools):
         return f"Stored as {record.id}."
 
 
-def _quoted(hit: Recalled) -> str:
+@dataclass(frozen=True, slots=True)
+class _Quote:
+    text: str
+    source: object
+    score: float
+
+    def __str__(self) -> str:
+        return f"“{self.text}” [{self.source}, {self.score:.2f}]"
+
+
+def _remembered(hit: Recalled) -> _Quote:
     source = hit.record.metadata.get("source", hit.record.id)
-    return f"“{hit.record.text}” [{source}, {hit.score:.2f}]"
+    return _Quote(hit.record.text, source, hit.score)
+
+
+def _kept(piece: Piece) -> _Quote:
+    return _Quote(piece.chunk.text, piece.entry.title, piece.score or 0.0)

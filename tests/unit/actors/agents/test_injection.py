@@ -27,6 +27,7 @@ from cartrita.providers.web.hooks import Hooks
 from cartrita.providers.web.pages import Pages
 from cartrita.providers.web.search import Engines
 from cartrita.storage.memory import InMemoryMemories
+from cartrita.storage.memory_knowledge import InMemoryKnowledge
 from cartrita.storage.memory_threads import InMemoryCheckpoints
 from cartrita.storage.ports import MemoryRecord
 from cartrita.storage.threads import Checkpoints
@@ -79,7 +80,7 @@ class World:
     async def ask(self, task, text, tools=None, **context):
         agent, params = ASK[task]
         given = params(text) | ({"tools": tools} if tools else {})
-        knowledge = KnowledgeTools(self.memories, self.embedder)
+        knowledge = KnowledgeTools(self.memories, self.embedder, InMemoryKnowledge())
         sets = [knowledge, self.post, ClockTools(), FigureTools(NoEngine()), *self.more]
         ports = {
             ChatModels: self.models,

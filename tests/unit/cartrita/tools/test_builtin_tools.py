@@ -1,6 +1,7 @@
 """Tests of the tools of cartrita/tools that need no outside service."""
 
 import json
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -8,10 +9,12 @@ import pytest
 from actors.agents.chat import Chat
 from actors.agents.health import Health
 from cartrita.catalog import Catalog
-from cartrita.clock import ManualClock
+from cartrita.clock import ManualClock, new_uuid
 from cartrita.context import Context
 from cartrita.errors import ModelRequired
 from cartrita.protocol.principal import Principal
+from cartrita.storage.knowledge import Chunk, Entry, Holder
+from cartrita.storage.memory_knowledge import InMemoryKnowledge
 from cartrita.storage.ports import MemoryRecord, Recalled
 from cartrita.tools.clock import ClockTools
 from cartrita.tools.figures import FigureTools
@@ -21,6 +24,25 @@ from cartrita.tools.system import SystemTools
 from cartrita.tools.text import TextTools
 from tests.support.fakes import FirstLabel, FirstWords, WordCounter, WordEmbedder
 from tests.support.tools import NoEngine, by_name, use
+
+ENTRY = Entry(
+    id=UUID(int=1),
+    title="",
+    content="",
+    content_type="text",
+    category="general",
+    subcategory=None,
+    tags=(),
+    importance=0.5,
+    source_type="user_created",
+    source_url=None,
+    file=None,
+    digest="",
+    chunks=1,
+    model="fake/words",
+    created_at=0.0,
+    updated_at=0.0,
+)
 
 
 class Notes:
@@ -41,6 +63,11 @@ def hit(text, score, **metadata):
 
 def offered(tools, ctx=None):
     return by_name(ToolRegistry([tools]).tools(ctx or Context("t"), "langchain"))
+
+
+def knowing(notes, ctx=None, embedder=None, kept=None):
+    tools = KnowledgeTools(notes, embedder or WordEmbedder(), kept or InMemoryKnowledge())
+    return offered(tools, ctx)["knowledge_query"]
 
 
 def texts():
@@ -178,14 +205,29 @@ async def test_rows_are_analyzed_by_the_engine():
 async def test_knowledge_is_searched_for_the_caller_s_tenant_and_session_only():
     notes = Notes(hit("Refunds take ten days.", 0.58, source="faq.md"), hit("Noise.", 0.1))
     ctx = Context("t", principal=Principal("ann", "acme"), session_id="s1")
-    tool = offered(KnowledgeTools(notes, WordEmbedder()), ctx)["knowledge_query"]
+    tool = knowing(notes, ctx)
     found = await use(tool, query="refunds")
     assert found.content == "“Refunds take ten days.” [faq.md, 0.58]"
     assert notes.searched == [("acme", "fake/words", 3, "s1")]
 
 
+async def test_a_user_s_own_knowledge_is_quoted_beside_memories_and_nobody_else_s_is():
+    kept, embedder = InMemoryKnowledge(), WordEmbedder()
+    for user, text in (("ann", "refunds take ten days"), ("bob", "refunds are bob's secret")):
+        chunk, vectors = Chunk(0, 0, text), await embedder.embed([text])
+        about = replace(ENTRY, id=new_uuid(), title=f"{user}'s", content=text)
+        await kept.put(Holder("acme", user), about, [chunk], vectors, 10)
+    notes = Notes(hit("Refunds are slow.", 0.4, source="faq.md"))
+    ctx = Context("t", principal=Principal("ann", "acme"))
+    tool = knowing(notes, ctx, embedder, kept)
+    first, second = (await use(tool, query="refunds take days")).content.splitlines()
+    assert first.startswith("“refunds take ten days” [ann's, 0.8")
+    assert second == "“Refunds are slow.” [faq.md, 0.40]"
+    assert len((await use(tool, query="refunds", limit=1)).content.splitlines()) == 1
+
+
 async def test_knowledge_without_a_match_says_so():
-    tool = offered(KnowledgeTools(Notes(), WordEmbedder()))["knowledge_query"]
+    tool = knowing(Notes())
     assert (await use(tool, query="refunds")).content.startswith("Nothing that is stored")
 
 
@@ -194,7 +236,7 @@ async def test_a_tool_without_its_model_tells_what_is_missing_instead_of_ending_
         async def embed(self, texts):
             raise ModelRequired("install the weights")
 
-    tool = offered(KnowledgeTools(Notes(), NoWeights()))["knowledge_query"]
+    tool = knowing(Notes(), embedder=NoWeights())
     found = await use(tool, query="refunds")
     assert (found.content, found.status) == ("install the weights", "error")
 
