@@ -27,7 +27,7 @@ class Migration(Section):
     shadow: Literal["off", "safe", "all"] = Field(
         default="off",
         description="Whether the other side is asked, too, and the answers are compared: `safe` "
-        "for GET only; `all` does everything twice.",
+        "for GET only, where that runs no task; `all` does everything twice.",
     )
     when_away: Literal["bridge", "refuse"] = Field(
         default="bridge",

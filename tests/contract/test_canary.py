@@ -29,6 +29,7 @@ TABLE = Table(
         Row(route="GET /api/plain", page="{n: `1`, from: query.q}"),
         Row(route="GET /api/counted", page="{n: `1`}", counted=True),
         Row(route="GET /api/items/{id}", page="{id: path.id}"),
+        Row(route="GET /api/spoken", task="system.echo", auth="user", takes="{payload: query.q}"),
         Row(route="GET /api/mine", page="{mine: user.id}", auth="user"),
         Row(route="POST /api/said", page="{said: body.text}"),
         Row(route="POST /api/auth/login", page="{token: 't'}"),
@@ -298,6 +299,12 @@ class TestShadow:
             it.plan = replace(it.plan, share=0.0)
             await it.http.post("/api/said", json={"text": "a"})
             assert (await it.compared())["POST /api/said"].same == 2
+
+    async def test_a_task_is_not_run_for_the_sake_of_a_comparison(self):
+        pages = {"/api/spoken": data({"payload": "a"})}
+        async with beside(pages, shadow=True) as it:
+            assert by(await it.get("/api/spoken?q=a")) == "v2"
+            assert await it.compared() == {}
 
     async def test_what_v2_cannot_know_is_not_asked_of_it(self):
         async with beside(shadow=True, share=1.0, twice=True) as it:

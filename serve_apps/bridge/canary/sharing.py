@@ -157,13 +157,13 @@ class Sharing:
         rule, row = call.rule, call.row
         if rule.kept or rule.issues or not rule.served or call.caller.ours or row.binary:
             return False
-        if call.safe:
-            return not call.exchange.has_body
-        length = call.exchange.headers.get(b"content-length", b"")
-        if not plan.twice or not length.isdigit() or int(length) > LONGEST_BODY:
+        if not plan.twice and not (call.safe and row.task is None):  # a task costs something
+            return False
+        length = call.exchange.headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > LONGEST_BODY:
             return False
         call.exchange.kept = []
-        return True
+        return b"transfer-encoding" not in call.exchange.headers
 
     async def _answer(self, plan: Plan, side: Side, call: Request, send: Send) -> Side:
         """Answer a call; return who did in the end."""

@@ -2,6 +2,7 @@
 
 import json
 
+import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
@@ -12,7 +13,7 @@ from serve_apps.bridge.canary.desk import plan_of
 from serve_apps.bridge.canary.sharing import Sharing
 from serve_apps.bridge.loop import Bridge
 from serve_apps.gateway.app import gateway
-from tests.support.api_server import Api, serving, short_folder
+from tests.support.api_server import ADMIN, Api, serving, short_folder
 
 SAMPLE = {
     "at": "2026-11-26T18:00:00Z",
@@ -115,6 +116,17 @@ def test_with_write_an_account_is_made_on_both_and_used(here, v2):
     assert found[0] == "POST /api/auth/register"
     assert "POST /api/chat/message" in found
     assert "DELETE /api/user/me" in found
+
+
+def test_an_instance_is_no_different_from_itself(here, api):
+    email, password = ADMIN
+    body = {"email": email, "password": password}
+    token = httpx.post(f"{api}/auth/login", json=body).json()["token"]
+    told = here("bridge", "check", api, "--token", token, "--json")
+    found = json.loads(told.stdout)
+    assert [one for one in found if one["outcome"] != "same"] == []
+    assert len(found) > 20
+    assert told.exit_code == 0
 
 
 def test_a_v2_that_is_not_there_is_said(here):
