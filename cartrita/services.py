@@ -17,6 +17,7 @@ from cartrita.errors import ConfigurationInvalid
 from cartrita.openers.answers import answer_openers
 from cartrita.openers.huggingface import BuiltInEmbedder, huggingface_openers
 from cartrita.openers.offer import open_offer
+from cartrita.openers.vault import reading
 from cartrita.openers.web import web_openers
 from cartrita.providers.offer import Offer
 from cartrita.providers.ports import (
@@ -57,7 +58,7 @@ class Services:
     """
 
     def __init__(self, factories: Mapping[Any, Factory]) -> None:
-        self._factories = dict(factories)
+        self.factories = dict(factories)
         self._open: dict[Any, Any] = {}
 
     async def get(self, port: Any) -> Any:
@@ -67,7 +68,7 @@ class Services:
             ConfigurationInvalid: Nothing provides it.
         """
         if port not in self._open:
-            factory = self._factories.get(port)
+            factory = self.factories.get(port)
             if factory is None:
                 raise ConfigurationInvalid(f"Nothing provides the port {port.__name__!r}.")
             made = factory(self)
@@ -76,11 +77,11 @@ class Services:
 
     async def find(self, port: Any) -> Any | None:
         """Return the adapter of a port; None where nothing provides it."""
-        return await self.get(port) if port in self._factories else None
+        return await self.get(port) if port in self.factories else None
 
     def fresh(self) -> "Services":
         """Return services of the same ports with nothing opened yet, as another process has."""
-        return Services(self._factories)
+        return Services(self.factories)
 
     async def build(self, agent: type[Agent]) -> Agent:
         """Make an agent with the ports its constructor's annotations name."""
@@ -306,6 +307,10 @@ class _Openers:
 
 def open_services(settings: Settings) -> Services:
     """Return what agents are given, opened on first use with what the settings name."""
+    return Services(reading(settings, lambda chosen: _plainly(chosen).factories))
+
+
+def _plainly(settings: Settings) -> Services:
     openers = _Openers(settings)
     return Services(
         {
