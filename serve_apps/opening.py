@@ -25,6 +25,7 @@ from cartrita.config.settings import Settings
 from cartrita.cost.budget import Ceiling, Defaults, Period
 from cartrita.cost.price import nano
 from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
+from cartrita.openers.keystore import open_keystore
 from cartrita.protocol.principal import GUEST, SYSTEM
 from cartrita.providers.probes import ProbeSet
 from cartrita.roster import Roster
@@ -125,6 +126,7 @@ async def open_gate(
                 metrics_dir=config.metrics_dir,
                 docs=settings.server.docs,
                 guests=settings.guests_welcome,
+                vault=open_keystore(settings, pool, clock),
             )
         finally:
             for task in working:

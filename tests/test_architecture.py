@@ -185,6 +185,7 @@ def test_the_wheel_holds_three_packages_and_their_data(wheel):
         "cartrita/cost/models.toml",
         "cartrita/cost/prices.toml",
         "cartrita/quality/rules.toml",
+        "cartrita/vault/providers.toml",
         "serve_apps/bridge/kinds.toml",
         "serve_apps/rpc/proto/cartrita/mcp/v1/mcp.proto",
         *(str(path.relative_to(ROOT)) for path in (*migrations, *rows)),

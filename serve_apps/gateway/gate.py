@@ -31,6 +31,7 @@ from cartrita.storage.budgets import By
 from cartrita.storage.listing import TaskTable
 from cartrita.telemetry.metrics import exposition
 from cartrita.telemetry.tally import tally
+from cartrita.vault.desk import VaultDesk
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import JSON, bearer
 from serve_apps.gateway.quotas import Visitors, left
@@ -215,6 +216,7 @@ class Gate:
         services_file: Where the owner of an embedded instance keeps its services' states.
         metrics_dir: What this node's processes share.
         guests: Whether v2's chat answers those without a token.
+        vault: Keeps users' keys of providers.
     """
 
     tasks: Tasks
@@ -243,6 +245,7 @@ class Gate:
     metrics_dir: Path | None
     docs: bool
     guests: bool = False
+    vault: VaultDesk | None = None
 
 
 @dataclass(frozen=True, slots=True)

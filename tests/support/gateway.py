@@ -53,6 +53,7 @@ from tests.support.api_server import lifespan_of, serving, short_folder
 from tests.support.busy import Busy
 from tests.support.runtime import AuditOf, Bridge, Told, Ward
 from tests.support.stage import Stage
+from tests.support.vault import vault_of
 
 ADMIN = ("admin@example.org", "correct horse battery")
 PASSWORD = "a good long password"
@@ -250,6 +251,7 @@ class Stand:
                 metrics_dir=None,
                 docs=True,
                 guests=self.guests,
+                vault=vault_of(self),
             )
         await limiter.close()
         await visitors.close()
