@@ -97,6 +97,6 @@ class Keystore(Section):
             if secret is None or reference_of(secret):
                 continue
             keys = secret.get_secret_value().split(",")
-            if not all(_KEY.fullmatch(key.strip()) for key in keys):
+            if not all(_KEY.fullmatch(key.strip()) for key in keys if key.strip()):
                 raise ValueError(f"{name} takes 32 bytes in base64 or hexadecimal")
         return self

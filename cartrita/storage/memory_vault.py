@@ -105,11 +105,8 @@ class InMemoryVaultKeys:
         )
         return True
 
-    async def remove(self, owner: str | None, key_id: str, at: float, before: float) -> bool:
-        """Delete a key softly, and forget those that were deleted before then."""
-        for key in list(self._keys.values()):
-            if key.owner == owner and key.deleted_at is not None and key.deleted_at < before:
-                del self._keys[key.id], self._values[key.id]
+    async def remove(self, owner: str | None, key_id: str, at: float) -> bool:
+        """Delete a key softly."""
         held = await self.find(owner, key_id)
         if held is None:
             return False

@@ -117,8 +117,8 @@ class VaultKeys(Protocol):
     async def change(self, key: VaultKey) -> bool:
         """Write what may change beside the value: False when there is no such key."""
 
-    async def remove(self, owner: str | None, key_id: str, at: float, before: float) -> bool:
-        """Delete a key softly, and forget those of this owner that were deleted before then."""
+    async def remove(self, owner: str | None, key_id: str, at: float) -> bool:
+        """Delete a key softly: until it is forgotten it can be brought back."""
 
     async def restore(self, owner: str | None, provider: str, name: str, at: float) -> bool:
         """Bring back the key of that name that was deleted last, if the name is free."""

@@ -37,8 +37,6 @@ from cartrita.vault.sealing import Seal, place
 DAY = 86_400.0
 KEPT_VERSIONS = 20
 KEPT_EVENTS = 1000
-FORGOTTEN_AFTER = 30 * DAY
-"""Seconds after which a deleted key is forgotten for good, when its owner deletes another."""
 
 KEY_TAKEN, TOKEN_BAD = "KEY_TAKEN", "REVEAL_TOKEN_BAD"
 
@@ -208,8 +206,8 @@ class VaultDesk:
 
     async def remove(self, owner: Owner, key_id: str) -> None:
         """Delete a key; for thirty days it can be brought back. Raises as `find` does."""
-        held, now = await self.find(owner, key_id), self.clock.now()
-        if not await self.keys.remove(owner.id, key_id, now, now - FORGOTTEN_AFTER):
+        held = await self.find(owner, key_id)
+        if not await self.keys.remove(owner.id, key_id, self.clock.now()):
             raise NotFound("There is no such key.")
         told = f"{held.key.name!r} was deleted"
         await self._tell(owner, "key_deleted", told, held.key, "warning")

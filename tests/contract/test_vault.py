@@ -1,6 +1,7 @@
 """Secrets out of a vault, over a real socket."""
 
 import asyncio
+import ssl
 import sys
 import traceback
 
@@ -8,7 +9,9 @@ import pytest
 from pydantic import SecretStr
 
 from actors.renewal import renew
+from cartrita.auth.certificates import CA, CERT, KEY, issue, make_authority
 from cartrita.cli.checks import secrets as checked
+from cartrita.clock import SystemClock
 from cartrita.config.load import child_environment, explain, load_settings
 from cartrita.config.settings import Settings
 from cartrita.errors import ConfigurationInvalid, MissingExtra, NotFound, ServiceUnavailable
@@ -175,6 +178,19 @@ async def test_what_the_vault_holds_must_be_what_the_setting_takes(vault):
     with pytest.raises(ConfigurationInvalid, match=r"postgres\.url: .* must begin with") as caught:
         await asyncio.to_thread(resolved, Settings.model_validate(tree))
     assert CANARY not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_its_certificate_is_checked(tmp_path):
+    authority = make_authority(tmp_path, SystemClock())
+    files = issue(authority, tmp_path, ["127.0.0.1"], 1, SystemClock()).folder
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(files / CERT, files / KEY)
+    async with vault_server(context) as vault:
+        vault.secrets["llm/openai"], vault.tokens["t0"] = [{"key": CANARY}], ["llm/"]
+        url = vault.url.replace("http:", "https:")
+        assert await read(vault, url=url, ca=str(tmp_path / CA)) == CANARY
+        await refused(vault, ServiceUnavailable, url=url, tries=1)
+        assert len(vault.site.asked("/v1/secret/data/llm/openai")) == 1
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch):

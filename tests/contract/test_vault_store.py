@@ -12,9 +12,11 @@ from cartrita.protocol.principal import Role
 from cartrita.storage.memory import InMemoryUsers
 from cartrita.storage.memory_vault import InMemoryVaultBook, InMemoryVaultKeys
 from cartrita.storage.ports import User
+from cartrita.storage.postgres.retention import PostgresRetention
 from cartrita.storage.postgres.users import PostgresUsers
 from cartrita.storage.postgres.vaultbook import PostgresVaultBook
 from cartrita.storage.postgres.vaultkeys import PostgresVaultKeys
+from cartrita.storage.runtime import Keep
 from cartrita.storage.vault import (
     Held,
     Rotation,
@@ -93,7 +95,7 @@ class VaultContract:
     async def test_an_owner_has_so_many(self, keys, ada, eve):
         await added(keys, ada, "a")
         gone = await added(keys, ada, "b")
-        await keys.remove(ada, gone.id, NOW, NOW)
+        await keys.remove(ada, gone.id, NOW)
         made = (keys.add(key_of(ada, f"{n}"), version(), 3) for n in range(5))
         assert sorted(await asyncio.gather(*made)) == ["added"] * 2 + ["full"] * 3
         assert await keys.add(key_of(eve), version(), 3) == "added"
@@ -118,7 +120,7 @@ class VaultContract:
             assert not await keys.put(other, hers.id, version(2), 20)
             assert not await keys.reseal(other, hers.id, version())
             assert not await keys.change(replace(hers, owner=other))
-            assert not await keys.remove(other, hers.id, NOW, NOW)
+            assert not await keys.remove(other, hers.id, NOW)
             await keys.touch(other, hers.id, NOW)
         assert not await book.schedule(Rotation(new_id(), eve, hers.id, "", NOW), 9)
         assert await keys.find(ada, hers.id) == Held(hers, version())
@@ -162,26 +164,15 @@ class VaultContract:
 
     async def test_a_deleted_key_comes_back_while_its_name_is_free(self, keys, ada):
         first = await added(keys, ada)
-        assert await keys.remove(ada, first.id, NOW + 1, NOW)
-        assert not await keys.remove(ada, first.id, NOW + 2, NOW)
+        assert await keys.remove(ada, first.id, NOW + 1)
+        assert not await keys.remove(ada, first.id, NOW + 2)
         assert await keys.all(ada) == []
         second = await added(keys, ada)
         assert not await keys.restore(ada, "openai", "main", NOW + 3)
-        assert await keys.remove(ada, second.id, NOW + 4, NOW)
+        assert await keys.remove(ada, second.id, NOW + 4)
         assert await keys.restore(ada, "openai", "main", NOW + 5)
         assert [held.key.id for held in await keys.all(ada)] == [second.id]
         assert not await keys.restore(ada, "openai", "absent", NOW)
-
-    async def test_what_was_deleted_long_ago_is_forgotten(self, keys, ada, eve):
-        old, hers, late = [await added(keys, one, "x") for one in (ada, eve)] + [
-            await added(keys, ada, "y")
-        ]
-        await keys.remove(ada, old.id, NOW, NOW)
-        await keys.remove(eve, hers.id, NOW, NOW)
-        await keys.remove(ada, late.id, NOW + 9, NOW + 1)
-        assert not await keys.restore(ada, "openai", "x", NOW)
-        assert await keys.restore(eve, "openai", "x", NOW)
-        assert await keys.restore(ada, "openai", "y", NOW)
 
     async def test_uses_are_counted(self, keys, ada):
         key = await added(keys, ada)
@@ -194,7 +185,7 @@ class VaultContract:
         await added(keys, ada, "b", active=False, rotated_at=NOW - 90 * DAY)
         await added(keys, None, rotate_days=None)
         gone = await added(keys, eve)
-        await keys.remove(eve, gone.id, NOW, NOW)
+        await keys.remove(eve, gone.id, NOW)
         assert await keys.census(NOW) == {
             "total": 3, "active": 2, "expired": 1, "due": 1, "owners": 1,
         }  # fmt: skip
@@ -389,6 +380,16 @@ class TestPostgres(VaultContract):
         assert await keys.all(ada) == await book.events(ada, 9) == []
         assert len(await keys.all(None)) == 1
         assert await pool.fetchval("SELECT count(*) FROM vault_versions") == 1
+
+    async def test_what_was_deleted_long_ago_is_forgotten(self, keys, pool, ada):
+        old, late = await added(keys, ada, "x"), await added(keys, None, "y")
+        await keys.remove(ada, old.id, NOW)
+        await keys.remove(None, late.id, NOW + 1)
+        retention = PostgresRetention(pool, ManualClock(NOW + 30 * DAY + 1))
+        assert await retention.forget(Keep(DAY, DAY, DAY)) == 1
+        assert await retention.forget(Keep(DAY, DAY, DAY)) == 0
+        assert not await keys.restore(ada, "openai", "x", NOW)
+        assert await keys.restore(None, "openai", "y", NOW)
 
     async def test_a_lost_server_is_said_in_our_words(self, keys, book, pool):
         await pool.close()

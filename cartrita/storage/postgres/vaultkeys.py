@@ -53,7 +53,6 @@ UPDATE vault_keys k SET category = $3, visibility = $4, scopes = $5, tags = $6, 
     active = $8, expires_at = $9, rotate_days = $10, rotate_policy = $11, updated_at = $12
 WHERE {_MINE} AND k.id = $2 AND k.deleted_at IS NULL RETURNING k.id
 """  # noqa: S608 - ours
-_FORGET = f"DELETE FROM vault_keys k WHERE {_MINE} AND k.deleted_at < $2"  # noqa: S608 - ours
 _REMOVE = f"""
 UPDATE vault_keys k SET deleted_at = $3
 WHERE {_MINE} AND k.id = $2 AND k.deleted_at IS NULL RETURNING k.id
@@ -158,12 +157,11 @@ class PostgresVaultKeys:
             done = await connection.fetchval(_CHANGE, *whose, *chosen, *told, *rotate)
         return done is not None
 
-    async def remove(self, owner: str | None, key_id: str, at: float, before: float) -> bool:
-        """Delete a key softly, and forget those that were deleted before then."""
-        whose = _owner(owner)
+    async def remove(self, owner: str | None, key_id: str, at: float) -> bool:
+        """Delete a key softly."""
+        row = (_owner(owner), _key_id(key_id), _moment(at))
         async with self._connection() as connection:
-            await connection.execute(_FORGET, whose, _moment(before))
-            done = await connection.fetchval(_REMOVE, whose, _key_id(key_id), _moment(at))
+            done = await connection.fetchval(_REMOVE, *row)
         return done is not None
 
     async def restore(self, owner: str | None, provider: str, name: str, at: float) -> bool:

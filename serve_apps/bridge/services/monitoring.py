@@ -126,8 +126,10 @@ async def security(call: Call, params: dict[str, Any]) -> Any:
             for t in tallies
         ],
         "events": [event_seen(event) for event in events],
-        "reveal_token_stats": {"outstanding": await desk.book.outstanding(now)},
-        "total_users_with_preferences": await desk.book.preferring(),
+        "reveal_token_stats": {
+            "outstanding": await desk.book.outstanding(now) if call.person.admin else None
+        },
+        "total_users_with_preferences": await desk.book.preferring() if call.person.admin else None,
     }
 
 

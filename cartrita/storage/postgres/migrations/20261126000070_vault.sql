@@ -67,6 +67,15 @@ CREATE TABLE vault_reveals (
 );
 CREATE INDEX vault_reveals_owner ON vault_reveals (owner);
 
+CREATE FUNCTION forget_vault(p_before timestamptz, p_limit int) RETURNS int LANGUAGE sql AS $$
+    WITH gone AS (
+        DELETE FROM vault_keys WHERE id IN (
+            SELECT id FROM vault_keys WHERE deleted_at < p_before ORDER BY deleted_at LIMIT p_limit)
+        RETURNING 1)
+    SELECT count(*)::int FROM gone
+$$;
+
 -- migrate:down
 
+DROP FUNCTION forget_vault;
 DROP TABLE vault_reveals, vault_preferences, vault_events, vault_versions, vault_keys;
