@@ -1,12 +1,14 @@
 """Where users keep keys of providers: in, out, changed, looked at."""
 
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Annotated, Any
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import Field, SecretStr, StringConstraints, field_validator
+from pydantic_core import PydanticCustomError
 
 from cartrita.clock import Clock, iso, new_id
 from cartrita.errors import (
@@ -57,7 +59,14 @@ class NewKey(WireModel):
     category: Word = ""
     scopes: tuple[Word, ...] = Field(default=(), max_length=50)
     tags: tuple[Word, ...] = Field(default=(), max_length=50)
-    metadata: Mapping[str, Any] = Field(default_factory=dict, max_length=50)
+    metadata: Mapping[str, Any] = Field(default_factory=dict)
+
+    @field_validator("metadata")
+    @classmethod
+    def _small(cls, metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+        if len(json.dumps(metadata)) > LONGEST:
+            raise PydanticCustomError("large", "takes up to {most} characters", {"most": LONGEST})
+        return metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +300,7 @@ class VaultDesk:
         """Return a key's value with all but its end hidden."""
         return Mask.of(await self.preferences(owner)).over(self.value(held))
 
-    async def report(self, owner: Owner, event: VaultEvent) -> None:
+    async def report(self, event: VaultEvent) -> None:
         """Note something that is not about one key."""
         await self.book.note(event, KEPT_EVENTS)
 

@@ -130,7 +130,7 @@ class RotationDesk:
             owner.actor, "rotation_scheduled", "A change was planned.", self._clock.now(),
             metadata={"keyId": key_id, "eventId": rotation.id},
         )  # fmt: skip
-        await self._vault.report(owner, told)
+        await self._vault.report(told)
         return rotation
 
     async def complete(self, owner: Owner, rotation_id: str, value: str) -> Rotation:

@@ -55,5 +55,5 @@ async def log_event(call: Call, params: dict[str, Any]) -> Any:
     event = VaultEvent(
         owner.actor, f"client:{kind}", "Told by a client.", call.now, severity, details
     )
-    await desk_of(call).report(owner, event)
+    await desk_of(call).report(event)
     return {"eventType": event.kind}

@@ -85,7 +85,8 @@ def _shown(desk: VaultDesk, held: Held, mask: Mask | None = None) -> dict[str, A
     }
     if mask:
         value = _value(desk, held)
-        told["masked_key"] = mask.over(value) if value is not None else None
+        seen_through = Mask(mask.pattern, 0) if held.key.visibility.upper() == "HIDDEN" else mask
+        told["masked_key"] = seen_through.over(value) if value is not None else None
     return told
 
 

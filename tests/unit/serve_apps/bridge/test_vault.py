@@ -7,7 +7,7 @@ from tests.support.bridged import bridged
 from tests.support.gateway import as_header
 
 KEY, OTHER = "sk-" + "a1B2" * 8, "sk-" + "c3D4" * 8
-DAY = 86_400.0
+DAY, BIG = 86_400.0, "x" * 17_000
 
 
 @pytest.fixture
@@ -74,6 +74,7 @@ async def test_the_front_ends_form_is_taken_too(api):
         ({"provider_id": "openai", "key_name": "a", "key_value": KEY, "expires_at": "soon"}, 400),
         ({"provider_id": "openai", "key_name": "\0", "key_value": KEY}, 400),
         ({"provider_id": "openai", "key_name": "a", "key_value": KEY, "metadata": [1]}, 400),
+        ({"provider_id": "openai", "key_name": "a", "key_value": KEY, "metadata": {"a": BIG}}, 400),
         ({"provider_id": "openai", "key_name": "main", "key_value": KEY}, 409),
     ],
 )
@@ -187,6 +188,8 @@ async def test_preferences_change_what_is_shown(api):
     chosen = {"show_last_chars": 2, "mask_pattern": "•"}
     await asked(api, "PUT", path, chosen)
     assert (await asked(api, "GET", "/api/vault/keys"))["keys"][0]["masked_key"] == "••••••••B2"
+    await kept(api, key_name="hidden", visibility="HIDDEN")
+    assert (await asked(api, "GET", "/api/vault/keys"))["keys"][0]["masked_key"] == "••••••••"
     masked = await asked(api, "POST", "/api/security-masking/mask", {"data": KEY})
     assert masked == {"success": True, "masked": "••••••••B2", "original_length": len(KEY)}
     for wrong in ({"show_last_chars": 99}, {"nope": 1}, {"audit_access": False}):
@@ -194,7 +197,7 @@ async def test_preferences_change_what_is_shown(api):
     kinds = [
         e["event_type"] for e in (await asked(api, "GET", "/api/security-masking/events"))["events"]
     ]
-    assert kinds == ["preferences_changed", "key_created"]
+    assert kinds == ["key_created", "preferences_changed", "key_created"]
     assert (await asked(api, "GET", "/api/security-masking/analytics"))["analytics"]["reveals"] == 0
     assert (await asked(api, "DELETE", "/api/security-masking/cleanup"))["cleaned"] == 0
 
