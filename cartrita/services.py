@@ -58,8 +58,13 @@ class Services:
     """
 
     def __init__(self, factories: Mapping[Any, Factory]) -> None:
-        self.factories = dict(factories)
+        self._factories = dict(factories)
         self._open: dict[Any, Any] = {}
+
+    @property
+    def factories(self) -> Mapping[Any, Factory]:
+        """How each port is opened."""
+        return self._factories
 
     async def get(self, port: Any) -> Any:
         """Return the adapter of a port.
@@ -68,7 +73,7 @@ class Services:
             ConfigurationInvalid: Nothing provides it.
         """
         if port not in self._open:
-            factory = self.factories.get(port)
+            factory = self._factories.get(port)
             if factory is None:
                 raise ConfigurationInvalid(f"Nothing provides the port {port.__name__!r}.")
             made = factory(self)
@@ -77,11 +82,11 @@ class Services:
 
     async def find(self, port: Any) -> Any | None:
         """Return the adapter of a port; None where nothing provides it."""
-        return await self.get(port) if port in self.factories else None
+        return await self.get(port) if port in self._factories else None
 
     def fresh(self) -> "Services":
         """Return services of the same ports with nothing opened yet, as another process has."""
-        return Services(self.factories)
+        return Services(self._factories)
 
     async def build(self, agent: type[Agent]) -> Agent:
         """Make an agent with the ports its constructor's annotations name."""

@@ -177,7 +177,7 @@ class TestFromSettings:
         ports = {port for agent in agents for port in ports_of(agent.cls)}
         assert ports
         ports |= {port for kind in tool_sets() for port in ports_of(kind)}
-        assert ports <= set(services.factories)
+        assert ports <= set(services._factories)
 
     async def test_without_a_database_its_port_says_what_to_set(self, tmp_path):
         with pytest.raises(ConfigurationInvalid, match="CARTRITA_POSTGRES__URL"):
