@@ -4,13 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from pydantic_core import to_json
 from starlette.requests import Request
-from starlette.responses import Response
 
 from cartrita.auth.apikeys import KeyDesk
 from cartrita.auth.claims import Claims
@@ -33,7 +31,8 @@ from cartrita.telemetry.metrics import exposition
 from cartrita.telemetry.tally import tally
 from cartrita.vault.desk import VaultDesk
 from serve_apps.asgi.guard import exchange_of
-from serve_apps.asgi.messages import JSON, bearer
+from serve_apps.asgi.messages import bearer
+from serve_apps.gateway.pages import Page
 from serve_apps.gateway.quotas import Visitors, left
 from serve_apps.gateway.shared import Shared
 
@@ -246,32 +245,6 @@ class Gate:
     docs: bool
     guests: bool = False
     vault: VaultDesk | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A document in JSON that seldom changes.
-
-    Attributes:
-        etag: Weak, because it goes with every form in which the document is sent.
-    """
-
-    body: bytes
-    etag: str
-
-    @classmethod
-    def of(cls, body: bytes) -> "Page":
-        """Return a document with its mark."""
-        return cls(body, f'W/"{blake2b(body, digest_size=12).hexdigest()}"')
-
-    def answer(self, request: Request) -> Response:
-        """Return it, or only that it is what the client has already."""
-        known = exchange_of(request).headers.get(b"if-none-match", b"").decode("latin-1")
-        headers = {"ETag": self.etag, "Cache-Control": "private, no-cache"}
-        if known.strip() == "*" or self.etag in (tag.strip() for tag in known.split(",")):
-            return Response(status_code=304, headers=headers)
-        headers["Vary"] = "Accept, Accept-Encoding"
-        return Response(self.body, headers=headers, media_type=JSON)
 
 
 class CatalogPage:
