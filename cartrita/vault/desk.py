@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from cartrita.clock import Clock, iso, new_id
 from cartrita.errors import (
     AuthenticationFailed,
+    AuthorizationFailed,
     ConfigurationInvalid,
     InvalidParameters,
     NotFound,
@@ -133,7 +134,7 @@ class VaultDesk:
         Raises:
             InvalidParameters: It has no value, or the name is taken (`KEY_TAKEN`).
             ResourceLimitExceeded: The owner has as many as one may.
-            NotFound: The owner has no account here.
+            AuthorizationFailed: The owner has no account here.
         """
         value, now, key_id = _worth(given.value.get_secret_value()), self.clock.now(), new_id()
         key = VaultKey(
@@ -161,7 +162,7 @@ class VaultDesk:
         if added == "full":
             raise ResourceLimitExceeded(f"{self._most} keys are kept already: delete some.")
         if added == "nobody":
-            raise NotFound("Keys are kept for accounts, and these credentials have none here.")
+            raise AuthorizationFailed("Keys are kept for accounts of this instance only.")
         await self._tell(owner, "key_created", f"{key.name!r} was added", key)
         return Held(key, version)
 
