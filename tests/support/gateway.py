@@ -1,18 +1,15 @@
 """The real gateway over the real tree in this process, and what its tests say of answers."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from pydantic import Field, JsonValue
 from starlette.types import ASGIApp
 
 from actors.agents.health import Health
@@ -26,12 +23,9 @@ from cartrita.auth.passwords import Argon2Profile, Passwords
 from cartrita.auth.tokens import Tokens
 from cartrita.catalog import Catalog
 from cartrita.clock import Clock, ManualClock, SystemClock, iso
-from cartrita.context import Context
 from cartrita.cost.budget import Defaults
-from cartrita.declare import Agent, Params, Result, task
-from cartrita.errors import AgentFailed
+from cartrita.declare import Agent
 from cartrita.external.registry import Registry
-from cartrita.protocol.wire import WireModel
 from cartrita.providers.external import HttpAgents
 from cartrita.providers.ports import ExternalAgents, ProbeReport, Probes
 from cartrita.rate import Limiter, Quota
@@ -51,6 +45,7 @@ from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.quotas import Visitors
 from tests.support.api_server import lifespan_of, serving, short_folder
 from tests.support.busy import Busy
+from tests.support.exercises import Bench, Latch
 from tests.support.runtime import AuditOf, Bridge, Told, Ward
 from tests.support.stage import Stage
 from tests.support.vault import vault_of
@@ -58,77 +53,6 @@ from tests.support.vault import vault_of
 ADMIN = ("admin@example.org", "correct horse battery")
 PASSWORD = "a good long password"
 MAX_BODY = 1 << 20
-
-
-class Latch:
-    """Lets a test see that a task runs, and decide when it ends."""
-
-    def __init__(self) -> None:
-        self.started, self.released = asyncio.Event(), asyncio.Event()
-
-
-class Part(WireModel):
-    """A part of a shape."""
-
-    part_name: str = Field(min_length=1, max_length=20)
-
-
-class ShapeParams(Params):
-    """One field of every kind."""
-
-    item_count: int = Field(ge=1, le=10)
-    ratio: float = Field(default=0.5, ge=0, le=1)
-    colour: Literal["red", "green"] = "red"
-    parts: list[Part] = Field(default_factory=list, max_length=5)
-    main_part: Part | None = None
-
-
-class Done(Result):
-    """That it was done."""
-
-    done: bool = True
-
-
-class Anything(Result):
-    """Whatever the test wants, as it is."""
-
-    value: JsonValue
-
-    def to_wire(self) -> dict[str, JsonValue]:
-        return {"value": self.value}
-
-
-class Nothing(Params):
-    """Takes nothing."""
-
-
-class Bench(Agent, team="intelligence"):
-    """Does what tests need."""
-
-    def __init__(self, latch: Latch) -> None:
-        self._latch = latch
-
-    @task("bench.shape", idempotent=True, aliases=("bench.old_shape",), example={"itemCount": 1})
-    async def shape(self, params: ShapeParams, ctx: Context) -> Done:
-        """Take one field of every kind."""
-        return Done()
-
-    @task("bench.wait", example={})
-    async def wait(self, params: Nothing, ctx: Context) -> Done:
-        """Wait until the test says so."""
-        self._latch.started.set()
-        await self._latch.released.wait()
-        return Done()
-
-    @task("bench.fail", idempotent=True, example={})
-    async def fail(self, params: Nothing, ctx: Context) -> Done:
-        """Fail for a reason."""
-        raise AgentFailed("It could not be done.", "QUALITY_REJECTED")
-
-    @task("bench.infinity", idempotent=True, example={})
-    async def infinity(self, params: Nothing, ctx: Context) -> Anything:
-        """Answer with what JSON cannot say."""
-        return Anything.model_construct(value=float("inf"))
 
 
 class SetProbes:
