@@ -18,6 +18,7 @@ from actors.hosting import HostSpec, Limits, SupervisorInfo, groups_of, team_of
 from actors.operations import Operations, obey
 from actors.orchestrator import Identity, Orchestrator
 from actors.patrol import Patrol
+from actors.renewal import renew
 from actors.setup import Network, TreeConfig, catalog, postgres_url
 from actors.supervisor import Supervisor
 from actors.worker import WorkerHost
@@ -25,6 +26,7 @@ from cartrita.channel.server import ChannelServer
 from cartrita.clock import SystemClock, new_random
 from cartrita.cost.budget import Defaults
 from cartrita.instance import make_private
+from cartrita.openers.vault import Watch
 from cartrita.providers.ports import ExternalAgents
 from cartrita.roster import Roster
 from cartrita.services import blob_spill, blob_store, open_services
@@ -192,6 +194,9 @@ class SupervisorActor(_Actor):
         every = config.settings.retention.every_s
         retention = PostgresRetention(pool, clock)
         self._forgetting = asyncio.create_task(forget(retention, config.keep, every))
+        vault = Watch(config.settings)
+        again = config.settings.vault.refresh_s
+        self._renewing = asyncio.create_task(renew(vault, again, fleet))
         return {
             "shard": self._shard,
             "address": address,

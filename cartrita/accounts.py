@@ -9,6 +9,7 @@ from cartrita.auth.passwords import Passwords
 from cartrita.auth.tokens import Tokens
 from cartrita.auth.v2_tokens import V2Tokens
 from cartrita.clock import Clock
+from cartrita.config.kinds import text_of
 from cartrita.config.settings import Settings
 from cartrita.people.desk import Cupboard, PeopleDesk
 from cartrita.storage.postgres.documents import PostgresDocuments
@@ -43,7 +44,7 @@ def identity(
         else open_keys(settings.home / "keys", clock)
     )
     tokens = Tokens(keys, clock=clock, access_ttl=auth.access_ttl_s)
-    secret = auth.jwt_secret.get_secret_value() if auth.jwt_secret else None
+    secret = text_of(auth.jwt_secret)
     v2 = V2Tokens(secret, clock) if auth.accept_v2_tokens and secret else None
     rules = Rules(auth.refresh_ttl_s, auth.revocation_ttl_s, settings.registration_open)
     return Identity(PostgresUsers(pool), tokens, Passwords(), clock, rules, v2, keys=desk), keys

@@ -20,6 +20,7 @@ from cartrita.openers.guarded import flow_openers
 from cartrita.openers.huggingface import huggingface_openers
 from cartrita.openers.knowledge import knowledge_openers
 from cartrita.openers.offer import open_offer
+from cartrita.openers.vault import reading
 from cartrita.openers.web import web_openers
 from cartrita.providers.guarded import Flow
 from cartrita.providers.offer import Offer
@@ -64,6 +65,11 @@ class Services:
     def __init__(self, factories: Mapping[Any, Factory]) -> None:
         self._factories = dict(factories)
         self._open: dict[Any, Any] = {}
+
+    @property
+    def factories(self) -> Mapping[Any, Factory]:
+        """How each port is opened."""
+        return self._factories
 
     async def get(self, port: Any) -> Any:
         """Return the adapter of a port.
@@ -312,6 +318,10 @@ class _Openers:
 
 def open_services(settings: Settings) -> Services:
     """Return what agents are given, opened on first use with what the settings name."""
+    return Services(reading(settings, lambda chosen: _plainly(chosen).factories))
+
+
+def _plainly(settings: Settings) -> Services:
     openers = _Openers(settings)
     return Services(
         {

@@ -25,6 +25,7 @@ from cartrita.clock import SystemClock, new_id
 from cartrita.config.load import load_settings
 from cartrita.config.settings import Settings
 from cartrita.instance import make_private
+from cartrita.openers.vault import PROVIDERS, resolved
 from cartrita.protocol.task import Budget
 from cartrita.storage.postgres.migrate import migrate
 from cartrita.telemetry import log
@@ -177,7 +178,7 @@ def build(args: dict[str, str] | None = None) -> Application:
     Args:
         args: Settings by their dotted names, over those of the environment.
     """
-    given = load_settings(args or {})
+    given = resolved(load_settings(args or {}), PROVIDERS)
     settings = given.model_copy(update={"lifetime": "attached"})
     place = place_of(settings)
     config = tree_config(settings, place)
@@ -243,7 +244,7 @@ def main(argv: list[str]) -> None:
     Ray is imported in this short-lived process only, so that the owner stays small.
     """
     facts: dict[str, Any] = json.loads(argv[1])
-    settings = load_settings()
+    settings = resolved(load_settings(), PROVIDERS)
     if argv[0] == "remove":
         asyncio.run(remove(settings, facts["address"], facts["grace"]))
     else:

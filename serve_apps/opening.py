@@ -30,6 +30,7 @@ from cartrita.egress.policy import named_by_operators
 from cartrita.egress.transport import GuardedTransport
 from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
 from cartrita.openers.answers import eraser, lasting
+from cartrita.openers.keystore import open_keystore
 from cartrita.protocol.principal import GUEST, SYSTEM
 from cartrita.providers.probes import ProbeSet
 from cartrita.roster import Roster
@@ -150,6 +151,7 @@ async def open_gate(
                 metrics_dir=config.metrics_dir,
                 docs=settings.server.docs,
                 guests=settings.guests_welcome,
+                vault=open_keystore(settings, pool, clock),
             )
         finally:
             for task in working:

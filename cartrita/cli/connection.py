@@ -11,10 +11,12 @@ from cartrita.cli.options import Options
 from cartrita.cli.session_file import FileSessions
 from cartrita.client import AsyncClient, Client
 from cartrita.client.transport import loopback
+from cartrita.config.kinds import text_of
 from cartrita.config.load import given_token, load_settings
 from cartrita.config.settings import Settings
 from cartrita.errors import ServiceUnavailable
 from cartrita.instance import InstanceState, paths_of, running
+from cartrita.openers.vault import PROVIDERS, resolved
 from cartrita.protocol.principal import is_key
 
 PATIENCE = 86_400.0
@@ -131,7 +133,8 @@ def _credentials(place: Place) -> tuple[str, str] | None:
         return None
     admin = place.settings.admin
     if admin.password:
-        return admin.email, admin.password.get_secret_value()
+        password = resolved(place.settings, PROVIDERS).admin.password
+        return admin.email, text_of(password) or ""
     try:
         stored = json.loads((place.home / "admin.json").read_text())
         return str(stored["email"]), str(stored["password"])

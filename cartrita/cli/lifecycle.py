@@ -21,6 +21,7 @@ from cartrita.config.load import child_environment, load_settings
 from cartrita.config.settings import Settings
 from cartrita.errors import ServiceUnavailable
 from cartrita.instance import make_folders, paths_of, running
+from cartrita.openers.vault import PROVIDERS, resolved
 
 START_TIMEOUT = 300.0
 STOP_TIMEOUT = 120.0
@@ -110,6 +111,7 @@ def _foreground(settings: Settings, *, as_json: bool) -> None:
         else:
             _welcome(started.urls, started.admin_email)
 
+    settings = resolved(settings, PROVIDERS)
     asyncio.run(Owner(settings, say, password).run(ready))
 
 

@@ -11,6 +11,7 @@ from cartrita.config.kinds import (
     RedisUrl,
     Section,
     also,
+    text_of,
 )
 
 
@@ -90,7 +91,7 @@ class Redis(Section):
 
 
 def _password(password: SecretStr | None) -> str:
-    return f":{quote(password.get_secret_value(), safe='')}" if password else ""
+    return f":{quote(text_of(password) or '', safe='')}" if password else ""
 
 
 def _bracketed(host: str) -> str:

@@ -1,5 +1,6 @@
 """What a setting can be: its kinds of value and its names."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,12 @@ from pydantic import (
     SecretStr,
     ValidationInfo,
 )
+
+from cartrita.errors import ConfigurationInvalid
+
+IN_VAULT = "vault:"
+UNREAD = "SECRET_UNREAD"
+_REFERENCE = re.compile(r"vault:(?P<path>[^#\s]{1,512})#(?P<field>[^#\s]{1,128})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +63,29 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Where in the vault a secret is: `vault:path#field`."""
+
+    path: str
+    field: str
+
+    def __str__(self) -> str:
+        return f"{IN_VAULT}{self.path}#{self.field}"
+
+
+def reference_of(value: object) -> Reference | None:
+    """Return where in the vault a secret setting is; None for what is no reference."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else ""
+    found = _REFERENCE.fullmatch(text)
+    return Reference(found["path"], found["field"]) if found else None
+
+
 def _url_of(*schemes: str) -> AfterValidator:
     def check(value: SecretStr | str) -> SecretStr | str:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if reference_of(value):
+            return value
         if not text.startswith(tuple(f"{scheme}://" for scheme in schemes)):
             raise ValueError(f"must begin with {' or '.join(f'{s}://' for s in schemes)}")
         return value
@@ -89,5 +116,11 @@ class Section(BaseModel):
 
 
 def text_of(secret: SecretStr | None) -> str | None:
-    """Return what a secret hides."""
+    """Return what a secret hides.
+
+    Raises:
+        ConfigurationInvalid: It is in the vault, and nobody has read it from there (`UNREAD`).
+    """
+    if reference := reference_of(secret):
+        raise ConfigurationInvalid(f"'{reference}' was not read from the vault.", UNREAD)
     return secret.get_secret_value() if secret else None

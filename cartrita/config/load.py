@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from cartrita.config.kinds import Places
+from cartrita.config.kinds import Places, reference_of
 from cartrita.config.names import (
     CONFIG_VARIABLE,
     SEALED_VARIABLE,
@@ -77,7 +77,9 @@ def explain(
     rows = []
     for name, setting in every_setting().items():
         value = _value(settings, setting)
+        # Where a secret is may be told; a reference is shown for what it is.
         shown = MASK if isinstance(value, SecretStr) else written(value)
+        shown = str(reference_of(value) or shown)
         origin = found[name].origin if name in found else DEFAULT
         rows.append(Explained(name, shown, origin, setting.description))
     return rows

@@ -24,6 +24,7 @@ A setting is looked for in this order, and the first place that has it wins:
    `config.toml` in the home
 7. its default
 
+The value of a secret may be `vault:path#field`: it is read from the vault of the section `vault`.
 An empty value counts as unset. A `CARTRITA_` variable or a key of the settings file that is
 not listed here is an error. Relative paths begin in the working directory.
 `cartrita config show --origin` tells what is in effect and why.

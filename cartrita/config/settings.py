@@ -26,6 +26,7 @@ from cartrita.config.sections import (
     Supervision,
     Telemetry,
 )
+from cartrita.config.vault import Keystore, Vault
 from cartrita.config.web import Egress, Web
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -54,6 +55,8 @@ class Settings(Section):
     redis: Redis = Redis()
     admin: Admin = Admin()
     auth: Auth = Auth()
+    vault: Vault = Vault()
+    keystore: Keystore = Keystore()
     limits: Limits = Limits()
     blobs: Blobs = Blobs()
     retention: Retention = Retention()

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from cartrita.config.kinds import text_of
 from cartrita.config.settings import Settings
 from cartrita.cost.book import family, price_book
 from cartrita.cost.prices import prices_of
@@ -37,7 +36,7 @@ def _providers(settings: Settings) -> Iterator[Provider]:
     yield Provider("openai", _openai(settings), OPENAI_SETTING)
     for name in PACKAGES:
         setting = f"models.{name}_api_key"
-        yield Provider(name, text_of(getattr(models, f"{name}_api_key")) is not None, setting)
+        yield Provider(name, getattr(models, f"{name}_api_key") is not None, setting)
     chosen = settings.huggingface
     hub = bool(models.huggingface_api_key or chosen.inference_url or chosen.download or chosen.path)
     yield Provider("huggingface", hub, "models.huggingface_api_key or huggingface.path")

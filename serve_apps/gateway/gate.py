@@ -31,6 +31,7 @@ from cartrita.storage.threads import History
 from cartrita.telemetry.metrics import exposition
 from cartrita.telemetry.tally import tally
 from cartrita.uploads import Uploads
+from cartrita.vault.desk import VaultDesk
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import bearer
 from serve_apps.gateway.desks import (
@@ -166,6 +167,7 @@ class Gate:
         services_file: Where the owner of an embedded instance keeps its services' states.
         metrics_dir: What this node's processes share.
         guests: Whether v2's chat answers those without a token.
+        vault: Keeps users' keys of providers.
     """
 
     tasks: Tasks
@@ -201,6 +203,7 @@ class Gate:
     metrics_dir: Path | None
     docs: bool
     guests: bool = False
+    vault: VaultDesk | None = None
 
 
 class CatalogPage:

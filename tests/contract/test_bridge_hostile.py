@@ -10,6 +10,9 @@ NAMES = (
     "message", "text", "messages", "history", "task", "taskType", "task_type", "parameters",
     "inputs", "input", "options", "prompt", "query", "data", "tasks", "image", "audio", "url",
     "email", "password", "name", "settings", "key_value", "documents", "priority", "limit", "id",
+    "provider_id", "key_name", "credential_data", "metadata", "rotation_interval_days", "is_active",
+    "expires_at", "new_key_value", "serviceName", "key", "newKey", "candidate", "resource_id",
+    "token", "keyId", "eventId", "provider_name", "interval_days", "eventType", "details", "reason",
 )  # fmt: skip
 VALUES = ([{"a": None}], {"a": [1]}, "x\u0000\ud7ff" * 40, -(2**63), [[["a"]]], True, None)
 

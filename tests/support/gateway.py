@@ -59,6 +59,7 @@ from tests.support.exercises import Bench, Latch
 from tests.support.moves import desk_without_v2
 from tests.support.runtime import AuditOf, Bridge, Told, Ward, no_answers
 from tests.support.stage import Stage
+from tests.support.vault import vault_of
 
 ADMIN = ("admin@example.org", "correct horse battery")
 PASSWORD = "a good long password"
@@ -201,6 +202,7 @@ class Stand:
                 metrics_dir=None,
                 docs=True,
                 guests=self.guests,
+                vault=vault_of(self),
             )
         await limiter.close()
         await visitors.close()

@@ -13,9 +13,12 @@ AT_ONCE = 500
 
 TIMEOUT = 30.0
 
+DELETED_FOR = timedelta(days=30)
+"""For so long a deleted key of a provider can be brought back."""
+
 _FORGET = (
     "SELECT forget($1, $2, $3, $4) + forget_effects($2, $4) + forget_answers($5, $4)"
-    " + forget_budgets($2, $3, $4) + forget_approvals($2, $4)"
+    " + forget_budgets($2, $3, $4) + forget_approvals($2, $4) + forget_vault($6, $4)"
 )
 
 
@@ -34,5 +37,6 @@ class PostgresRetention:
         now = datetime.fromtimestamp(self._clock.now(), UTC)
         before = [now - timedelta(seconds=s) for s in (keep.streams, keep.events, keep.tasks)]
         async with lend(self._pool, TIMEOUT, "The journal") as connection:
-            count: int = await connection.fetchval(_FORGET, *before, AT_ONCE, now)
+            limits = (AT_ONCE, now, now - DELETED_FOR)
+            count: int = await connection.fetchval(_FORGET, *before, *limits)
         return count

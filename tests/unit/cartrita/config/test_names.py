@@ -53,6 +53,7 @@ def test_exactly_the_secrets_are_secret():
         *("models.anthropic_api_key", "models.deepseek_api_key", "models.fireworks_api_key"),
         *("models.google_genai_api_key", "models.groq_api_key", "models.mistralai_api_key"),
         *("models.together_api_key", "models.xai_api_key"),
+        *("vault.token", "vault.secret_id", "keystore.master_key", "keystore.previous_keys"),
         *("web.serpapi_api_key", "web.brave_api_key", "web.github_token"),
     }
 

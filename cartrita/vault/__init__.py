@@ -1,0 +1,1 @@
+"""Providers' keys that users keep here: sealed, shown seldom, and looked after."""
