@@ -73,10 +73,8 @@ def check_command(
 
 def _around(steps: Sequence[Step]) -> list[Step]:
     """Have an account made before some steps, and ended after them."""
-    email, password = (
-        f"bridge-check-{secrets.token_hex(6)}@example.org",
-        f"1{secrets.token_urlsafe(18)}a",
-    )
+    email = f"bridge-check-{secrets.token_hex(6)}@example.org"
+    password = f"1{secrets.token_urlsafe(18)}a"
     return [*written(email, password), *steps, *ended(password)]
 
 
