@@ -148,7 +148,7 @@ NOT_YET = 501
 
 def compared(route: str, v2: Answer, bridge: Answer) -> Checked:
     """Tell how two answers compare."""
-    if bridge.status == NOT_YET:
+    if bridge.status == NOT_YET != v2.status:
         return Checked(route, "later", v2.status, bridge.status)
     found = tuple(differences(v2, bridge))
     outcome: Outcome = "different" if breaking(found) else "more" if found else "same"
