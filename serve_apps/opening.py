@@ -188,13 +188,10 @@ def _migration(
     settings: Settings, pool: asyncpg.Pool, clock: Clock
 ) -> AbstractAsyncContextManager[MigrationDesk]:
     """Open the desk of the move from v2, and what shares its routes out."""
-    told, books = (
-        settings.migration,
-        Books(PostgresSwitches(pool), PostgresComparisons(pool), PostgresAudit(pool)),
-    )
-    desk = MigrationDesk(
-        books, Wishes(told.v2_url, told.share, told.shadow, told.when_away), load, clock
-    )
+    told = settings.migration
+    books = Books(PostgresSwitches(pool), PostgresComparisons(pool), PostgresAudit(pool))
+    wishes = Wishes(told.v2_url, told.share, told.shadow, told.when_away)
+    desk = MigrationDesk(books, wishes, load, clock)
     if told.v2_url is None:
         return at_work(desk, None)
     shadow = Shadow(Findings(books.comparisons, clock), told.shadow_queue, told.shadow_timeout_s)

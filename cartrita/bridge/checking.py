@@ -148,7 +148,7 @@ NOT_YET = 501
 
 def compared(route: str, v2: Answer, bridge: Answer) -> Checked:
     """Tell how two answers compare."""
-    if bridge.status == NOT_YET:
+    if bridge.status == NOT_YET != v2.status:
         return Checked(route, "later", v2.status, bridge.status)
     found = tuple(differences(v2, bridge))
     outcome: Outcome = "different" if breaking(found) else "more" if found else "same"
@@ -156,7 +156,7 @@ def compared(route: str, v2: Answer, bridge: Answer) -> Checked:
 
 
 def written(email: str, password: str) -> tuple[Step, ...]:
-    """Return a script that a throw-away account carries out, and that ends it.
+    """Return what a throw-away account does first.
 
     Args:
         email: Of an account that neither side has.
@@ -186,6 +186,12 @@ def written(email: str, password: str) -> tuple[Step, ...]:
         _get("/api/persona"),
         _post("/api/api-keys/create", {"name": "check"}, private=True, keeps={"key": "id"}),
         _get("/api/api-keys/list"),
+    )
+
+
+def ended(password: str) -> tuple[Step, ...]:
+    """Return how it takes back what it did, and ends."""
+    return (
         Step("DELETE", "/api/api-keys/{key}", "DELETE /api/api-keys/{keyId}", private=True),
         Step("DELETE", "/api/chat/history", "DELETE /api/chat/history", private=True),
         Step(

@@ -11,7 +11,16 @@ from pydantic_core import from_json
 from rich.table import Table
 from rich.text import Text
 
-from cartrita.bridge.checking import Checked, NoAnswer, Party, Step, check, safe_steps, written
+from cartrita.bridge.checking import (
+    Checked,
+    NoAnswer,
+    Party,
+    Step,
+    check,
+    ended,
+    safe_steps,
+    written,
+)
 from cartrita.bridge.compare import Answer
 from cartrita.cli.connection import connect, reachable, sessions_of
 from cartrita.cli.exits import Exit
@@ -54,17 +63,19 @@ def check_command(
         v2, bridge, routes = _parties(ctx, url, timeout, stack)
         if token:
             v2.known["token"] = token
-        steps = [*safe_steps(routes)]
+        steps = list(safe_steps(routes))
         if write:
-            steps = [*_script(), *steps]
+            steps = _around(steps)
         found = _told(check(v2, bridge, steps), as_json=as_json)
     if not all(one.good for one in found):
         raise typer.Exit(Exit.FAILED)
 
 
-def _script() -> Sequence[Step]:
+def _around(steps: Sequence[Step]) -> list[Step]:
+    """Have an account made before some steps, and ended after them."""
     email = f"bridge-check-{secrets.token_hex(6)}@example.org"
-    return written(email, f"1{secrets.token_urlsafe(18)}a")
+    password = f"1{secrets.token_urlsafe(18)}a"
+    return [*written(email, password), *steps, *ended(password)]
 
 
 def _parties(

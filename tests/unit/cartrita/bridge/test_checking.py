@@ -1,6 +1,15 @@
 """Tests of asking both sides for the same things."""
 
-from cartrita.bridge.checking import NoAnswer, Party, Step, check, compared, safe_steps, written
+from cartrita.bridge.checking import (
+    NoAnswer,
+    Party,
+    Step,
+    check,
+    compared,
+    ended,
+    safe_steps,
+    written,
+)
 from cartrita.bridge.compare import Answer
 
 
@@ -90,7 +99,7 @@ def test_outcomes():
 
 
 def test_the_script_makes_an_account_and_ends_it():
-    steps = written("a@example.org", "passw0rd1")
-    assert (steps[0].path, steps[0].keeps) == ("/api/auth/register", {"token": "token"})
-    assert (steps[-1].method, steps[-1].path) == ("DELETE", "/api/user/me")
-    assert steps[-1].body == {"confirm_password": "passw0rd1"}
+    first, last = written("a@example.org", "passw0rd1")[0], ended("passw0rd1")[-1]
+    assert (first.path, first.keeps) == ("/api/auth/register", {"token": "token"})
+    assert (last.method, last.path) == ("DELETE", "/api/user/me")
+    assert last.body == {"confirm_password": "passw0rd1"}
