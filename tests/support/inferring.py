@@ -14,7 +14,7 @@ from actors.agents.translation import Translation
 from cartrita.agency.sessions import Sessions
 from cartrita.config.sections import Models as ModelSettings
 from cartrita.config.settings import Settings
-from cartrita.openers.huggingface import BuiltInEmbedder
+from cartrita.openers.embeddings import BuiltInEmbedder
 from cartrita.providers.batching import BatchedEmbedder
 from cartrita.providers.embedded.minilm import MiniLm
 from cartrita.providers.ports import Toolbox
