@@ -24,7 +24,12 @@ def open_offer(settings: Settings) -> Offer:
     """Return what is on offer; the folder of models is looked at whenever somebody asks."""
     return Offer(
         providers=tuple(_providers(settings)),
-        models=lambda: [*_chats(settings), *_hugging_face(settings), *_built_in(settings)],
+        models=lambda: [
+            *_chats(settings),
+            *_embedders(settings),
+            *_hugging_face(settings),
+            *_built_in(settings),
+        ],
         prices_as_of=price_book().as_of.isoformat(),
     )
 
@@ -52,7 +57,8 @@ def _chats(settings: Settings) -> Iterator[Offered]:
     routing = settings.routing
     named = [settings.models.chat_model, *routing.fallbacks]
     configured = {one.key: one for one in _providers(settings)}
-    for name in dict.fromkeys([*named, *map(_named, price_book().models)]):
+    writers = [name for name, price in price_book().models.items() if price.completion]
+    for name in dict.fromkeys([*named, *map(_named, writers)]):
         prefix, colon, _ = name.partition(":")
         provider = configured.get(prefix) if colon else None
         provider = provider or configured["openai"]
@@ -71,6 +77,27 @@ def _chats(settings: Settings) -> Iterator[Offered]:
             traits=traits.traits(name) if family(name, traits.models) else None,
             limitations=("A language model: check what it states.",),
         )
+
+
+def _embedders(settings: Settings) -> Iterator[Offered]:
+    """Yield the models that make vectors for a price; what they write is priced at nothing."""
+    from cartrita.providers.openai_embeddings import DEFAULT
+
+    chosen, asked = settings.embeddings, settings.embeddings.provider == "openai"
+    for name, price in price_book().models.items():
+        if not price.completion:
+            used = asked and name == (chosen.model or DEFAULT)
+            needs = "" if used else "embeddings.provider and embeddings.model"
+            yield Offered(
+                name=name,
+                provider="openai",
+                kinds=EMBEDS,
+                available=used,
+                generative=False,
+                default=used,
+                needs=needs,
+                price=price,
+            )
 
 
 def _named(known: str) -> str:
