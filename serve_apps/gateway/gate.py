@@ -39,10 +39,10 @@ from serve_apps.gateway.desks import (
     Budgets,
     Effects,
     KeptAnswers,
+    Migration,
     Retries,
     Storyteller,
 )
-from serve_apps.gateway.moving import Migration
 from serve_apps.gateway.pages import Page
 from serve_apps.gateway.quotas import Visitors, left
 from serve_apps.gateway.shared import Shared
