@@ -21,11 +21,6 @@ class Side(StrEnum):
     BRIDGE = "bridge"
     V2 = "v2"
 
-    @property
-    def other(self) -> "Side":
-        """The one that does not answer."""
-        return Side.V2 if self is Side.BRIDGE else Side.BRIDGE
-
 
 @dataclass(frozen=True, slots=True)
 class Caller:

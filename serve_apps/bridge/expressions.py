@@ -57,10 +57,6 @@ class _Functions(functions.Functions):
         """An id that nobody had before."""
         return new_id()
 
-    @signature({"types": []})
-    def _func_lower(self, value: Any) -> str | None:
-        return value.lower() if isinstance(value, str) else None
-
     @signature({"types": []}, {"types": ["string"]})
     def _func_split(self, value: Any, by: str) -> list[str] | None:
         """The parts of a text, without blanks; a list stays one."""
@@ -102,10 +98,6 @@ class _Functions(functions.Functions):
     @signature({"types": []}, {"types": []})
     def _func_plus(self, value: Any, other: Any) -> float | None:
         return value + other if _is_number(value) and _is_number(other) else None
-
-    @signature({"types": []}, {"types": ["number"]})
-    def _func_round(self, value: Any, digits: int) -> float | None:
-        return round(value, digits) if _is_number(value) else None
 
     @signature({"types": []}, {"types": []})
     def _func_either(self, value: Any, other: Any) -> Any:
