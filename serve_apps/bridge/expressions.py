@@ -1,6 +1,5 @@
 """JMESPath with a few functions of ours, read once and then only evaluated."""
 
-import math
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, cast
@@ -30,7 +29,7 @@ class _Functions(functions.Functions):
     def _func_integer(self, value: Any) -> int | None:
         """A whole number out of a number or a text."""
         number = self._func_to_number(value)
-        fits = isinstance(number, int | float) and math.isfinite(number)
+        fits = isinstance(number, int | float) and abs(number) < 10**LONGEST  # not so of NaN
         return int(number) if fits else None
 
     @signature({"types": []})

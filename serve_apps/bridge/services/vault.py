@@ -14,6 +14,7 @@ from cartrita.vault.desk import DAY, NewKey, Owner, VaultDesk, due_at, seen
 from cartrita.vault.masking import Mask
 from cartrita.vault.providers import Provider, provider_of, providers, suits, value_of
 from serve_apps.bridge.calls import Call
+from serve_apps.bridge.services.inputs import storable
 from serve_apps.bridge.services.permits import permitted
 
 AT_ONCE = 8
@@ -231,7 +232,7 @@ async def test(call: Call, params: dict[str, Any]) -> Any:
 async def rotate(call: Call, params: dict[str, Any]) -> Any:
     """Give a key another value."""
     desk, owner = desk_of(call), mine(call)
-    held = await desk.find(owner, params["id"])
+    held = await desk.find(owner, storable(params)["id"])
     provider = provider_of(held.key.provider)
     value = _brought(provider, params)
     suits(provider, value)
