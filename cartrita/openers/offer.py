@@ -24,7 +24,12 @@ def open_offer(settings: Settings) -> Offer:
     """Return what is on offer; the folder of models is looked at whenever somebody asks."""
     return Offer(
         providers=tuple(_providers(settings)),
-        models=lambda: [*_chats(settings), *_hugging_face(settings), *_built_in(settings)],
+        models=lambda: [
+            *_chats(settings),
+            *_embedders(settings),
+            *_hugging_face(settings),
+            *_built_in(settings),
+        ],
         prices_as_of=price_book().as_of.isoformat(),
     )
 
@@ -52,7 +57,8 @@ def _chats(settings: Settings) -> Iterator[Offered]:
     routing = settings.routing
     named = [settings.models.chat_model, *routing.fallbacks]
     configured = {one.key: one for one in _providers(settings)}
-    for name in dict.fromkeys([*named, *map(_named, price_book().models)]):
+    judged = (name for name in price_book().models if name in trait_book().models)
+    for name in dict.fromkeys([*named, *map(_named, judged)]):
         prefix, colon, _ = name.partition(":")
         provider = configured.get(prefix) if colon else None
         provider = provider or configured["openai"]
@@ -70,6 +76,27 @@ def _chats(settings: Settings) -> Iterator[Offered]:
             price=prices_of(settings.budgets.prices).price(name) if known else None,
             traits=traits.traits(name) if family(name, traits.models) else None,
             limitations=("A language model: check what it states.",),
+        )
+
+
+def _embedders(settings: Settings) -> Iterator[Offered]:
+    """Yield OpenAI's models that make vectors, and the one that the settings name."""
+    from cartrita.providers.openai_embeddings import DEFAULT, DIMENSIONS
+
+    chosen = settings.embeddings
+    own = (chosen.model or DEFAULT) if chosen.provider == "openai" else None
+    elsewhere = settings.models.openai_base_url is not None
+    for name in dict.fromkeys([*([own] if own else []), *DIMENSIONS]):
+        able = _openai(settings) and (name == own or not elsewhere)
+        yield Offered(
+            name=name,
+            provider="openai",
+            kinds=EMBEDS,
+            available=able,
+            generative=False,
+            default=able and name == own,
+            needs="" if able else OPENAI_SETTING,
+            price=prices_of(settings.budgets.prices).price(name),
         )
 
 
