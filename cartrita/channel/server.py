@@ -16,6 +16,7 @@ from cartrita.channel.tls import check_private
 from cartrita.errors import (
     AuthenticationFailed,
     CartritaError,
+    ChannelLost,
     InternalFailure,
     QueueFull,
 )
@@ -99,6 +100,9 @@ class Session(Link):
         super().connection_made(transport)
         if self.closed.done():  # a handshake of TLS that outlived our patience
             self.close()
+            return
+        if self._server.stopped:  # accepted in that very moment
+            self.abort(ChannelLost("The server stopped."))
             return
         self._server.sessions.add(self)
 
@@ -214,6 +218,7 @@ class ChannelServer:
         self.name, self.service, self.token = name, service, token
         self.epoch, self.least_epoch, self.window = epoch, least_epoch, window
         self.sessions: set[Session] = set()
+        self.stopped = False
         self._servers: list[asyncio.Server] = []
         self._paths: list[Path] = []
 
@@ -266,6 +271,7 @@ class ChannelServer:
 
     async def stop(self) -> None:
         """Stop listening and close every connection."""
+        self.stopped = True
         for server in self._servers:
             server.close()
         for session in list(self.sessions):

@@ -106,10 +106,13 @@ def _tell(found: dict[str, Any], *, as_json: bool) -> None:
 
 
 @app.command()
-def clear(ctx: typer.Context) -> None:
+def clear(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     """Begin to count anew how the two sides' answers compare."""
     with connect(options_of(ctx)) as client:
         client.clear_comparisons()
+        if as_json:
+            print_json(client.bridge())
+            return
     typer.echo("The counts begin anew.")
 
 

@@ -57,8 +57,8 @@ def _chats(settings: Settings) -> Iterator[Offered]:
     routing = settings.routing
     named = [settings.models.chat_model, *routing.fallbacks]
     configured = {one.key: one for one in _providers(settings)}
-    judged = (name for name in price_book().models if name in trait_book().models)
-    for name in dict.fromkeys([*named, *map(_named, judged)]):
+    writers = [name for name, price in price_book().models.items() if price.completion]
+    for name in dict.fromkeys([*named, *map(_named, writers)]):
         prefix, colon, _ = name.partition(":")
         provider = configured.get(prefix) if colon else None
         provider = provider or configured["openai"]
@@ -80,24 +80,24 @@ def _chats(settings: Settings) -> Iterator[Offered]:
 
 
 def _embedders(settings: Settings) -> Iterator[Offered]:
-    """Yield OpenAI's models that make vectors, and the one that the settings name."""
-    from cartrita.providers.openai_embeddings import DEFAULT, DIMENSIONS
+    """Yield the models that make vectors for a price; what they write is priced at nothing."""
+    from cartrita.providers.openai_embeddings import DEFAULT
 
-    chosen = settings.embeddings
-    own = (chosen.model or DEFAULT) if chosen.provider == "openai" else None
-    elsewhere = settings.models.openai_base_url is not None
-    for name in dict.fromkeys([*([own] if own else []), *DIMENSIONS]):
-        able = _openai(settings) and (name == own or not elsewhere)
-        yield Offered(
-            name=name,
-            provider="openai",
-            kinds=EMBEDS,
-            available=able,
-            generative=False,
-            default=able and name == own,
-            needs="" if able else OPENAI_SETTING,
-            price=prices_of(settings.budgets.prices).price(name),
-        )
+    chosen, asked = settings.embeddings, settings.embeddings.provider == "openai"
+    for name, price in price_book().models.items():
+        if not price.completion:
+            used = asked and name == (chosen.model or DEFAULT)
+            needs = "" if used else "embeddings.provider and embeddings.model"
+            yield Offered(
+                name=name,
+                provider="openai",
+                kinds=EMBEDS,
+                available=used,
+                generative=False,
+                default=used,
+                needs=needs,
+                price=price,
+            )
 
 
 def _named(known: str) -> str:

@@ -25,6 +25,7 @@ from schemathesis.config import (
     ProjectsConfig,
     SchemathesisConfig,
 )
+from schemathesis.core.failures import ServerError
 from schemathesis.engine import events
 from schemathesis.openapi.checks import RejectedPositiveData, UseAfterFree
 
@@ -57,6 +58,9 @@ SOON = "2099-01-01T00:00:00Z"
 
 PATIENCE = 20.0
 """Seconds after which an answer counts as a failure."""
+
+NOT_SET_UP = 501
+"""What needs a setting that this gateway has not got says which."""
 
 COVERED = 5000
 """Cases from which the bounds of every field are tried, one by one: that takes so many."""
@@ -216,6 +220,8 @@ def filter_failure(context, failure, case, response):
     if isinstance(failure, UseAfterFree):
         # Here DELETE cancels, or decides; the record of it stays.
         return case.operation.path.startswith("/v3/blobs/")
+    if isinstance(failure, ServerError):
+        return response.status_code != NOT_SET_UP
     if isinstance(failure, RejectedPositiveData):
         return not any(re.search(reason, _refusal(response)) for reason in UNSAYABLE)
     return True

@@ -15,7 +15,7 @@ from cartrita.agency.sessions import Sessions
 from cartrita.config.sections import Models as ModelSettings
 from cartrita.config.settings import Settings
 from cartrita.openers.embeddings import BuiltInEmbedder
-from cartrita.providers.batching import BatchedEmbedder
+from cartrita.providers.batching import CountingBatches
 from cartrita.providers.embedded.minilm import MiniLm
 from cartrita.providers.ports import Toolbox
 from cartrita.providers.ports_sandbox import Sandbox
@@ -44,7 +44,7 @@ class Inferring(Stand):
     async def grown(self, catalog, services, limiter):
         known = tools.sessions()
         mine = {
-            BuiltInEmbedder: lambda _: BatchedEmbedder(MINI),
+            BuiltInEmbedder: lambda _: CountingBatches(MINI),
             Toolbox: lambda _: tools.toolbox(),
             Sessions: lambda _: known,
             Sandbox: lambda _: sandbox(),

@@ -9,8 +9,8 @@ MASTER = bytes(range(32))
 
 
 def vault_of(stand):
-    """Make the store of a gateway's stand, and let its tests look into it as `kept`."""
+    """Make the store of a gateway's stand, and let its tests look into it as `keystore`."""
     keys = InMemoryVaultKeys(stand.users)
     book = InMemoryVaultBook(stand.users, keys)
-    stand.kept = VaultDesk(keys, book, AuditOf(stand.bridge), Seal(MASTER), stand.clock)
-    return stand.kept
+    stand.keystore = VaultDesk(keys, book, AuditOf(stand.bridge), Seal(MASTER), stand.clock)
+    return stand.keystore

@@ -90,7 +90,7 @@ async def test_what_a_new_supervisor_takes_up_knows_how_full_the_fullest_budget_
         await stage.begun()
     stage.release.set()
     told = [one["result"]["text"] for one in await asyncio.gather(*asked)]
-    assert told == ["(0.25, None, None)"] * 2
+    assert told == ["(0.25, 1.0, 100)"] * 2
 
 
 async def test_a_second_attempt_may_spend_what_the_first_left(tree, stage, held):

@@ -126,7 +126,7 @@ async def test_it_cannot_go_on_for_ever_even_when_that_costs_nothing(world, task
     await world.document("acme", 1, f"The report. {READ}")
     with pytest.raises((AgentFailed, InsufficientBudget)):
         await world.ask(task, READ)
-    assert len(world.usages) <= 20
+    assert len(world.usages) <= 30  # a plan is changed twice, and a step of it is some calls
 
 
 @EVERY_AGENT

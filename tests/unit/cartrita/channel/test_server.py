@@ -1,6 +1,7 @@
 """Who is let in, and what a peer without manners can do."""
 
 import asyncio
+import socket
 import stat
 
 import pytest
@@ -267,3 +268,15 @@ async def test_stopping_ends_what_runs_and_takes_nobody_in():
         assert await asyncio.wait_for(service.left.get(), 5) == "x"
         with pytest.raises(ChannelLost):
             await connect(address, token=TOKEN, peer="late")
+
+
+async def test_whoever_was_just_being_accepted_is_hung_up_on():
+    async with serving(Answers()) as (channels, _):
+        session = server.Session(channels)
+        await channels.stop()
+        ours, theirs = socket.socketpair()
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: session, sock=ours)
+        reader, writer = await asyncio.open_connection(sock=theirs)
+        assert await asyncio.wait_for(reader.read(), 2) == b""
+        writer.close()
+        assert not channels.sessions

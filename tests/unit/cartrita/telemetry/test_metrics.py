@@ -23,6 +23,8 @@ LABELS = {
     "cartrita_mcp_tokens_used_total": {"model", "task_type"},
     "cartrita_mcp_cost_incurred_usd_total": {"model", "task_type"},
     "cartrita_mcp_model_usage_total": {"model", "task_type"},
+    "cartrita_mcp_bridge_compared_total": {"outcome"},
+    "cartrita_mcp_bridge_served_total": {"side"},
     "cartrita_mcp_cache_lookups_total": {"task_type", "outcome"},
     "cartrita_mcp_quality_verdicts_total": {"task_type", "verdict"},
     "cartrita_mcp_provider_calls_total": {"provider", "outcome"},

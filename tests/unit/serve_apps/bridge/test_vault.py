@@ -343,7 +343,7 @@ async def test_what_clients_tell_is_kept_as_theirs(api):
 
 
 async def test_without_a_master_key_nothing_is_kept_and_the_setting_is_named(api):
-    api.stand.kept._made = None
+    api.stand.keystore._made = None
     assert (await api.http.get("/api/security/health")).status_code == 503
     body = {"provider_id": "openai", "key_name": "main", "key_value": KEY}
     answer = await asked(api, "POST", "/api/vault/keys", body, status=501)
