@@ -81,7 +81,8 @@ def shortlist(prompt: str, models: Sequence[Offered], most: int) -> list[Offered
     options = [_option(one) for one in known.values()]
     ranked = [known[one.name] for one in rank(options, PRESETS["balanced"], complexity([prompt]))]
     able = [one for one in ranked if one.available]
-    return [*able, *local, *(one for one in ranked if not one.available)][:most]
+    ready = [*able, *(one for one in local if one.available)]
+    return [*ready, *(one for one in (*ranked, *local) if not one.available)][:most]
 
 
 def _option(one: Offered) -> Option:

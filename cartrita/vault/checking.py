@@ -28,6 +28,11 @@ class Verdict:
     error: str | None = None
 
     @property
+    def passed(self) -> bool:
+        """Whether a test found nothing wrong: a provider that could not be asked is."""
+        return self.valid and self.error is None
+
+    @property
     def told(self) -> dict[str, Any]:
         """As v2 tells of it."""
         found = {"provider": self.provider, "valid": self.valid, "method": self.method}

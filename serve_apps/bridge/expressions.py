@@ -182,7 +182,7 @@ class Expression:
         text: In JMESPath.
 
     Raises:
-        ValueError: It is not, or names a function that there is none of.
+        ValueError: It is not, names a function that there is none of, or looks into a `not`.
     """
 
     __slots__ = ("_tree", "text")
@@ -196,6 +196,8 @@ class Expression:
         unknown = _called(self._tree) - set(_Functions.FUNCTION_TABLE)
         if unknown:
             raise ValueError(f"calls {min(unknown)}(), which there is none of")
+        if _looks_into_not(self._tree):
+            raise ValueError("reads a field of `!a`: write `!(a.b)`, as `!a.b` is `(!a).b`")
 
     def __call__(self, document: Any) -> Any:
         """Return what it finds in a document.
@@ -225,6 +227,12 @@ class Expression:
 def _called(tree: dict[str, Any]) -> set[str]:
     own = {tree["value"]} if tree["type"] == "function_expression" else set()
     return own.union(*(_called(child) for child in _below(tree)))
+
+
+def _looks_into_not(tree: dict[str, Any]) -> bool:
+    children = _below(tree)
+    inside = tree["type"] == "subexpression" and children[0]["type"] == "not_expression"
+    return inside or any(map(_looks_into_not, children))
 
 
 def _paths(tree: dict[str, Any]) -> list[tuple[str, ...]]:

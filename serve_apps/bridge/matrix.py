@@ -9,6 +9,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -64,10 +65,10 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def lines(table: Table, successors: Mapping[str, str]) -> list[Line]:
+def lines(table: Table, instead: Mapping[str, str]) -> list[Line]:
     """Return a line for each row and each refused route, in the order of their paths."""
     rows = {row.route for row in table.rows}
-    found = [_of_row(row, successors) for row in table.rows]
+    found = [_of_row(row, instead) for row in table.rows]
     found += [_of_refused(one) for one in table.refused if one.route not in rows]
     return sorted(found, key=lambda line: (line.group != "Socket.IO", line.group, _key(line)))
 
@@ -77,10 +78,10 @@ def _key(line: Line) -> tuple[str, str]:
     return path, method
 
 
-def _of_row(row: Row, successors: Mapping[str, str]) -> Line:
+def _of_row(row: Row, known: Mapping[str, str]) -> Line:
     state = LATER if row.later else CHANGED if row.note else SERVED
     why = [row.note, f"Needs the {row.later} team." if row.later else "", _was(row)]
-    instead = f"task `{row.task}`" if row.task else _successor(row, successors)
+    instead = f"task `{row.task}`" if row.task else _successor(row, known)
     return Line(row.route, state, ", ".join(row.by), instead, " ".join(filter(None, why)))
 
 
@@ -93,16 +94,21 @@ def _of_refused(one: Refused) -> Line:
     return Line(one.route, GONE, "", "", f"{one.status}: {one.why}")
 
 
-def _successor(row: Row, successors: Mapping[str, str]) -> str:
+def _successor(row: Row, known: Mapping[str, str]) -> str:
     name = row.route if row.method == "socket" else row.path
-    fitting = [path for path in successors if name == path or name.startswith(f"{path}/")]
-    return successors[max(fitting, key=len)] if fitting else ""
+    fitting = [path for path in known if name == path or name.startswith(f"{path}/")]
+    return known[max(fitting, key=len)] if fitting else ""
+
+
+@cache
+def successors() -> Mapping[str, str]:
+    """Return what to use in the place of routes, by what those begin with."""
+    return tomllib.loads(SUCCESSORS.read_text(encoding="utf-8"))
 
 
 def generated(table: Table | None = None) -> str:
     """Return all that stands below the mark."""
-    successors = tomllib.loads(SUCCESSORS.read_text(encoding="utf-8"))
-    return "\n".join([MARK, *_lists(lines(table or load(), successors))]) + "\n"
+    return "\n".join([MARK, *_lists(lines(table or load(), successors()))]) + "\n"
 
 
 def _lists(found: Sequence[Line]) -> Iterator[str]:

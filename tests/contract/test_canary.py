@@ -27,6 +27,7 @@ from tests.support.site import HANG, Reply, data, moved, site
 TABLE = Table(
     [
         Row(route="GET /api/plain", page="{n: `1`, from: query.q}"),
+        Row(route="GET /api/migration", page="{n: `1`}"),
         Row(route="GET /api/counted", page="{n: `1`}", counted=True),
         Row(route="GET /api/items/{id}", page="{id: path.id}"),
         Row(route="GET /api/spoken", task="system.echo", auth="user", takes="{payload: query.q}"),
@@ -107,6 +108,13 @@ async def test_v2s_answer_comes_as_it_is():
     assert visit.headers["host"] == f"127.0.0.1:{it.v2.port}"
     assert visit.headers["authorization"] == "Bearer x"
     assert visit.headers["x-forwarded-host"] == "cartrita.test"
+
+
+@pytest.mark.parametrize("path", ["/api/migration", "/api/migration/"])
+async def test_the_guide_is_never_v2s_to_give(path):
+    async with beside(rolled_back=lambda: True) as it:
+        assert (await it.get(path)).json() == {"n": 1}
+    assert it.v2.visits == []
 
 
 async def test_a_body_goes_on_as_it_came():

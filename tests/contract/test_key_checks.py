@@ -24,6 +24,7 @@ async def test_a_provider_is_asked_with_the_key(status, valid, method):
         verdict = await verdict_of(asks, provider, KEY)
         await asks.close()
         assert (verdict.valid, verdict.method, verdict.status) == (valid, method, status)
+        assert verdict.passed is (status == 200)
         assert server.visits[0].headers["authorization"] == f"Bearer {KEY}"
 
 
@@ -35,4 +36,6 @@ async def test_where_the_way_out_refuses_the_form_alone_counts():
     await asks.close()
     assert (verdict.valid, verdict.method) == (True, "format_only")
     assert "127.0.0.1" in verdict.error
+    assert not verdict.passed
+    assert (await verdict_of(None, provider, KEY)).passed
     assert (await verdict_of(None, provider, "wrong")).valid is False

@@ -29,6 +29,9 @@ from serve_apps.gateway.quotas import site_of
 ISSUE = ("/api/auth/", "/api/api-keys/")
 """Below these are the routes whose answers hold tokens and keys."""
 
+GUIDE = "/api/migration"
+"""Where our own answers send people, of which v2 knows nothing."""
+
 BEFORE = "/api/"
 """Only what is below this goes to v2: the rest tells of the instance itself."""
 
@@ -136,7 +139,8 @@ class Sharing:
         exchange: Exchange = scope["exchange"]
         pieces = path.split("/")
         odd = "\\" in path or "" in pieces[1:-1] or "." in pieces or ".." in pieces
-        if odd or not path.startswith(BEFORE) or ANSWER in exchange.headers:
+        ours = path.rstrip("/") == GUIDE or ANSWER in exchange.headers
+        if odd or ours or not path.startswith(BEFORE):
             return None
         found = self._own.table.find(method, path)
         if found is None:

@@ -1,6 +1,7 @@
 """Figures about keys, tasks and the tree, in v2's shapes."""
 
 import asyncio
+import math
 from typing import Any
 
 from cartrita.clock import iso
@@ -80,10 +81,11 @@ async def traces(call: Call, _params: dict[str, Any]) -> Any:
     whose = None if who.admin else who.user
     since = call.now - DAY
     found = await call.gate.listing.page(Wanted(user=whose, since=since), SAMPLE, None)
-    return _figures([one for one in found if one.finished_at], call.now - since)
+    return figures([one for one in found if one.finished_at], call.now - since)
 
 
-def _figures(ended: list[ListedTask], seconds: float) -> dict[str, Any]:
+def figures(ended: list[ListedTask], seconds: float) -> dict[str, Any]:
+    """Return times and errors of tasks that ended within so many seconds."""
     times = sorted(_took(one) for one in ended)
     failed = sum(one.status is not TaskStatus.COMPLETED for one in ended)
     return {
@@ -91,7 +93,7 @@ def _figures(ended: list[ListedTask], seconds: float) -> dict[str, Any]:
         "window_hours": round(seconds / 3600),
         "sample_limit": SAMPLE,
         "average_response_ms": round(sum(times) / len(times), 1) if times else None,
-        "p95_latency_ms": times[int(0.95 * (len(times) - 1))] if times else None,
+        "p95_latency_ms": times[math.ceil(0.95 * len(times)) - 1] if times else None,
         "error_rate": round(failed / len(ended), 4) if ended else None,
         "by_type": _by_type(ended),
     }

@@ -225,7 +225,7 @@ async def test(call: Call, params: dict[str, Any]) -> Any:
     verdict = await desk.judged(owner, await desk.find(owner, params["id"]))
     asked = verdict.method == "http_check"
     usual = "The provider accepts it." if asked else "It looks right; its provider was not asked."
-    told = {"success": verdict.valid, "message": verdict.error or usual}
+    told = {"success": verdict.passed, "message": verdict.error or usual}
     return {**told, "status": verdict.status} if verdict.status is not None else told
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from actors.agents.models import Models
-from cartrita.config.huggingface import HuggingFace
+from cartrita.config.huggingface import Embeddings, HuggingFace
 from cartrita.config.routing import Routing
 from cartrita.config.sections import Models as ModelSettings
 from cartrita.config.settings import Settings
@@ -41,6 +41,24 @@ async def test_without_settings_what_is_built_in_is_there_and_the_rest_says_what
     assert (gpt["usdIn"], gpt["costTier"], claude["costTier"]) == (0.005, "medium", "low")
     assert [one["index"] for one in result["models"]] == list(range(len(found)))
     assert {one["key"] for one in result["providers"] if one["configured"]} == {"embedded"}
+
+
+async def test_what_makes_vectors_is_not_asked_to_write(tmp_path):
+    vectors = "text-embedding-3-small"
+    found = by_name(await run("models.catalog", {}, tmp_path))[vectors]
+    assert found["kinds"] == ["feature-extraction", "sentence-similarity"]
+    assert (found["available"], found["usdIn"], found["default"]) == (False, 0.00002, False)
+    assert vectors not in by_name(await run("models.catalog", {"kind": "chat"}, tmp_path))
+    tables = {"embeddings": Embeddings(provider="openai")}
+    able = {"availableOnly": True, "kind": "feature-extraction"}
+    theirs = by_name(await run("models.catalog", able, tmp_path, **tables))
+    assert theirs[vectors]["default"]
+
+
+async def test_models_that_nobody_may_ask_come_last(tmp_path):
+    listed = (await run("models.shortlist", {"prompt": "Summarise."}, tmp_path))["shortlist"]
+    assert [one["name"] for one in listed if one["available"]] == ["local/tool-router-1"]
+    assert listed[0]["available"]
 
 
 async def test_a_key_makes_its_provider_s_models_available(tmp_path):

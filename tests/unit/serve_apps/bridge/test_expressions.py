@@ -43,6 +43,14 @@ def test_functions_of_ours(text, found):
     assert Expression(text)({"body": {"n": 7, "list": [1], "zero": 0}}) == found
 
 
+@pytest.mark.parametrize("text", ["!a.b", "c || !a.b && 'x'", "{f: !a.b}"])
+def test_a_field_of_a_not_is_refused_because_it_is_always_null(text):
+    with pytest.raises(ValueError, match=r"!\(a\.b\)"):
+        Expression(text)
+    assert Expression("!(a.b) && 'x'")({"a": {"b": False}}) == "x"
+    assert Expression("!a && 'x'")({}) == "x"
+
+
 def test_a_fresh_id_is_another_each_time():
     fresh = Expression("fresh_id()")
     assert fresh({}) != fresh({})

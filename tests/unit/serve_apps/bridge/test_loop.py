@@ -52,6 +52,17 @@ async def test_chat_takes_text_and_history_and_goes_on_with_a_conversation(api):
     assert answer.json()["text"] == "You said 'hi' after 2 in 12."
 
 
+@pytest.mark.parametrize(
+    ("route", "told"),
+    [("/api/chat", "conversationId"), ("/api/agent/chat", "sessionId"),
+     ("/api/cartrita/chat", "conversationId"), ("/api/chat/message", "conversationId")],
+)  # fmt: skip
+async def test_what_a_user_says_without_an_id_is_one_conversation(api, route, told):
+    for _ in range(2):
+        answer = await api.http.post(route, json={"message": "a"}, headers=api.who)
+        assert answer.json()[told] == "v2", route
+
+
 async def test_a_guest_goes_on_only_with_an_id_that_was_given_out(api):
     first = (await api.http.post("/api/chat", json={"message": "a"})).json()["conversationId"]
     for told in ("mine", "v2", 12, "00000000-0000-0000-0000-000000000000"):
@@ -96,6 +107,16 @@ async def test_every_answer_says_that_v2_ends(api):
     assert answer.headers["x-deprecation-warning"]
     assert answer.headers["x-migration-guide"] == "/api/migration"
     assert "sunset" not in answer.headers
+
+
+async def test_the_guide_that_every_answer_names_is_there(api):
+    where = (await api.http.get("/api/nothing")).json()["migrationGuide"]
+    told = (await api.http.get(where)).json()
+    routes = {line["route"]: line for line in told["routes"]}
+    assert told["count"] == len(routes) > 380
+    assert routes["POST /api/chat"]["in_v3"] == "task `langchain.chat.execute`"
+    assert routes["GET /api/calendar/events"]["state"] == "later"
+    assert routes["POST /api/auth/emergency-login"]["why"].startswith("404: ")
 
 
 async def test_a_sunset_is_told_as_a_date_of_http():
