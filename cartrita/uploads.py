@@ -102,11 +102,12 @@ class Uploads:
             raise NotFound(f"The upload {token[:60]!r} has expired; hand it in again.")
         return found
 
-    def read(self, upload: Upload) -> AsyncIterator[bytes]:
-        """Yield the bytes of one that was found."""
-        return self._bytes(upload)
+    async def read(self, upload: Upload) -> AsyncIterator[bytes]:
+        """Yield the bytes of one that was found.
 
-    async def _bytes(self, upload: Upload) -> AsyncIterator[bytes]:
+        Raises:
+            NotFound: They are gone.
+        """
         blob = await self._blobs.find(upload.owner, upload.blob)
         if blob is None:
             raise NotFound(f"The bytes of {token_of(upload)!r} are gone; hand it in again.")

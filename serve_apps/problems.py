@@ -44,6 +44,9 @@ STATUS: dict[ErrorCode, int] = {
 }
 """The status of each code when a request is refused with it."""
 
+CONFLICTS = (StillRunning, EffectSettled, AlreadyDecided, NothingToRetry)
+"""Errors that say how something stands, and not that it was asked for wrongly: 409."""
+
 VIOLATED: dict[str | None, str] = {
     Reason.PRINCIPAL_QUOTA: "principal",
     Reason.SHARED_QUOTA: "shared",
@@ -57,7 +60,7 @@ def status_of(error: CartritaError) -> int:
     """Return the HTTP status of an error."""
     if isinstance(error, NotFound):
         return 404
-    if isinstance(error, StillRunning | EffectSettled | AlreadyDecided | NothingToRetry):
+    if isinstance(error, CONFLICTS):
         return 409
     return STATUS[error.code]
 

@@ -1,5 +1,6 @@
 """Tells in what two answers to one request differ: in status and shape, never in values."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,6 +14,9 @@ WIDEST = 200
 
 MOST = 50
 """Differences that are told of one answer."""
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+"""Names of fields that are told; any other may be somebody's own words, such as an address."""
 
 _JSON = ("application/json", "application/problem+json")
 _MISSING, _NULL = "missing", "null"
@@ -152,7 +156,7 @@ def _between(v2: Shape, bridge: Shape, where: str) -> Iterator[Difference]:
 
 
 def _of_field(v2: Shape, bridge: Shape, name: str, where: str) -> Iterator[Difference]:
-    place = f"{where}.{name}"
+    place = f"{where}.{name if _PLAIN.fullmatch(name) else '*'}"
     theirs, ours = v2.fields.get(name), bridge.fields.get(name)
     if theirs is None and ours is not None:
         yield Difference(place, _MISSING, ours.told(), breaks=False)

@@ -3,7 +3,7 @@
 import json
 from base64 import urlsafe_b64decode
 from binascii import Error as NotBase64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import blake2b
 
@@ -21,11 +21,6 @@ class Side(StrEnum):
     BRIDGE = "bridge"
     V2 = "v2"
 
-    @property
-    def other(self) -> "Side":
-        """The one that does not answer."""
-        return Side.V2 if self is Side.BRIDGE else Side.BRIDGE
-
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -33,7 +28,7 @@ class Caller:
 
     Attributes:
         key: The same for all requests of one person, or of one session.
-        ours: Whether the credential is one of v3's, which v2 cannot know.
+        ours: Whether a credential is one of v3's, which v2 cannot know and must not see.
         theirs: Whether it is of a kind that v2 gave out, and only v2 may know.
     """
 
@@ -94,16 +89,22 @@ def caller_of(bearer: str | None, api_key: str | None, session: str | None, site
         session: The header `X-Session-Id`.
         site: Where the request comes from.
     """
-    for credential in filter(None, (bearer, api_key)):
-        claims = _claims(credential)
-        if claims is None:
-            theirs = not credential.startswith(KEY_PREFIX)
-            return Caller(f"key:{credential[:LONGEST_KEY]}", not theirs, theirs)
-        subject = claims.get("sub")
-        return Caller(f"user:{subject}"[:LONGEST_KEY], claims.get("iss") != V2_ISSUER)
+    found = [_shows(credential) for credential in (bearer, api_key) if credential]
+    if found:
+        ours = any(one.ours for one in found)
+        return replace(found[0], ours=ours, theirs=found[0].theirs and not ours)
     if session:
         return Caller(f"session:{session[:LONGEST_KEY]}")
     return Caller(f"site:{site}")
+
+
+def _shows(credential: str) -> Caller:
+    claims = _claims(credential)
+    if claims is None:
+        theirs = not credential.startswith(KEY_PREFIX)
+        return Caller(f"key:{credential[:LONGEST_KEY]}", not theirs, theirs)
+    subject = claims.get("sub")
+    return Caller(f"user:{subject}"[:LONGEST_KEY], claims.get("iss") != V2_ISSUER)
 
 
 def _claims(token: str) -> dict[str, object] | None:

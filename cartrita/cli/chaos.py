@@ -22,14 +22,13 @@ from cartrita.cli.connection import Place, connect, find, sessions_of
 from cartrita.cli.exits import Exit
 from cartrita.cli.options import Options, options_of
 from cartrita.cli.output import AsJson, console, print_json
+from cartrita.cli.own_database import database_url
 from cartrita.clock import SystemClock, new_id
 from cartrita.config.settings import Settings
 from cartrita.cost.budget import Ceiling
 from cartrita.errors import ConfigurationInvalid, ServiceUnavailable
 from cartrita.history import Sample
 from cartrita.instance import paths_of
-from cartrita.openers.vault import PROVIDERS, resolved
-from cartrita.storage.embedded.postgres import EmbeddedPostgres
 from cartrita.storage.postgres.budgets import PostgresBudgets
 
 EFFECT = "chaos.effect"
@@ -194,15 +193,8 @@ class _Purse:
 
 @asynccontextmanager
 async def _purse(settings: Settings, name: str, ceiling: int) -> AsyncIterator[Purse]:
-    url = resolved(settings, PROVIDERS).postgres.dsn
-    if url is not None:
-        where = url.get_secret_value()
-    else:
-        paths = paths_of(settings)
-        port = settings.postgres.port
-        where = EmbeddedPostgres(paths.home / "postgres", paths.runtime, port).url
     async with asyncpg.create_pool(
-        where, min_size=0, max_size=2, timeout=_PATIENCE, command_timeout=_PATIENCE
+        database_url(settings), min_size=0, max_size=2, timeout=_PATIENCE, command_timeout=_PATIENCE
     ) as pool:
         budgets = PostgresBudgets(pool)
         await budgets.put(name, Ceiling(ceiling))

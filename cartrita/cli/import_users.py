@@ -13,14 +13,13 @@ import typer
 from cartrita.cli.exits import Exit
 from cartrita.cli.options import options_of
 from cartrita.cli.output import AsJson, print_json
+from cartrita.cli.own_database import database_url
 from cartrita.clock import SystemClock
 from cartrita.config.load import load_settings
 from cartrita.config.settings import Settings
 from cartrita.errors import ConfigurationInvalid, InvalidMessage, ServiceUnavailable
-from cartrita.instance import paths_of, running
 from cartrita.people.taking_over import Report, take_over
 from cartrita.people.v2_rows import checked, rows_of
-from cartrita.storage.embedded.postgres import EmbeddedPostgres
 from cartrita.storage.postgres.people import PostgresPeople
 
 LARGEST_FILE = 256 << 20
@@ -66,7 +65,7 @@ def import_users(
 async def _run(settings: Settings, source: str, *, dry_run: bool) -> Report:
     remote = urlsplit(source).scheme in {"postgres", "postgresql"}
     rows = await _table(source) if remote else rows_of(_file(source))
-    async with asyncpg.create_pool(_database(settings), min_size=1, max_size=1) as pool:
+    async with asyncpg.create_pool(database_url(settings), min_size=1, max_size=1) as pool:
         try:
             people = PostgresPeople(pool)
             return await take_over(people, checked(rows), SystemClock(), dry_run=dry_run)
@@ -74,19 +73,6 @@ async def _run(settings: Settings, source: str, *, dry_run: bool) -> Report:
             raise ConfigurationInvalid(
                 "The database is of an older release: `cartrita up` brings it up to date."
             ) from None
-
-
-def _database(settings: Settings) -> str:
-    """Return where the accounts of these settings are."""
-    outside = settings.postgres.dsn
-    if outside is not None:
-        return outside.get_secret_value()
-    paths = paths_of(settings)
-    if running(paths) is None:
-        raise ServiceUnavailable(
-            f"No instance runs in {str(paths.home)!r}: start it with `cartrita up`."
-        )
-    return EmbeddedPostgres(paths.home / "postgres", paths.runtime, settings.postgres.port).url
 
 
 def _file(source: str) -> str:

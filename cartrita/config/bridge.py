@@ -20,8 +20,9 @@ class Bridge(Section):
     )
     guests: Literal["auto", "open", "closed"] = Field(
         default="auto",
-        description="Whether `POST /api/chat` answers without a token; `auto`: where one process "
-        "owns everything and its ports are this machine's.",
+        description="Whether v2's routes that were open, such as `POST /api/chat`, run tasks "
+        "without a token; `auto`: where one process owns everything and its ports are this "
+        "machine's.",
     )
     guest_usd: float = Field(
         default=0.05, ge=0, le=100, description="USD that one task of a guest may cost."

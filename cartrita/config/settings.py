@@ -93,7 +93,7 @@ class Settings(Section):
 
     @property
     def guests_welcome(self) -> bool:
-        """Whether v2's chat answers without a token."""
+        """Whether routes of v2 that were open run tasks without a token."""
         if self.bridge.guests == "auto":
             return self.embedded and self.server.host in LOOPBACK
         return self.bridge.guests == "open"

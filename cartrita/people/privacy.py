@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cartrita.auth.apikeys import KeyDesk
+from cartrita.auth.apikeys import MOST, KeyDesk
 from cartrita.clock import iso
 from cartrita.errors import InvalidParameters
 from cartrita.people import personas, preferences
@@ -18,7 +18,6 @@ LONGEST_KIND = 60
 MOST_SAID = 1000
 """Messages in a copy: the last ones."""
 
-MOST_KEYS = 100
 CONVERSATIONS = ("conversations", "chat_conversations", "chat_history")
 """Names of v2 for the same thing."""
 
@@ -69,7 +68,7 @@ class PrivacyDesk:
         person = await self._desk.profile(who.user)
         user, kept = person.user, self._desk.kept
         said = await kept.history.page(user.tenant, user.id, MOST_SAID, 0)
-        keys = await self._keys.page(_alone(who), MOST_KEYS, None)
+        keys = await self._keys.page(who.alone, MOST, None)
         return {
             "person": person,
             "settings": preferences.whole(await self._documents.get(user.id, preferences.KIND)),
@@ -125,11 +124,6 @@ class PrivacyDesk:
 
     async def _presets(self, user_id: str) -> list[Document]:
         return await self._documents.list(user_id, personas.PRESET)
-
-
-def _alone(who: Principal) -> Principal:
-    """Return somebody without an administrator's sight of everybody's keys."""
-    return Principal(who.user, who.tenant)
 
 
 def _consent(record: Any) -> tuple[str, bool]:

@@ -49,6 +49,11 @@ class Principal:
         """Whether everything is allowed."""
         return self.role is not Role.USER
 
+    @property
+    def alone(self) -> "Principal":
+        """The same user without an administrator's sight of what is others'."""
+        return Principal(self.user, self.tenant)
+
     def may(self, permission: str) -> bool:
         """Tell whether a scope covers `permission`, written `area:name`."""
         return self.admin or any(fnmatchcase(permission, scope) for scope in self.scopes)

@@ -1,21 +1,16 @@
 """Keeps answers in Valkey, for all hosts together."""
 
-import contextlib
 import hashlib
-from collections.abc import Iterator
 from typing import Any
 
 from cartrita.clock import Clock
-from cartrita.errors import ServiceUnavailable
 from cartrita.storage.answers import Entry
-
-REST = 5.0
-"""Seconds for which nobody asks it after it was away: tasks would wait for it in turn."""
+from cartrita.storage.valkey import Valkey
 
 AT_ONCE = 500
 
 
-class ValkeyShelf:
+class ValkeyShelf(Valkey):
     """Answers in Valkey or Redis, each with a time to live; an index of them by whose they are.
 
     Args:
@@ -27,21 +22,7 @@ class ValkeyShelf:
     def __init__(
         self, url: str, clock: Clock, timeout: float = 0.25, prefix: str = "cartrita:answer:"
     ) -> None:
-        # Processes that keep no answers need not hold it.
-        from redis.asyncio import Redis  # noqa: PLC0415
-        from redis.asyncio.retry import Retry  # noqa: PLC0415
-        from redis.backoff import NoBackoff  # noqa: PLC0415
-        from redis.exceptions import RedisError  # noqa: PLC0415
-
-        self._redis = Redis.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._clock, self._prefix = clock, prefix
-        self._failures = (RedisError, OSError, TimeoutError)
-        self._resting_until = 0.0
+        super().__init__(url, clock, timeout, prefix)
 
     async def get(self, tenant: str, key: str) -> bytes | None:
         """Return a body; None when there is none, or no longer."""
@@ -70,28 +51,12 @@ class ValkeyShelf:
         with self._reaching():
             return sum([await self._emptied(self._of(*one)) for one in asked if one[1]])
 
-    async def close(self) -> None:
-        """Let go of the connection."""
-        with contextlib.suppress(*self._failures):
-            await self._redis.aclose()
-
     async def _emptied(self, index: str) -> int:
         gone = 0
         while places := await self._redis.zrange(index, 0, AT_ONCE - 1):
             gone += await self._redis.delete(*places)
             await self._redis.zrem(index, *places)
         return gone
-
-    @contextlib.contextmanager
-    def _reaching(self) -> Iterator[None]:
-        now = self._clock.monotonic()
-        if now < self._resting_until:
-            raise ServiceUnavailable("Valkey was away a moment ago.")
-        try:
-            yield
-        except self._failures as error:
-            self._resting_until = now + REST
-            raise ServiceUnavailable(f"Valkey is away ({type(error).__name__}).") from error
 
     def _place(self, tenant: str, key: str) -> str:
         return f"{self._prefix}{_short(tenant)}:{key}"

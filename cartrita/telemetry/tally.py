@@ -19,7 +19,7 @@ from cartrita.telemetry.metrics import (
     TOKENS_USED,
 )
 
-GIVEN = ("memory", "valkey", "meaning", "running")
+GIVEN = ("memory", "valkey", "meaning", "running", "elsewhere")
 """Outcomes of a look that found an answer."""
 
 

@@ -33,8 +33,8 @@ from cartrita.storage.vault import (
     Version,
 )
 from cartrita.vault.checking import Asks, Verdict, verdict_of
-from cartrita.vault.masking import Mask, Preferences, preferences_of
-from cartrita.vault.providers import LONGEST, Provider, provider_of
+from cartrita.vault.masking import Preferences, preferences_of
+from cartrita.vault.providers import LONGEST, provider_of
 from cartrita.vault.sealing import Seal, place
 
 DAY = 86_400.0
@@ -233,16 +233,12 @@ class VaultDesk:
     async def judged(self, owner: Owner, held: Held) -> Verdict:
         """Return whether a key is good, as far as that can be known."""
         provider = provider_of(held.key.provider)
-        verdict = await self.verdict(provider, self.value(held))
+        verdict = await verdict_of(self._asks, provider, self.value(held))
         await self.keys.touch(owner.id, held.key.id, self.clock.now())
         told = f"{held.key.name!r} is {'good' if verdict.valid else 'not good'} ({verdict.method})"
         severity: Severity = "info" if verdict.valid else "warning"
         await self._tell(owner, "key_validated", told, held.key, severity)
         return verdict
-
-    async def verdict(self, provider: Provider, value: str) -> Verdict:
-        """Return whether a value is a good key of a provider."""
-        return await verdict_of(self._asks, provider, value)
 
     async def reveal(self, owner: Owner, held: Held) -> str:
         """Return a key's value; that somebody saw it is noted before it is shown."""
@@ -296,10 +292,6 @@ class VaultDesk:
         await self.book.prefer(owner.actor, after.model_dump())
         await self._tell(owner, "preferences_changed", "Masking preferences were changed", None)
         return after
-
-    async def masked(self, owner: Owner, held: Held) -> str:
-        """Return a key's value with all but its end hidden."""
-        return Mask.of(await self.preferences(owner)).over(self.value(held))
 
     async def report(self, event: VaultEvent) -> None:
         """Note something that is not about one key."""

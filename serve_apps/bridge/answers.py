@@ -10,10 +10,10 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from cartrita.errors import AlreadyDecided, CartritaError, EffectSettled, ErrorCode, StillRunning
+from cartrita.errors import CartritaError, ErrorCode
 from serve_apps.bridge.redaction import redacted
 from serve_apps.bridge.table import Row
-from serve_apps.problems import LONGEST_DETAIL, status_of
+from serve_apps.problems import CONFLICTS, LONGEST_DETAIL, status_of
 
 JSON = "application/json"
 NOWHERE = "Endpoint not found"
@@ -66,9 +66,9 @@ class Refusal(Exception):
 
 def refusal_of(error: CartritaError, row: Row | None = None) -> Refusal:
     """Return an error of ours as v2 tells of it, in a row's own words where it has some."""
-    status = _STATUS.get(error.code) or status_of(error)
-    if isinstance(error, StillRunning | EffectSettled | AlreadyDecided):
-        status = status_of(error)
+    status = status_of(error)
+    if not isinstance(error, CONFLICTS):
+        status = _STATUS.get(error.code, status)
     more: dict[str, Any] = {"code": error.code}
     if error.reason:
         more["reason"] = error.reason

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
@@ -17,6 +18,9 @@ LARGE = 1 << 18
 """Bytes of JSON from which another thread reads it."""
 
 MOST_FIELDS, MOST_FILES = 200, 20
+CHARSETS = (b"utf-8", b"utf8", b"us-ascii")
+"""Of forms. Python knows others in which a text takes hours to read, or is no text."""
+
 _SENDS = ("POST", "PUT", "PATCH")
 
 Body = tuple[Any, dict[str, list[Upload]]]
@@ -66,6 +70,9 @@ def _object(text: bytes) -> Any:
 async def _form(request: Request, row: Row) -> Body:
     """Read a form; a field that comes more than once is a list."""
     most = row.largest_mb * MEGABYTE
+    _, told = parse_options_header(request.headers.get("content-type"))  # as the parser reads it
+    if told.get(b"charset", CHARSETS[0]).lower() not in CHARSETS:
+        raise Refusal(400, "Forms are read as UTF-8")
     body: dict[str, Any] = {}
     files: dict[str, list[Upload]] = {}
     async with request.form(
@@ -91,7 +98,7 @@ def query_of(request: Request) -> dict[str, Any]:
     """Return the query: texts, or lists of them where a name comes more than once."""
     if not request.scope.get("query_string"):
         return {}
-    found: dict[str, Any] = {}
+    found: dict[str, list[str]] = {}
     for name, value in request.query_params.multi_items():
-        found[name] = [*_listed(found[name]), value] if name in found else value
-    return found
+        found.setdefault(name, []).append(value)
+    return {name: values if values[1:] else values[0] for name, values in found.items()}

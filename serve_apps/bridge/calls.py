@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import from_json
-from starlette.requests import Request
 
 from cartrita.auth.claims import Claims
 from cartrita.clock import iso, new_id
@@ -67,7 +66,6 @@ class Call:
         who: The principal; None for nobody.
         claims: What its token or key says; None for guests.
         files: Of a form, by their fields.
-        request: None for an event.
         table: All rows.
         status: Of the answer, where a service sets another than the row's.
         headers: Of the answer, which a service may add to.
@@ -80,7 +78,6 @@ class Call:
     who: Principal | None = None
     claims: Claims | None = None
     files: dict[str, list[Upload]] = field(default_factory=dict)
-    request: Request | None = None
     table: Table | None = None
     traceparent: str | None = None
     status: int | None = None
@@ -140,7 +137,7 @@ class Call:
             "name": account.name,
             "email": account.email,
             "createdAt": iso(account.created_at),
-            "v2Id": getattr(account, "v2_id", None),
+            "v2Id": account.v2_id,
         }
 
     async def submit(

@@ -1,6 +1,5 @@
 """JMESPath with a few functions of ours, read once and then only evaluated."""
 
-import math
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, cast
@@ -30,7 +29,7 @@ class _Functions(functions.Functions):
     def _func_integer(self, value: Any) -> int | None:
         """A whole number out of a number or a text."""
         number = self._func_to_number(value)
-        fits = isinstance(number, int | float) and math.isfinite(number)
+        fits = isinstance(number, int | float) and abs(number) < 10**LONGEST  # not so of NaN
         return int(number) if fits else None
 
     @signature({"types": []})
@@ -56,10 +55,6 @@ class _Functions(functions.Functions):
     def _func_fresh_id(self) -> str:
         """An id that nobody had before."""
         return new_id()
-
-    @signature({"types": []})
-    def _func_lower(self, value: Any) -> str | None:
-        return value.lower() if isinstance(value, str) else None
 
     @signature({"types": []}, {"types": ["string"]})
     def _func_split(self, value: Any, by: str) -> list[str] | None:
@@ -102,10 +97,6 @@ class _Functions(functions.Functions):
     @signature({"types": []}, {"types": []})
     def _func_plus(self, value: Any, other: Any) -> float | None:
         return value + other if _is_number(value) and _is_number(other) else None
-
-    @signature({"types": []}, {"types": ["number"]})
-    def _func_round(self, value: Any, digits: int) -> float | None:
-        return round(value, digits) if _is_number(value) else None
 
     @signature({"types": []}, {"types": []})
     def _func_either(self, value: Any, other: Any) -> Any:

@@ -1,16 +1,15 @@
 """The kinds of work that v2's inference routes name, read from `kinds.toml`."""
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from cartrita.errors import ConfigurationInvalid, InvalidParameters
 from cartrita.protocol.task import MIN_TIMEOUT_MS
 from serve_apps.bridge.expressions import Expression, Unfit
-from serve_apps.bridge.table import Entry, Expr
+from serve_apps.bridge.table import Entry, Expr, read_entries
 from serve_apps.bridge.verbs import later
 
 FILE = Path(__file__).with_name("kinds.toml")
@@ -109,13 +108,7 @@ def read_kinds(path: Path = FILE) -> Kinds:
     Raises:
         ConfigurationInvalid: A kind is wrong, or two have one name.
     """
-    text = tomllib.loads(path.read_text(encoding="utf-8"))
-    try:
-        kinds = _File.model_validate(text).kind
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ConfigurationInvalid(f"{path.name}: {where}: {first['msg']}") from None
+    kinds = read_entries(path, _File).kind
     names: dict[str, Kind] = {}
     for kind in kinds:
         for name in (kind.name, *kind.also):

@@ -116,7 +116,6 @@ class Bridge:
             who=who,
             claims=claims,
             files=files,
-            request=request,
             table=self.table,
             traceparent=exchange.traceparent,
             guest_budget=self.guest_budget,

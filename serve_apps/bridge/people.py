@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from cartrita.auth.claims import Claims
 from cartrita.errors import AuthenticationFailed
-from cartrita.protocol.principal import GUEST, Principal, Role
+from cartrita.protocol.principal import GUEST, Principal, Role, is_key
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import LONGEST_TOKEN
 from serve_apps.bridge.answers import Refusal
@@ -22,9 +22,6 @@ BAD_TOKEN = "Forbidden: Invalid or expired token."  # noqa: S105
 NOT_ADMIN = "Forbidden: Admin access required."
 NO_KEY, BAD_KEY = "API key required", "Invalid API key"
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="cartrita"'}
-
-KEYS = ("ctk_", "cartrita_")
-"""How API keys begin: ours, and v2's."""
 
 _PARTS = 3
 
@@ -98,7 +95,7 @@ def _credentials(headers: Mapping[bytes, bytes]) -> tuple[str, str]:
     token = told.strip()[: LONGEST_TOKEN + 1] if scheme.lower() == "bearer" else ""
     if len(token) > LONGEST_TOKEN:
         token = "too long"  # noqa: S105 - no token is
-    if token.startswith(KEYS):
+    if is_key(token):
         return "", token
     key = headers.get(b"x-api-key", b"").decode("latin-1").strip()
     return token, key[:LONGEST_TOKEN]

@@ -7,7 +7,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from serve_apps.bridge.calls import Call, failure
-from serve_apps.bridge.redaction import redacted
+from serve_apps.bridge.redaction import Seam, redacted
 from serve_apps.bridge.table import Row
 from serve_apps.gateway.events import PROMPT, EventStream, Told
 
@@ -17,8 +17,8 @@ ENDS = ("completed", "failed", "cancelled", "timeout")
 class Spoken(Told):
     """A task's events, in a row's words.
 
-    A text that is written goes out as it comes; where the agent did not show it while it wrote,
-    it goes out whole at the end.
+    A text that is written goes out word by word, so that no secret is cut in two; where the agent
+    did not show it while it wrote, it goes out whole at the end.
 
     Args:
         events: The task's.
@@ -31,19 +31,24 @@ class Spoken(Told):
     def __init__(self, events: AsyncIterator[dict[str, Any]], row: Row, path: str) -> None:
         super().__init__(events)
         self._row, self._path, self._spoke = row, path, False
+        self._seam = Seam()
 
     def write(self, event: dict[str, Any]) -> bytes:
         """Return an event as it is written; nothing for one that this API does not tell."""
         kind, data = event["type"], event["data"] or {}
         if kind == "token":
             self._spoke = True
-            return self._said({"piece": data})
+            return self._piece(self._seam.take(data["text"]))
         if kind not in ENDS:
             return b""
+        rest = self._piece(self._seam.rest())
         if kind != "completed":
-            return self._line(_refusal(data), "error")
-        whole = b"" if self._spoke else self._said({"result": data["result"]})
+            return rest + self._line(_refusal(data), "error")
+        whole = rest if self._spoke else self._said({"result": data["result"]})
         return whole + b"data: [DONE]\n\n"
+
+    def _piece(self, text: str) -> bytes:
+        return self._said({"piece": {"text": text}}) if text else b""
 
     def _said(self, document: dict[str, Any]) -> bytes:
         assert self._row.streams

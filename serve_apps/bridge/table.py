@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
@@ -41,6 +41,9 @@ class Entry(BaseModel):
     """A table of a file: nothing unknown in it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+File = TypeVar("File", bound=Entry)
 
 
 class Demand(Entry):
@@ -303,31 +306,35 @@ def load(folder: Path = ROWS) -> Table:
     Raises:
         ConfigurationInvalid: A row is wrong; the message names file, route and field.
     """
-    files = [_read(path) for path in sorted(folder.glob("*.toml"))]
+    files = [read_entries(path, Rows) for path in sorted(folder.glob("*.toml"))]
     rows = [row for file in files for row in file.row]
     return Table(rows, [one for file in files for one in file.refused])
 
 
-def _read(path: Path) -> Rows:
+def read_entries(path: Path, form: type[File]) -> File:
+    """Read a file of entries.
+
+    Raises:
+        ConfigurationInvalid: One is wrong; the message names file, entry and field.
+    """
     try:
         text = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationInvalid(f"{path.name}: {error}") from None
     try:
-        return Rows.model_validate(text)
+        return form.model_validate(text)
     except ValidationError as error:
         raise ConfigurationInvalid(f"{path.name}: {_wrong(text, error)}") from None
 
 
 def _wrong(text: dict[str, Any], error: ValidationError) -> str:
-    """Return which row is wrong, and in what."""
+    """Return which entry is wrong, and in what."""
     first = error.errors(include_url=False)[0]
     place = list(first["loc"])
     kind = str(place[0]) if place else "file"
     if len(place) > 1 and isinstance(place[1], int):
-        entry = text[kind][place[1]]
-        kind = (
-            str(entry.get("route", f"{kind} {place[1] + 1}")) if isinstance(entry, dict) else kind
-        )
+        entry, number = text[kind][place[1]], f"{kind} {place[1] + 1}"
+        if isinstance(entry, dict):
+            kind = str(entry.get("route") or entry.get("name") or number)
     field = ".".join(map(str, place[2:])) or "row"
     return f"{kind}: {field}: {first['msg'].removeprefix('Value error, ')}"

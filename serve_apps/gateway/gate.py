@@ -39,10 +39,10 @@ from serve_apps.gateway.desks import (
     Budgets,
     Effects,
     KeptAnswers,
+    Migration,
     Retries,
     Storyteller,
 )
-from serve_apps.gateway.moving import Migration
 from serve_apps.gateway.pages import Page
 from serve_apps.gateway.quotas import Visitors, left
 from serve_apps.gateway.shared import Shared
@@ -166,7 +166,7 @@ class Gate:
         audit: Reads what operators commanded.
         services_file: Where the owner of an embedded instance keeps its services' states.
         metrics_dir: What this node's processes share.
-        guests: Whether v2's chat answers those without a token.
+        guests: Whether those without a token may run tasks by routes of v2 that were open.
         vault: Keeps users' keys of providers.
     """
 
@@ -202,8 +202,8 @@ class Gate:
     services_file: Path
     metrics_dir: Path | None
     docs: bool
-    guests: bool = False
-    vault: VaultDesk | None = None
+    guests: bool
+    vault: VaultDesk
 
 
 class CatalogPage:

@@ -252,6 +252,23 @@ class TestAway:
             assert (await it.get("/api/plain")).status_code == 503
             assert len(it.v2.visits) == FAILURES
 
+    async def test_what_callers_send_wrong_is_no_failure_of_v2s(self):
+        """Else anybody could keep everybody from v2."""
+        async with beside({"/api/plain": data({})}) as it:
+            for _ in range(FAILURES):
+                odd = await it.http.get("/api/plain", headers=[(b"x-odd", b"a\x00b")])
+                assert odd.status_code == 400
+            assert not it.plan.upstream.away
+            assert by(await it.get("/api/plain")) == "v2"
+
+    async def test_v2_does_not_see_a_credential_of_v3(self):
+        async with beside({"/api/plain": data({})}) as it:
+            answer = await it.get("/api/plain", authorization="Bearer x", x_api_key="ctk_secret")
+            assert by(answer) == "bridge"
+            it.plan = replace(it.plan, rolled_back=lambda: True)
+            assert by(await it.get("/api/plain", authorization="x", x_api_key="ctk_secret")) == "v2"
+        assert "ctk_secret" not in str([visit.headers for visit in it.v2.visits])
+
     async def test_an_error_of_v2s_is_an_answer(self):
         async with beside({"/api/plain": data({"error": "x"}, 500)}) as it:
             for _ in range(FAILURES + 1):

@@ -46,6 +46,7 @@ from tests.support.busy import Busy
 from tests.support.fakes import FixedProbes
 from tests.support.moves import books_in_memory, desk_without_v2
 from tests.support.runtime import AuditOf, Bridge, Told, Ward, no_answers
+from tests.support.vault import vault_of
 
 ADMIN = ("admin@example.org", "correct horse battery")
 HEALTHY = FixedProbes(ProbeReport("postgres", True, True, 1.0, "fine"))
@@ -140,6 +141,8 @@ class Api:
                 services_file=self.folder / "services.json",
                 metrics_dir=None,
                 docs=False,
+                guests=False,
+                vault=vault_of(self.users, self.bridge, clock),
             )
         passwords.close()
 

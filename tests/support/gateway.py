@@ -168,6 +168,7 @@ class Stand:
         )
         async with self.grown(catalog, services, limiter) as self.tree:
             self.told, self.ward = Told(self.tree.door), Ward(self.tree.door)
+            self.keystore = vault_of(self.users, self.bridge, self.clock)
             yield Gate(
                 tasks=self.told,
                 identity=self.identity,
@@ -202,7 +203,7 @@ class Stand:
                 metrics_dir=None,
                 docs=True,
                 guests=self.guests,
-                vault=vault_of(self),
+                vault=self.keystore,
             )
         await limiter.close()
         await visitors.close()

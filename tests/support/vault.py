@@ -8,9 +8,8 @@ from tests.support.runtime import AuditOf
 MASTER = bytes(range(32))
 
 
-def vault_of(stand):
-    """Make the store of a gateway's stand, and let its tests look into it as `keystore`."""
-    keys = InMemoryVaultKeys(stand.users)
-    book = InMemoryVaultBook(stand.users, keys)
-    stand.keystore = VaultDesk(keys, book, AuditOf(stand.bridge), Seal(MASTER), stand.clock)
-    return stand.keystore
+def vault_of(users, bridge, clock):
+    """Make a store of these users' keys."""
+    keys = InMemoryVaultKeys(users)
+    book = InMemoryVaultBook(users, keys)
+    return VaultDesk(keys, book, AuditOf(bridge), Seal(MASTER), clock)

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from cartrita.storage.bridge import Compared, Switch
 from cartrita.storage.postgres.runtime import Tables
+from cartrita.storage.postgres.values import moment
 
 _READ = "SELECT rolled_back, reason, by, at FROM bridge_switch"
 _TURN = """
@@ -47,9 +47,9 @@ class PostgresSwitches(Tables):
 
     async def turn(self, switch: Switch) -> None:
         """Have it stand so."""
-        at = datetime.fromtimestamp(switch.at, UTC)
+        row = (switch.rolled_back, switch.reason, switch.by, moment(switch.at))
         async with self._connection() as connection:
-            await connection.execute(_TURN, switch.rolled_back, switch.reason, switch.by, at)
+            await connection.execute(_TURN, *row)
 
 
 class PostgresComparisons(Tables):

@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
@@ -12,7 +11,7 @@ from asyncpg.pool import PoolConnectionProxy
 from cartrita.errors import NotFound, ResourceLimitExceeded
 from cartrita.storage.people import LARGEST, Document
 from cartrita.storage.postgres.outage import lend
-from cartrita.storage.postgres.users import uuid_of
+from cartrita.storage.postgres.values import moment, uuid_of
 
 TIMEOUT = 5.0
 
@@ -61,7 +60,7 @@ class PostgresDocuments:
         self, user_id: str, kind: str, changes: Mapping[str, Any], now: float
     ) -> Document:
         """Put fields over those of the only document of a kind."""
-        row = (uuid_of(user_id), kind, _text(changes), datetime.fromtimestamp(now, UTC))
+        row = (uuid_of(user_id), kind, _text(changes), moment(now))
         document = await self._one(_MERGE, *row)
         if document is None:
             raise NotFound("There is no such account.")
@@ -71,11 +70,11 @@ class PostgresDocuments:
         self, user_id: str, kind: str, value: Mapping[str, Any], now: float, most: int
     ) -> Document | None:
         """Keep one more of a kind."""
-        key, moment = uuid_of(user_id), datetime.fromtimestamp(now, UTC)
+        key = uuid_of(user_id)
         async with self._lent() as connection, connection.transaction():
             if await connection.fetchval(_LOCK, key) is None:
                 return None
-            row = await connection.fetchrow(_ADD, key, kind, _text(value), moment, most)
+            row = await connection.fetchrow(_ADD, key, kind, _text(value), moment(now), most)
         return _document(row) if row else None
 
     async def list(self, user_id: str, kind: str) -> list[Document]:

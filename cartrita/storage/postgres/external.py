@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -10,6 +9,7 @@ from asyncpg.pool import PoolConnectionProxy
 from cartrita.external.registration import Registration
 from cartrita.external.registry import Registered, Standing, taken
 from cartrita.storage.postgres.runtime import Tables
+from cartrita.storage.postgres.values import moment
 
 _OPEN = "name, revision::text AS revision, by, at, standing, checked_at, detail, suspected"
 _ALL = f"SELECT {_OPEN} FROM external_agents ORDER BY name"  # noqa: S608 - of our own texts
@@ -95,7 +95,7 @@ class PostgresRegistry(Tables):
             other = await connection.fetchrow(_TAKEN, one.name, types)
             if other:
                 raise taken(min(set(types) & set(other["task_types"])), other["name"])
-            new = await connection.fetchval(_PUT, one.name, *values, _moment(one.at), one.standing)
+            new = await connection.fetchval(_PUT, one.name, *values, moment(one.at), one.standing)
         return bool(new)
 
     async def remove(self, name: str) -> bool:
@@ -108,16 +108,12 @@ class PostgresRegistry(Tables):
     ) -> None:
         """Keep how an agent is, unless it was registered anew meanwhile."""
         async with self._connection() as connection:
-            await connection.execute(_NOTE, name, revision, standing, _moment(at), detail)
+            await connection.execute(_NOTE, name, revision, standing, moment(at), detail)
 
     async def suspect(self, name: str) -> None:
         """Have an agent's health looked at soon."""
         async with self._connection() as connection:
             await connection.execute(_SUSPECT, name)
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _registered(row: asyncpg.Record, registration: Registration) -> Registered:

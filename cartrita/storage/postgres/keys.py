@@ -1,7 +1,6 @@
 """Keeps API keys in PostgreSQL."""
 
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +9,8 @@ from asyncpg.pool import PoolConnectionProxy
 
 from cartrita.storage.apikeys import ApiKey, Held
 from cartrita.storage.postgres.outage import lend
-from cartrita.storage.postgres.users import user_of, uuid_of
+from cartrita.storage.postgres.users import user_of
+from cartrita.storage.postgres.values import moment, uuid_of, whose
 
 # Whoever adds a key of a user waits for whoever does so now, or the two would not see each
 # other's when they count.
@@ -36,8 +36,6 @@ DELETE FROM api_keys k WHERE k.id = $1 AND ($2::uuid IS NULL OR k.user_id = $2) 
 """  # noqa: S608 - names of ours
 _TOUCH = "UPDATE api_keys SET last_used_at = greatest(last_used_at, $2) WHERE id = $1"
 
-_NOBODY = UUID(int=0)
-
 
 class PostgresKeys:
     """API keys in the table `api_keys`.
@@ -54,7 +52,7 @@ class PostgresKeys:
     async def add(self, key: ApiKey, digest: bytes, most: int) -> bool:
         """Keep a key, unless its user has `most` or is no account here."""
         user = uuid_of(key.user_id)
-        made, ends = _moment(key.created_at), _moment(key.expires_at)
+        made, ends = moment(key.created_at), moment(key.expires_at)
         row = (UUID(key.id), digest, user, key.name, list(key.scopes), made, ends)
         async with self._connection() as connection, connection.transaction():
             if await connection.fetchval(_LOCK, user) is None:
@@ -72,30 +70,22 @@ class PostgresKeys:
         """Return keys, newest first."""
         last = None if before is None else UUID(before)
         async with self._connection() as connection:
-            rows = await connection.fetch(_PAGE, _whose(user_id), last, limit)
+            rows = await connection.fetch(_PAGE, whose(user_id), last, limit)
         return [_key(row) for row in rows]
 
     async def remove(self, key_id: str, user_id: str | None) -> ApiKey | None:
         """Forget a key and return it."""
         async with self._connection() as connection:
-            row = await connection.fetchrow(_REMOVE, UUID(key_id), _whose(user_id))
+            row = await connection.fetchrow(_REMOVE, UUID(key_id), whose(user_id))
         return _key(row) if row else None
 
     async def touch(self, key_id: str, now: float) -> None:
         """Note that a key was used."""
         async with self._connection() as connection:
-            await connection.execute(_TOUCH, UUID(key_id), _moment(now))
+            await connection.execute(_TOUCH, UUID(key_id), moment(now))
 
     def _connection(self) -> AbstractAsyncContextManager[PoolConnectionProxy]:
         return lend(self._pool, self._timeout, "The API keys")
-
-
-def _whose(user_id: str | None) -> UUID | None:
-    return None if user_id is None else uuid_of(user_id) or _NOBODY
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _key(row: Any) -> ApiKey:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +23,7 @@ from cartrita.storage.knowledge import (
 )
 from cartrita.storage.postgres import knowledge_sql as sql
 from cartrita.storage.postgres.outage import lend
+from cartrita.storage.postgres.values import moment
 from cartrita.storage.postgres.vectors import literal
 
 TIMEOUT = 10.0
@@ -50,7 +50,7 @@ class PostgresKnowledge:
             [chunk.text for chunk in chunks],
             [literal(vector) for vector in vectors],
         )
-        told, when = _told(entry), datetime.fromtimestamp(entry.created_at, UTC)
+        told, when = _told(entry), moment(entry.created_at)
         made = (entry.content, entry.digest, len(chunks), entry.model, literal(vectors.mean(0)))
         async with self._connection() as connection, connection.transaction():
             await connection.execute(sql.LOCK, *holder, timeout=TIMEOUT)
@@ -169,7 +169,7 @@ def _told(entry: Entry) -> tuple[Any, ...]:
         entry.source_type,
         entry.source_url,
         *((file.name, file.kind, file.size) if entry.file else (None, None, None)),
-        datetime.fromtimestamp(entry.updated_at, UTC),
+        moment(entry.updated_at),
     )
 
 

@@ -1,7 +1,6 @@
 """Keeps accounts by number and name in PostgreSQL."""
 
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +9,8 @@ from asyncpg.pool import PoolConnectionProxy
 
 from cartrita.storage.people import GONE, Outcome, Person
 from cartrita.storage.postgres.outage import lend
-from cartrita.storage.postgres.users import user_of, uuid_of
+from cartrita.storage.postgres.users import user_of
+from cartrita.storage.postgres.values import moment, uuid_of
 
 _FIND = "SELECT * FROM users WHERE id = $1"
 _MEANT = """
@@ -78,7 +78,7 @@ class PostgresPeople:
     async def change(self, user_id: str, name: str, email: str, now: float) -> Person | None:
         """Replace name and address."""
         try:
-            return await self._one(_CHANGE, uuid_of(user_id), name, email, _moment(now))
+            return await self._one(_CHANGE, uuid_of(user_id), name, email, moment(now))
         except asyncpg.UniqueViolationError:  # by somebody else, just now
             return None
 
@@ -109,7 +109,7 @@ class PostgresPeople:
             if row is None:
                 return False
             tenant, created, number = row
-            await connection.execute(_EMPTY, key, GONE, tenant, created, _moment(now), number)
+            await connection.execute(_EMPTY, key, GONE, tenant, created, moment(now), number)
             for statement in _THEIRS:
                 await connection.execute(statement, user_id)
         return True
@@ -127,7 +127,7 @@ async def _taken_over(
     connection: PoolConnectionProxy, person: Person, password_hash: str
 ) -> Outcome:
     user = person.user
-    key, made = UUID(user.id), _moment(user.created_at)
+    key, made = UUID(user.id), moment(user.created_at)
     row = (key, user.email, user.name, user.role.value, user.tenant, made)
     if await connection.fetchval(_TAKE, *row, password_hash, person.number):
         return "added"
@@ -135,10 +135,6 @@ async def _taken_over(
         return "taken"
     renewed = await connection.fetchval(_RENEW, key, user.name, password_hash)
     return "updated" if renewed else "kept"
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _person(row: Any) -> Person:

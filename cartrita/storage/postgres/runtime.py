@@ -4,7 +4,6 @@ import json
 import math
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from asyncpg.pool import PoolConnectionProxy
 from cartrita.journal import END_STEP
 from cartrita.storage.postgres.journal import read_event
 from cartrita.storage.postgres.outage import lend
+from cartrita.storage.postgres.values import moment, uuid_of
 from cartrita.storage.runtime import (
     AuditEntry,
     QuarantinedTask,
@@ -123,7 +123,7 @@ class PostgresAudit(Tables):
     async def note(self, entry: AuditEntry) -> None:
         """Add an entry, whose id is ignored; what a database cannot hold is replaced in it."""
         texts = (entry.actor, entry.action, entry.target, entry.outcome)
-        row = (_moment(entry.at), *map(_storable, texts), json.dumps(_storable(entry.detail)))
+        row = (moment(entry.at), *map(_storable, texts), json.dumps(_storable(entry.detail)))
         async with self._connection() as connection:
             await connection.execute(_NOTE, *row)
 
@@ -149,7 +149,7 @@ class PostgresQuarantine(Tables):
 
     async def find(self, task_id: str) -> QuarantinedTask | None:
         """Return a quarantined task, settled or not."""
-        key = _uuid(task_id)
+        key = uuid_of(task_id)
         if key is None:
             return None
         async with self._connection() as connection:
@@ -163,7 +163,7 @@ class PostgresQuarantine(Tables):
         self, task_id: str, how: Settled, by: str, retried_as: str | None = None
     ) -> bool:
         """Decide about a task, once and for all: whose row goes in first has decided."""
-        key = _uuid(task_id)
+        key = uuid_of(task_id)
         if key is None:
             return False
         new = UUID(retried_as) if retried_as else None
@@ -172,18 +172,6 @@ class PostgresQuarantine(Tables):
             if end is None or not is_quarantine(read_event(end)):
                 return False
             return bool(await connection.fetchval(_SETTLE, key, how, by, new))
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _uuid(text: str) -> UUID | None:
-    """Return an id in the database's form; None for what cannot be a task's."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _storable(value: Any) -> Any:

@@ -3,13 +3,13 @@
 # ruff: noqa: S608 - what is put into statements are names from here, never values
 
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from cartrita.storage.postgres.outage import lend
+from cartrita.storage.postgres.values import moment
 from cartrita.storage.uploads import Upload, Which
 
 TIMEOUT = 10.0
@@ -55,7 +55,7 @@ class PostgresUploads:
     async def add(self, upload: Upload, most: int) -> bool:
         """Note one, unless its owner has too many."""
         told = (upload.id, upload.owner, upload.blob, upload.name, upload.kind, upload.size)
-        times = (_moment(upload.created_at), _moment(upload.expires_at))
+        times = (moment(upload.created_at), moment(upload.expires_at))
         async with self._connection() as connection, connection.transaction():
             await connection.execute(_LOCK, upload.owner, timeout=TIMEOUT)
             return bool(await connection.fetchval(_ADD, *told, *times, most, timeout=TIMEOUT))
@@ -70,7 +70,7 @@ class PostgresUploads:
         self, owner: str, which: Which, limit: int, offset: int
     ) -> tuple[list[Upload], int]:
         """Return an owner's, newest first, and how many there are."""
-        asked = (owner, _moment(which.now), which.expired, which.kind)
+        asked = (owner, moment(which.now), which.expired, which.kind)
         async with self._connection() as connection:
             total = await connection.fetchval(_COUNT, *asked, timeout=TIMEOUT)
             rows = await connection.fetch(_PAGE, *asked, limit, offset, timeout=TIMEOUT)
@@ -84,15 +84,11 @@ class PostgresUploads:
     async def drop(self, before: float, limit: int) -> list[Upload]:
         """Forget some of those that expired."""
         async with self._connection() as connection:
-            rows = await connection.fetch(_DROP, _moment(before), limit, timeout=TIMEOUT)
+            rows = await connection.fetch(_DROP, moment(before), limit, timeout=TIMEOUT)
         return [_upload(row) for row in rows]
 
     def _connection(self) -> AbstractAsyncContextManager[PoolConnectionProxy]:
         return lend(self._pool, TIMEOUT, "The list of uploads")
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _upload(row: asyncpg.Record) -> Upload:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +11,7 @@ from asyncpg.pool import PoolConnectionProxy
 from cartrita.protocol.principal import Role
 from cartrita.storage.ports import Grant, Login, Renewal, User
 from cartrita.storage.postgres.outage import lend
+from cartrita.storage.postgres.values import moment, uuid_of
 
 _ADD = """
 INSERT INTO users (id, email, name, role, tenant, created_at, disabled, password_hash)
@@ -76,7 +76,7 @@ class PostgresUsers:
 
     async def add(self, user: User, password_hash: str) -> bool:
         """Add an account, unless the address is taken."""
-        created = _moment(user.created_at)
+        created = moment(user.created_at)
         row = (UUID(user.id), user.email, user.name, user.role.value, user.tenant, created)
         async with self._connection() as connection:
             made = await connection.fetchval(_ADD, *row, user.disabled, password_hash)
@@ -105,26 +105,26 @@ class PostgresUsers:
     async def grant(self, grant: Grant) -> None:
         """Begin a session. Forgets this user's expired tokens on the way."""
         user, issued, expires = UUID(grant.user_id), grant.issued_at, grant.expires_at
-        times = _moment(issued), _moment(expires)
+        times = moment(issued), moment(expires)
         async with self._connection() as connection, connection.transaction():
             await connection.execute(_FORGET, user, times[0])
             await connection.execute(_GRANT, grant.digest, UUID(grant.family), user, *times)
 
     async def renew(self, spent: bytes, fresh: bytes, now: float, expires_at: float) -> Renewal:
         """Spend one refresh token and put another in its place, in one transaction."""
-        moment = _moment(now)
+        at = moment(now)
         async with self._connection() as connection, connection.transaction():
             # A token that appears just now has no lock yet: nobody was given it so far.
             locked = await connection.fetch(_LOCK_OF, spent)
-            row = await connection.fetchrow(_PRESENTED, spent, moment) if locked else None
+            row = await connection.fetchrow(_PRESENTED, spent, at) if locked else None
             if row is None:
                 return Renewal()
             if row["used_at"] is not None:
                 return Renewal(reused=str(row["family"]))
             if row["disabled"]:
                 return Renewal()
-            await connection.execute(_SPEND, spent, moment)
-            times = moment, _moment(expires_at)
+            await connection.execute(_SPEND, spent, at)
+            times = at, moment(expires_at)
             await connection.execute(_GRANT, fresh, row["family"], row["id"], *times)
             return Renewal(user_of(row), str(row["family"]))
 
@@ -138,12 +138,12 @@ class PostgresUsers:
         self, families: Sequence[str], tokens: Sequence[str], now: float, until: float
     ) -> None:
         """End sessions, and bar access tokens, in one transaction."""
-        moment = _moment(now)
+        at = moment(now)
         async with self._connection() as connection, connection.transaction():
             await connection.execute(_LOCK, list(families))
-            await connection.execute(_END, [UUID(family) for family in families], moment)
-            await connection.execute(_SWEEP, moment)
-            await connection.execute(_BAR, [*families, *tokens], _moment(until))
+            await connection.execute(_END, [UUID(family) for family in families], at)
+            await connection.execute(_SWEEP, at)
+            await connection.execute(_BAR, [*families, *tokens], moment(until))
 
     async def barred(self, ids: Sequence[str], user_id: str | None) -> bool:
         """Tell whether one of these was revoked, or the user may not come in."""
@@ -154,18 +154,6 @@ class PostgresUsers:
 
     def _connection(self) -> AbstractAsyncContextManager[PoolConnectionProxy]:
         return lend(self._pool, self._timeout, "The accounts")
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def uuid_of(text: str) -> UUID | None:
-    """Return an id in the database's form; None for what never was an account's, as `system`."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def user_of(row: Any) -> User:

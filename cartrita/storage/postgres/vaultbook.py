@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +10,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from cartrita.storage.postgres.outage import lend
-from cartrita.storage.postgres.users import uuid_of
+from cartrita.storage.postgres.values import id_of, moment, whose
 from cartrita.storage.vault import Rotation, RotationPolicy, Tally, VaultEvent
 
 # Who has no account here, as `system`, has no events of their own: the audit log has theirs.
@@ -74,8 +73,6 @@ WHERE owner = $1 AND id = $2 AND completed_at IS NULL RETURNING *
 """
 _ROTATIONS = "SELECT * FROM vault_rotations WHERE owner = $1 ORDER BY id DESC LIMIT $2"
 
-_NOBODY = UUID(int=0)
-
 
 class PostgresVaultBook:
     """The tables `vault_events`, `_preferences`, `_reveals`, `_policies` and `_rotations`.
@@ -90,33 +87,33 @@ class PostgresVaultBook:
 
     async def note(self, event: VaultEvent, keep: int) -> None:
         """Add an event, and forget all but the owner's last `keep`."""
-        owner = _uuid(event.owner)
+        owner = id_of(event.owner)
         told = (event.kind, event.description, event.severity, json.dumps(dict(event.metadata)))
         async with self._connection() as connection:
-            await connection.execute(_NOTE, owner, *told, _moment(event.at))
+            await connection.execute(_NOTE, owner, *told, moment(event.at))
             await connection.execute(_TRIM, owner, keep)
 
     async def events(self, owner: str | None, limit: int, offset: int = 0) -> list[VaultEvent]:
         """Return events, newest first."""
-        rows = await self._fetch(_EVENTS, _whose(owner), limit, offset)
+        rows = await self._fetch(_EVENTS, whose(owner), limit, offset)
         return [_event(row) for row in rows]
 
     async def tallies(self, owner: str | None, since: float) -> list[Tally]:
         """Count events by day and kind."""
-        rows = await self._fetch(_TALLIES, _whose(owner), _moment(since))
+        rows = await self._fetch(_TALLIES, whose(owner), moment(since))
         return [Tally(row["day"], row["kind"], row["severity"], row["count"]) for row in rows]
 
     async def preferences(self, owner: str) -> Mapping[str, Any]:
         """Return what somebody chose."""
         async with self._connection() as connection:
-            chosen = await connection.fetchval(_PREFERENCES, _uuid(owner))
+            chosen = await connection.fetchval(_PREFERENCES, id_of(owner))
         found: dict[str, Any] = json.loads(chosen) if chosen else {}
         return found
 
     async def prefer(self, owner: str, chosen: Mapping[str, Any]) -> None:
         """Keep what somebody chose."""
         async with self._connection() as connection:
-            await connection.execute(_PREFER, _uuid(owner), json.dumps(dict(chosen)))
+            await connection.execute(_PREFER, id_of(owner), json.dumps(dict(chosen)))
 
     async def preferring(self) -> int:
         """Return how many have chosen something."""
@@ -126,34 +123,34 @@ class PostgresVaultBook:
     async def grant(self, digest: bytes, owner: str, key_id: str, now: float, until: float) -> None:
         """Let the token of this digest show a key once."""
         await self.sweep(owner, now)
-        row = (digest, _uuid(owner), _uuid(key_id), _moment(until))
+        row = (digest, id_of(owner), id_of(key_id), moment(until))
         async with self._connection() as connection:
             await connection.execute(_GRANT, *row)
 
     async def spend(self, digest: bytes, owner: str, now: float) -> str | None:
         """Use up a token of this owner."""
         async with self._connection() as connection:
-            row = await connection.fetchrow(_SPEND, digest, _uuid(owner))
-        return str(row["key"]) if row and row["expires_at"] > _moment(now) else None
+            row = await connection.fetchrow(_SPEND, digest, id_of(owner))
+        return str(row["key"]) if row and row["expires_at"] > moment(now) else None
 
     async def outstanding(self, now: float) -> int:
         """Return how many tokens are good now."""
         async with self._connection() as connection:
-            return int(await connection.fetchval(_OUTSTANDING, _moment(now)))
+            return int(await connection.fetchval(_OUTSTANDING, moment(now)))
 
     async def sweep(self, owner: str, now: float) -> int:
         """Forget this owner's tokens that have expired."""
-        return len(await self._fetch(_SWEEP, _uuid(owner), _moment(now)))
+        return len(await self._fetch(_SWEEP, id_of(owner), moment(now)))
 
     async def policies(self, owner: str) -> list[RotationPolicy]:
         """Return an owner's policies, oldest first."""
-        return [_policy(row) for row in await self._fetch(_POLICIES, _uuid(owner))]
+        return [_policy(row) for row in await self._fetch(_POLICIES, id_of(owner))]
 
     async def put_policy(self, policy: RotationPolicy, most: int) -> bool:
         """Keep a policy, in place of the owner's of the same provider and name."""
-        named = (_uuid(policy.owner), policy.provider, policy.name)
+        named = (id_of(policy.owner), policy.provider, policy.name)
         days = (policy.interval_days, policy.grace_days, policy.auto, policy.enabled)
-        times = (_moment(policy.created_at), _moment(policy.updated_at))
+        times = (moment(policy.created_at), moment(policy.updated_at))
         async with self._connection() as connection, connection.transaction():
             if await connection.fetchval(_LOCK, named[0]) is None:
                 return False
@@ -164,12 +161,12 @@ class PostgresVaultBook:
 
     async def drop_policy(self, owner: str, policy_id: str) -> bool:
         """Forget a policy."""
-        return bool(await self._fetch(_DROP_POLICY, _uuid(owner), _uuid(policy_id)))
+        return bool(await self._fetch(_DROP_POLICY, id_of(owner), id_of(policy_id)))
 
     async def schedule(self, rotation: Rotation, keep: int) -> bool:
         """Plan a change of one's own key."""
-        owner, key = _uuid(rotation.owner), _uuid(rotation.key_id)
-        row = (UUID(rotation.id), owner, key, rotation.reason, _moment(rotation.scheduled_at))
+        owner, key = id_of(rotation.owner), id_of(rotation.key_id)
+        row = (UUID(rotation.id), owner, key, rotation.reason, moment(rotation.scheduled_at))
         async with self._connection() as connection:
             made = await connection.fetchval(_SCHEDULE, *row)
             await connection.execute(_TRIM_ROTATIONS, owner, keep)
@@ -177,12 +174,12 @@ class PostgresVaultBook:
 
     async def complete(self, owner: str, rotation_id: str, at: float) -> Rotation | None:
         """Note that a planned change is done, once."""
-        row = await self._fetch(_COMPLETE, _uuid(owner), _uuid(rotation_id), _moment(at))
+        row = await self._fetch(_COMPLETE, id_of(owner), id_of(rotation_id), moment(at))
         return _rotation(row[0]) if row else None
 
     async def rotations(self, owner: str, limit: int) -> list[Rotation]:
         """Return planned and done changes, newest first."""
-        return [_rotation(row) for row in await self._fetch(_ROTATIONS, _uuid(owner), limit)]
+        return [_rotation(row) for row in await self._fetch(_ROTATIONS, id_of(owner), limit)]
 
     async def _fetch(self, query: str, *values: Any) -> list[Any]:
         async with self._connection() as connection:
@@ -190,18 +187,6 @@ class PostgresVaultBook:
 
     def _connection(self) -> AbstractAsyncContextManager[PoolConnectionProxy]:
         return lend(self._pool, self._timeout, "The book of keys")
-
-
-def _uuid(text: str) -> UUID:
-    return uuid_of(text) or _NOBODY
-
-
-def _whose(owner: str | None) -> UUID | None:
-    return None if owner is None else _uuid(owner)
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _event(row: Any) -> VaultEvent:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from cartrita.storage.postgres.outage import lend
-from cartrita.storage.postgres.users import uuid_of
+from cartrita.storage.postgres.values import id_of, moment, whose
 from cartrita.storage.vault import Added, Held, Sealed, VaultKey, Version
 
 # Whoever adds a key of an owner waits for whoever does so now, or the two would not see each
@@ -89,7 +89,7 @@ class PostgresVaultKeys:
 
     async def add(self, key: VaultKey, version: Version, most: int) -> Added:
         """Keep a key, unless it may not be."""
-        owner = _owner(key.owner)
+        owner = whose(key.owner)
         async with self._connection() as connection, connection.transaction():
             if owner is None:
                 await connection.execute(_LOCK_INSTANCE)
@@ -106,27 +106,27 @@ class PostgresVaultKeys:
         """Return a key that is not deleted."""
         query = f"{_ALIVE} AND k.id = $2"
         async with self._connection() as connection:
-            row = await connection.fetchrow(query, _owner(owner), _key_id(key_id))
+            row = await connection.fetchrow(query, whose(owner), id_of(key_id))
         return _held(row) if row else None
 
     async def named(self, owner: str | None, provider: str, name: str) -> Held | None:
         """Return the key of that name."""
         query = f"{_ALIVE} AND k.provider = $2 AND k.name = $3"
         async with self._connection() as connection:
-            row = await connection.fetchrow(query, _owner(owner), provider, name)
+            row = await connection.fetchrow(query, whose(owner), provider, name)
         return _held(row) if row else None
 
     async def all(self, owner: str | None) -> list[Held]:
         """Return all that are not deleted, newest first."""
         async with self._connection() as connection:
-            rows = await connection.fetch(f"{_ALIVE} ORDER BY k.id DESC", _owner(owner))
+            rows = await connection.fetch(f"{_ALIVE} ORDER BY k.id DESC", whose(owner))
         return [_held(row) for row in rows]
 
     async def put(self, owner: str | None, key_id: str, version: Version, keep: int) -> bool:
         """Give a key its next value and forget all but the last `keep`."""
-        key, at = _key_id(key_id), _moment(version.at)
+        key, at = id_of(key_id), moment(version.at)
         async with self._connection() as connection, connection.transaction():
-            step = (_owner(owner), key, version.number, at)
+            step = (whose(owner), key, version.number, at)
             if await connection.fetchval(_STEP, *step) is None:
                 return False
             await connection.execute(_PUT_VERSION, key, *_version_row(version))
@@ -138,28 +138,28 @@ class PostgresVaultKeys:
         sealed = version.sealed
         row = (version.number, sealed.master, sealed.nonce, sealed.box, version.checksum)
         async with self._connection() as connection:
-            done = await connection.fetchval(_RESEAL, _owner(owner), _key_id(key_id), *row)
+            done = await connection.fetchval(_RESEAL, whose(owner), id_of(key_id), *row)
         return done is not None
 
     async def versions(self, owner: str | None, key_id: str) -> list[Version]:
         """Return the values that are kept, newest first."""
         async with self._connection() as connection:
-            rows = await connection.fetch(_VERSIONS, _owner(owner), _key_id(key_id))
+            rows = await connection.fetch(_VERSIONS, whose(owner), id_of(key_id))
         return [_version(row) for row in rows]
 
     async def change(self, key: VaultKey) -> bool:
         """Write what may change beside the value."""
         chosen = (key.category, key.visibility, list(key.scopes), list(key.tags))
         told = (json.dumps(dict(key.metadata)), key.active, _maybe(key.expires_at))
-        rotate = (key.rotate_days, key.rotate_policy, _moment(key.updated_at))
-        whose = (_owner(key.owner), UUID(key.id))
+        rotate = (key.rotate_days, key.rotate_policy, moment(key.updated_at))
+        named = (whose(key.owner), UUID(key.id))
         async with self._connection() as connection:
-            done = await connection.fetchval(_CHANGE, *whose, *chosen, *told, *rotate)
+            done = await connection.fetchval(_CHANGE, *named, *chosen, *told, *rotate)
         return done is not None
 
     async def remove(self, owner: str | None, key_id: str, at: float) -> bool:
         """Delete a key softly."""
-        row = (_owner(owner), _key_id(key_id), _moment(at))
+        row = (whose(owner), id_of(key_id), moment(at))
         async with self._connection() as connection:
             done = await connection.fetchval(_REMOVE, *row)
         return done is not None
@@ -168,7 +168,7 @@ class PostgresVaultKeys:
         """Bring back the key of that name that was deleted last, if the name is free."""
         try:
             async with self._connection() as connection:
-                row = (_owner(owner), provider, name, _moment(at))
+                row = (whose(owner), provider, name, moment(at))
                 done = await connection.fetchval(_RESTORE, *row)
         except asyncpg.UniqueViolationError:
             return False
@@ -177,40 +177,25 @@ class PostgresVaultKeys:
     async def touch(self, owner: str | None, key_id: str, at: float) -> None:
         """Count one use."""
         async with self._connection() as connection:
-            await connection.execute(_TOUCH, _owner(owner), _key_id(key_id), _moment(at))
+            await connection.execute(_TOUCH, whose(owner), id_of(key_id), moment(at))
 
     async def census(self, now: float) -> Mapping[str, int]:
         """Return how many of everybody's there are, and of which kinds."""
         async with self._connection() as connection:
-            row: Any = await connection.fetchrow(_CENSUS, _moment(now))
+            row: Any = await connection.fetchrow(_CENSUS, moment(now))
         return dict(row)
 
     def _connection(self) -> AbstractAsyncContextManager[PoolConnectionProxy]:
         return lend(self._pool, self._timeout, "The keys of providers")
 
 
-_NOBODY = UUID(int=0)
-
-
-def _owner(owner: str | None) -> UUID | None:
-    return None if owner is None else uuid_of(owner) or _NOBODY
-
-
-def _key_id(text: str) -> UUID:
-    return uuid_of(text) or _NOBODY
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
 def _maybe(seconds: float | None) -> datetime | None:
-    return None if seconds is None else _moment(seconds)
+    return None if seconds is None else moment(seconds)
 
 
 def _row(key: VaultKey) -> tuple[Any, ...]:
     return (
-        _owner(key.owner),
+        whose(key.owner),
         UUID(key.id),
         key.provider,
         key.name,
@@ -224,16 +209,16 @@ def _row(key: VaultKey) -> tuple[Any, ...]:
         key.rotate_days,
         key.rotate_policy,
         key.version,
-        _moment(key.rotated_at),
-        _moment(key.created_at),
-        _moment(key.updated_at),
+        moment(key.rotated_at),
+        moment(key.created_at),
+        moment(key.updated_at),
     )
 
 
 def _version_row(version: Version) -> tuple[Any, ...]:
     sealed = version.sealed
     box = (sealed.master, sealed.nonce, sealed.box)
-    return (version.number, *box, version.checksum, _moment(version.at), version.reason)
+    return (version.number, *box, version.checksum, moment(version.at), version.reason)
 
 
 def _version(row: Any) -> Version:

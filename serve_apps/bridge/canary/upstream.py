@@ -9,7 +9,13 @@ from pydantic_core import from_json
 
 from cartrita.bridge.compare import Answer
 from cartrita.clock import Clock
-from cartrita.errors import AddressRefused, CartritaError, NetworkFailed, ServiceUnavailable
+from cartrita.errors import (
+    AddressRefused,
+    CartritaError,
+    InvalidMessage,
+    NetworkFailed,
+    ServiceUnavailable,
+)
 from cartrita.storage.circuits import Circuit
 from cartrita.telemetry.log import get_logger
 from serve_apps.bridge.canary.hops import Headers, media_type
@@ -78,6 +84,7 @@ class Upstream:
         Raises:
             ServiceUnavailable: It is away, or left alone: it has not seen the request.
             NetworkFailed: It broke off, or said nothing for too long.
+            InvalidMessage: It cannot be asked that.
         """
         wait = self._circuit.wait(self._clock.now())
         if wait:
@@ -85,6 +92,8 @@ class Upstream:
         self._circuit = self._circuit.asked(self._clock.now())
         try:
             answer = await self._transport.handle_async_request(self._request(asked, silence))
+        except httpx.LocalProtocolError as error:  # that is no failure of v2's
+            raise InvalidMessage("The request has a header that HTTP does not allow.") from error
         except (httpx.HTTPError, CartritaError) as error:
             raise self._failed(error) from error
         self._circuit = Circuit()

@@ -6,7 +6,6 @@ from uuid import UUID
 from cartrita.auth.apikeys import MOST
 from cartrita.clock import iso
 from cartrita.errors import NotFound
-from cartrita.protocol.principal import Principal
 from cartrita.storage.apikeys import ApiKey
 from serve_apps.bridge.calls import Call
 
@@ -15,7 +14,7 @@ LONGEST_NAME = 100
 
 async def listing(call: Call, _params: dict[str, Any]) -> Any:
     """List one's own keys, without their secrets."""
-    return [_row(key) for key in await call.gate.keys.page(_alone(call), MOST, None)]
+    return [_row(key) for key in await call.gate.keys.page(call.person.alone, MOST, None)]
 
 
 async def create(call: Call, params: dict[str, Any]) -> Any:
@@ -33,7 +32,7 @@ async def revoke(call: Call, params: dict[str, Any]) -> Any:
         key_id = str(UUID(params["id"]))
     except ValueError:
         raise NotFound("API key not found") from None
-    await call.gate.keys.revoke(key_id, _alone(call))
+    await call.gate.keys.revoke(key_id, call.person.alone)
 
 
 async def test(call: Call, _params: dict[str, Any]) -> Any:
@@ -46,12 +45,6 @@ async def test(call: Call, _params: dict[str, Any]) -> Any:
         "expires_at": iso(call.claims.expires_at),
         "user": {"id": person.number, "name": person.user.name, "email": person.user.email},
     }
-
-
-def _alone(call: Call) -> Principal:
-    """Return who asks without an administrator's sight of everybody's keys."""
-    who = call.person
-    return Principal(who.user, who.tenant, scopes=("keys:*",) if who.admin else who.scopes)
 
 
 def _row(key: ApiKey) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from cartrita.errors import InvalidParameters
 from cartrita.storage.vault import Held
 from cartrita.vault.desk import NewKey, Owner
 from serve_apps.bridge.calls import Call
+from serve_apps.bridge.services.inputs import storable
 from serve_apps.bridge.services.vault import desk_of, read
 
 SHORTEST = 10
@@ -20,7 +21,7 @@ def ours(call: Call) -> Owner:
 
 
 async def _service(call: Call, params: dict[str, Any]) -> Held:
-    name = str(params.get("service", ""))
+    name = str(storable(params).get("service", ""))
     return await desk_of(call).named(ours(call), name, name)
 
 
@@ -109,7 +110,7 @@ def _bytes(text: str) -> bytes:
 
 async def restore(call: Call, params: dict[str, Any]) -> Any:
     """Bring back the key of a service that was deleted last."""
-    name = str(params.get("service", ""))
+    name = str(storable(params).get("service", ""))
     return await desk_of(call).restore(ours(call), name, name)
 
 

@@ -5,15 +5,18 @@ import math
 from typing import Any
 
 from cartrita.clock import iso
-from cartrita.errors import AuthorizationFailed
 from cartrita.protocol.task import TaskStatus
 from cartrita.storage.listing import ListedTask, Wanted
 from cartrita.vault.desk import DAY, VaultDesk
 from cartrita.vault.rotation import BY_HAND
 from serve_apps.bridge.calls import Call
+from serve_apps.bridge.services.permits import permitted
 from serve_apps.bridge.services.vault import READ, bounded, desk_of, event_seen, mine
 from serve_apps.gateway.gate import EVERY_TASK
 from serve_apps.gateway.system import shards_of
+
+DAYS, LATEST = 30, 50
+"""What is counted of events, and how many are listed."""
 
 SAMPLE = 500
 """Tasks that figures are computed from: the latest ones."""
@@ -74,9 +77,8 @@ async def tree(call: Call, _params: dict[str, Any]) -> Any:
 
 async def traces(call: Call, _params: dict[str, Any]) -> Any:
     """Compute times and errors of the latest tasks that have ended."""
-    if not call.person.may(EVERY_TASK):
-        raise AuthorizationFailed(f"These credentials do not cover {EVERY_TASK!r}.")
-    whose = None if call.person.admin else call.person.user
+    who = permitted(call, EVERY_TASK)
+    whose = None if who.admin else who.user
     since = call.now - DAY
     found = await call.gate.listing.page(Wanted(user=whose, since=since), SAMPLE, None)
     return figures([one for one in found if one.finished_at], call.now - since)
@@ -109,18 +111,17 @@ def _by_type(ended: list[ListedTask]) -> dict[str, int]:
     return found
 
 
-async def security(call: Call, params: dict[str, Any]) -> Any:
-    """Count what happened to keys, and list the latest of it."""
+async def security(call: Call, _params: dict[str, Any]) -> Any:
+    """Count what happened to keys in thirty days, and list the latest of it."""
     desk, whose, now = desk_of(call), _whose(call), call.now
-    days = bounded(params.get("days"), 30, 365)
-    tallies = await desk.book.tallies(whose, now - days * DAY)
-    events = await desk.book.events(whose, bounded(params.get("limit"), 50, 100))
+    tallies = await desk.book.tallies(whose, now - DAYS * DAY)
+    events = await desk.book.events(whose, LATEST)
     counts: dict[str, dict[str, int]] = {"by_type": {}, "by_severity": {}}
     for one in tallies:
         for table, name in (("by_type", one.kind), ("by_severity", one.severity)):
             counts[table][name] = counts[table].get(name, 0) + one.times
     return {
-        "days": days,
+        "days": DAYS,
         "total_events": sum(one.times for one in tallies),
         **counts,
         "security_events": [
@@ -140,7 +141,7 @@ async def api_keys(call: Call, _params: dict[str, Any]) -> Any:
     desk = desk_of(call)
     census = await desk.keys.census(call.now) if call.person.admin else await _own(call, desk)
     policies = await desk.book.policies(call.person.user)
-    tallies = await desk.book.tallies(_whose(call), call.now - 30 * DAY)
+    tallies = await desk.book.tallies(_whose(call), call.now - DAYS * DAY)
     return {
         "api_key_stats": dict(census),
         "rotation_policy_stats": {
@@ -181,7 +182,7 @@ async def performance(call: Call, _params: dict[str, Any]) -> Any:
 
 async def activity(call: Call, params: dict[str, Any]) -> Any:
     """List the latest of what happened to keys."""
-    limit = bounded(params.get("limit"), 50, 100)
+    limit = bounded(params.get("limit"), LATEST, 100)
     found = await desk_of(call).book.events(_whose(call), limit)
     return [
         {

@@ -12,6 +12,7 @@ from cartrita.vault.rotation import (
     state_of,
 )
 from serve_apps.bridge.calls import Call
+from serve_apps.bridge.services.inputs import storable
 from serve_apps.bridge.services.vault import READ, bounded, desk_of, mine, read
 
 
@@ -52,6 +53,7 @@ async def due(call: Call, _params: dict[str, Any]) -> Any:
 
 async def schedule(call: Call, params: dict[str, Any]) -> Any:
     """Plan a change."""
+    storable(params)
     key, reason = str(params.get("key", "")), str(params.get("reason", ""))
     return rotation_seen(await _desk(call).schedule(mine(call), key, reason))
 

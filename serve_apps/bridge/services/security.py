@@ -23,7 +23,10 @@ async def health(call: Call, _params: dict[str, Any]) -> Any:
 async def scan(call: Call, params: dict[str, Any]) -> Any:
     """Look at one's keys for what is wrong with them."""
     owner, desk = mine(call, READ), desk_of(call)
-    wanted = params.get("components", ())
+    wanted = params.get("components", [])
+    if not isinstance(wanted, list):
+        wrong = [("target_components", "is a list of texts")]
+        raise InvalidParameters("target_components is a list.", fields=wrong)
     found = await scanned(desk, owner, call.now)
     shown = [one for one in found if not wanted or one["component"] in wanted]
     return {

@@ -5,6 +5,7 @@ from typing import Any
 from cartrita.storage.listing import Wanted
 from serve_apps.bridge.answers import Refusal
 from serve_apps.bridge.calls import Call
+from serve_apps.bridge.services.inputs import storable
 
 MOST = 200
 """Messages that are counted; a longer conversation says so."""
@@ -12,7 +13,7 @@ MOST = 200
 
 async def show(call: Call, params: dict[str, Any]) -> dict[str, Any]:
     """Tell of a conversation of who asks."""
-    session = str(params["id"])
+    session = str(storable(params)["id"])
     wanted = Wanted(call.person.user, session=session)
     rows = await call.gate.listing.page(wanted, MOST, None)
     if not rows:

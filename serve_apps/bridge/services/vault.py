@@ -7,18 +7,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from cartrita.clock import iso
-from cartrita.errors import (
-    AuthorizationFailed,
-    ConfigurationInvalid,
-    InternalFailure,
-    InvalidParameters,
-)
+from cartrita.errors import ConfigurationInvalid, InternalFailure, InvalidParameters
 from cartrita.protocol.wire import field_errors
 from cartrita.storage.vault import Held, VaultEvent
 from cartrita.vault.desk import DAY, NewKey, Owner, VaultDesk, due_at, seen
 from cartrita.vault.masking import Mask
 from cartrita.vault.providers import Provider, provider_of, providers, suits, value_of
 from serve_apps.bridge.calls import Call
+from serve_apps.bridge.services.inputs import storable
+from serve_apps.bridge.services.permits import permitted
 
 AT_ONCE = 8
 """Providers asked at one time, when all keys are tried."""
@@ -31,13 +28,7 @@ LATEST = 253_402_300_799.0
 
 
 def desk_of(call: Call) -> VaultDesk:
-    """Return what keeps keys here.
-
-    Raises:
-        ConfigurationInvalid: Nothing does.
-    """
-    if call.gate.vault is None:
-        raise ConfigurationInvalid("Nothing keeps keys of providers here.")
+    """Return what keeps keys here."""
     return call.gate.vault
 
 
@@ -47,9 +38,8 @@ def mine(call: Call, permission: str = USE) -> Owner:
     Raises:
         AuthorizationFailed: Their API key is not for that.
     """
-    if not call.person.may(permission):
-        raise AuthorizationFailed(f"These credentials do not cover {permission!r}.")
-    return Owner(call.person.user, call.person.user)
+    who = permitted(call, permission)
+    return Owner(who.user, who.user)
 
 
 async def offered(_call: Call, _params: dict[str, Any]) -> Any:
@@ -242,7 +232,7 @@ async def test(call: Call, params: dict[str, Any]) -> Any:
 async def rotate(call: Call, params: dict[str, Any]) -> Any:
     """Give a key another value."""
     desk, owner = desk_of(call), mine(call)
-    held = await desk.find(owner, params["id"])
+    held = await desk.find(owner, storable(params)["id"])
     provider = provider_of(held.key.provider)
     value = _brought(provider, params)
     suits(provider, value)

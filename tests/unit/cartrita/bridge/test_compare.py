@@ -117,3 +117,10 @@ def test_a_body_of_any_depth_is_looked_at_as_deep_as_answers_are():
     for _ in range(DEEPEST - 1):
         shallow, different = {"a": shallow}, {"a": different}
     assert len(differences(told(shallow), told(different))) == 1
+
+
+def test_a_name_that_may_tell_of_somebody_is_not_told():
+    """Names of fields are shown to administrators; people choose some of them."""
+    odd = {"ann@b.example": 1, "My secret": {"a": 1}, "plain_name-2": 1, "x" * 100: 1}
+    found = between({**odd, "n": 1}, {"n": 1})
+    assert {text.partition(":")[0] for text in found} == {"$.*", "$.plain_name-2"}

@@ -90,6 +90,15 @@ def test_a_token_of_v3_is_ours_and_so_is_a_key():
     assert caller_of("ctk_x", None, None, "a").ours
 
 
+def test_who_shows_a_credential_of_v2_and_one_of_v3_is_ours():
+    """v2 must not see the second, whichever says who it is."""
+    v2, v3 = token(sub=7, **V2), token(sub="u", **V3)
+    assert caller_of(v2, "ctk_x", None, "a") == Caller("user:7", ours=True)
+    assert caller_of("odd", "ctk_x", None, "a") == Caller("key:odd", ours=True)
+    assert caller_of(v2, v3, None, "a") == Caller("user:7", ours=True)
+    assert caller_of(v3, "cartrita_ab", None, "a") == Caller("user:u", ours=True)
+
+
 def test_a_key_of_v2_and_what_is_no_token_is_theirs():
     assert caller_of(None, "cartrita_ab", None, "a") == Caller("key:cartrita_ab", theirs=True)
     assert caller_of("a.b.c", None, None, "a").theirs

@@ -108,6 +108,10 @@ async def test_entries_are_listed_by_page_order_and_what_is_in_them(api):
         ({"content_type": "code"}, set()),
     ):
         assert {one["title"] for one in (await get(api, "/entries", **query))["entries"]} == titles
+    for query in ({"limit": 0}, {"limit": -1}, {"offset": "-5"}, {"offset": "1.0e300"}):
+        for path in (ENTRIES, f"{ROOT}/documents"):
+            answer = await api.http.get(path, params=query, headers=api.ann)
+            assert answer.status_code == 400, answer.text
     for query in ({"sort_by": "secret"}, {"search": "a\0b"}, {"tags": ["a", "\0"]}, {"page": 0}):
         wrong = await api.http.get(ENTRIES, headers=api.ann, params=query)
         assert (wrong.status_code, wrong.json()["error"]) == (400, "Validation failed")

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic_core import from_json, to_json
 
 from serve_apps.bridge.redaction import redacted
 
@@ -25,6 +26,18 @@ JWT = b"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOjF9.c2lnbmF0dXJl"
 def test_a_secret_keeps_four_characters(secret):
     body = b'{"text":"it is %b, see"}' % secret
     assert redacted(body, "/api/x") == b'{"text":"it is %b***REDACTED***, see"}' % secret[:4]
+
+
+@pytest.mark.parametrize("before", ["\n", "\t", "\x1f", '"', "\\", "ö"])
+def test_a_secret_begins_a_line_too(before):
+    body = to_json(
+        {"text": f"{before}sk-abcdefghijklmnop1234", "more": [f"{before}{JWT.decode()}"]}
+    )
+    told = from_json(redacted(body, "/api/x"))
+    assert told == {
+        "text": f"{before}sk-a***REDACTED***",
+        "more": [f"{before}eyJh***REDACTED***"],
+    }
 
 
 def test_who_signs_in_gets_the_token_and_nothing_else():

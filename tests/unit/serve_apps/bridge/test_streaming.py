@@ -2,6 +2,7 @@
 
 import pytest
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from serve_apps.bridge.streaming import Spoken
 from serve_apps.bridge.table import Row
@@ -54,9 +55,27 @@ async def test_what_went_wrong_is_an_event_and_nothing_is_done(status):
     assert b"DONE" not in line
 
 
-async def test_secrets_do_not_stream_either():
-    (line,) = await written(("token", {"text": "sk-abcdefghijklmnopqrst"}))
-    assert b"sk-a***REDACTED***" in line
+@pytest.mark.parametrize("secret", ["sk-abcdefghijklmnopqrst", "eyJhbGci.eyJzdWIi.c2lnbmF0dXJl"])
+async def test_secrets_do_not_stream_wherever_they_are_cut(secret):
+    text = f"it is\n{secret}, see."
+    whole = f"it is\n{secret[:4]}***REDACTED***, see."
+    for cut in range(len(text) - 3):
+        pieces = [{"text": part} for part in (text[:cut], text[cut:-3], text[-3:])]
+        lines = await written(*[("token", piece) for piece in pieces], ("completed", ENDED))
+        told = b"".join(lines).removesuffix(DONE).split(b"\n\n")[:-1]
+        assert "".join(from_json(line[6:])["content"] for line in told) == whole
+
+
+async def test_what_waits_is_told_before_what_went_wrong():
+    told = {"taskId": "t", "status": "FAILED", "errorMessage": "No.", "errorCode": "AGENT_ERROR"}
+    lines = await written(("token", {"text": "One two"}), ("failed", told))
+    assert lines[0] == b'data: {"content":"One "}\n\n'
+    assert lines[1].startswith(b'data: {"content":"two"}\n\nevent: error')
+
+
+async def test_a_word_without_an_end_does_not_wait_for_ever():
+    lines = await written(*[("token", {"text": "a" * 1000})] * 40)
+    assert sum(len(line) for line in lines) > 30_000
 
 
 def test_only_a_task_streams():

@@ -331,6 +331,23 @@ async def test_a_scan_finds_what_is_wrong(api):
     assert sorted(one["component"] for one in scan["findings"]) == ["expiry", "rotation"]
     only = {"target_components": ["expiry"]}
     assert len((await asked(api, "POST", "/api/security/scan", only))["scan"]["findings"]) == 1
+    for wrong in (5, "expiry", {"a": 1}):
+        body = {"target_components": wrong}
+        answer = await api.http.post("/api/security/scan", json=body, headers=api.who)
+        assert answer.status_code == 400, answer.text
+
+
+async def test_what_postgres_cannot_keep_is_refused(api):
+    key = await kept(api)
+    planned = {"keyId": key, "reason": "a\0"}
+    changed = {"new_key_value": KEY + "z", "reason": "a\0"}
+    await asked(api, "POST", "/api/rotation-scheduling/schedule", planned, status=400)
+    await asked(api, "POST", f"/api/vault/keys/{key}/rotate", changed, status=400)
+    admin = await api.admin()
+    for method, end in (("GET", "metadata"), ("GET", "versions"), ("POST", "restore")):
+        path = f"/api/key-vault/keys/%00/{end}"
+        await asked(api, method, path, {} if method == "POST" else None, who=admin, status=400)
+    await asked(api, "GET", "/api/agent/sessions/a%00", status=400)
 
 
 async def test_what_clients_tell_is_kept_as_theirs(api):
