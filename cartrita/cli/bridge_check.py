@@ -28,6 +28,7 @@ from cartrita.cli.options import options_of
 from cartrita.cli.output import AsJson, console, print_json
 from cartrita.client import transport
 from cartrita.config.load import given_token
+from cartrita.errors import ServiceUnavailable
 
 OWN_ANSWER = {"X-Bridge-Answer": "bridge"}
 """Has the bridge answer itself, however calls are shared out."""
@@ -63,12 +64,21 @@ def check_command(
         v2, bridge, routes = _parties(ctx, url, timeout, stack)
         if token:
             v2.known["token"] = token
+        _present(v2)
         steps = list(safe_steps(routes))
         if write:
             steps = _around(steps)
         found = _told(check(v2, bridge, steps), as_json=as_json)
     if not all(one.good for one in found):
         raise typer.Exit(Exit.FAILED)
+
+
+def _present(v2: Party) -> None:
+    """See to it that there is somebody to compare with, before all routes say that there is not."""
+    try:
+        v2.ask(Step("GET", "/", "GET /"))
+    except NoAnswer as silence:
+        raise ServiceUnavailable(f"{silence}: nothing was compared.") from None
 
 
 def _around(steps: Sequence[Step]) -> list[Step]:
