@@ -105,7 +105,7 @@ async def open_gate(
         registry, visitor = PostgresRegistry(pool), f"{name} {new_id()}"
         roster = Roster(declared, registry, clock)
         door = open_door(config, directory, stories, visitor, network, limiter, roster)
-        desk = key_desk(settings, pool, clock)
+        desk, keystore = key_desk(settings, pool, clock), open_keystore(settings, pool, clock)
         if people:
             who, jwks = people(PostgresUsers(pool)), _no_keys
         else:
@@ -151,16 +151,14 @@ async def open_gate(
                 metrics_dir=config.metrics_dir,
                 docs=settings.server.docs,
                 guests=settings.guests_welcome,
-                vault=open_keystore(settings, pool, clock),
+                vault=keystore,
             )
         finally:
             for task in working:
                 task.cancel()
             door.close()
-            await limiter.close()
-            await visitors.close()
-            await blobs.close()
-            await kept.close()
+            for held in (limiter, visitors, blobs, kept, keystore):
+                await held.close()
 
 
 def budget_desk(settings: Settings, pool: asyncpg.Pool, clock: Clock) -> BudgetDesk:

@@ -46,6 +46,9 @@ class Asks(Protocol):
     async def verdict(self, provider: Provider, value: str) -> Verdict | None:
         """Return what the provider says of a key; None where it cannot be asked."""
 
+    async def close(self) -> None:
+        """Let go of what it asks with."""
+
 
 class ByHttp:
     """Asks over HTTP, by the one way out.

@@ -293,6 +293,11 @@ class VaultDesk:
         await self._tell(owner, "preferences_changed", "Masking preferences were changed", None)
         return after
 
+    async def close(self) -> None:
+        """Ask no provider any more."""
+        if self._asks:
+            await self._asks.close()
+
     async def report(self, event: VaultEvent) -> None:
         """Note something that is not about one key."""
         await self.book.note(event, KEPT_EVENTS)

@@ -11,7 +11,7 @@ from cartrita.vault.desk import DAY, VaultDesk
 from cartrita.vault.rotation import BY_HAND
 from serve_apps.bridge.calls import Call
 from serve_apps.bridge.services.permits import permitted
-from serve_apps.bridge.services.vault import READ, bounded, desk_of, event_seen, mine
+from serve_apps.bridge.services.vault import READ, bounded, desk_of, event_seen, mine, tallies_seen
 from serve_apps.gateway.gate import EVERY_TASK
 from serve_apps.gateway.system import shards_of
 
@@ -124,10 +124,7 @@ async def security(call: Call, _params: dict[str, Any]) -> Any:
         "days": DAYS,
         "total_events": sum(one.times for one in tallies),
         **counts,
-        "security_events": [
-            {"date": t.day, "event_type": t.kind, "severity": t.severity, "count": t.times}
-            for t in tallies
-        ],
+        "security_events": tallies_seen(tallies),
         "events": [event_seen(event) for event in events],
         "reveal_token_stats": {
             "outstanding": await desk.book.outstanding(now) if call.person.admin else None

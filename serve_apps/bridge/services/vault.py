@@ -1,6 +1,7 @@
 """Users' keys of providers, in v2's shapes."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 from cartrita.clock import iso
 from cartrita.errors import ConfigurationInvalid, InternalFailure, InvalidParameters
 from cartrita.protocol.wire import field_errors
-from cartrita.storage.vault import Held, VaultEvent
+from cartrita.storage.vault import Held, Tally, VaultEvent
 from cartrita.vault.desk import DAY, NewKey, Owner, VaultDesk, due_at, seen
 from cartrita.vault.masking import Mask
 from cartrita.vault.providers import Provider, provider_of, providers, suits, value_of
@@ -278,6 +279,14 @@ def event_seen(event: VaultEvent) -> dict[str, Any]:
     }
 
 
+def tallies_seen(tallies: Sequence[Tally]) -> list[dict[str, Any]]:
+    """Return counted events as v2 shows them."""
+    return [
+        {"date": t.day, "event_type": t.kind, "severity": t.severity, "count": t.times}
+        for t in tallies
+    ]
+
+
 async def analytics(call: Call, params: dict[str, Any]) -> Any:
     """Count one's keys, their uses and what happened to them."""
     desk, owner, now = desk_of(call), mine(call, READ), call.now
@@ -302,8 +311,5 @@ async def analytics(call: Call, params: dict[str, Any]) -> Any:
         "provider_distribution": [
             {"provider_name": name, "key_count": count} for name, count in by_provider.items()
         ],
-        "security_events": [
-            {"date": t.day, "event_type": t.kind, "severity": t.severity, "count": t.times}
-            for t in tallies
-        ],
+        "security_events": tallies_seen(tallies),
     }
