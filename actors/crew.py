@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from actors.counting import group_is
 from actors.hosting import Group, Hosts, HostSpec
 from actors.pool import Load, PoolBounds, PoolSize
 from actors.restart import RestartPolicy, RestartWindow
@@ -139,7 +140,7 @@ class Crew:
     def free(self, agent: str) -> Host | None:
         """Return the least busy host with a place for an agent."""
         limit, best = self.places[agent], None
-        if agent in self._adopted and self._running(agent) >= self._adopted[agent]:
+        if agent in self._adopted and self.running(agent) >= self._adopted[agent]:
             return None
         for slot in self.slots:
             host = slot.host
@@ -166,14 +167,15 @@ class Crew:
             self._adopted[agent] = most
             self.allow(agent, most)
 
-    def _running(self, agent: str) -> int:
+    def running(self, agent: str) -> int:
+        """Return how many tasks of an agent are at work."""
         hosts = [slot.host for slot in self.every_slot()]
         return sum(host.busy.get(agent, 0) for host in hosts if host)
 
     def full(self, host: Host, agent: str) -> bool:
         """Tell whether a host, or all together, may take no more of an agent's tasks."""
         if agent in self._adopted:
-            return self._running(agent) >= self._adopted[agent]
+            return self.running(agent) >= self._adopted[agent]
         return host.busy.get(agent, 0) >= self.places[agent]
 
     def capacity(self, agent: str) -> int:
@@ -285,6 +287,18 @@ class Crew:
         if self._careful_until and now >= self._careful_until:
             self._careful_until = 0.0
             self.places.update(self._declared)
+
+    def count(self) -> None:
+        """Report how the group is."""
+        group_is(
+            self._outfit.shard,
+            self.group.name,
+            hosts=sum(slot.host is not None for slot in self.slots),
+            wanted=len(self.slots),
+            down=self.given_up and not self.held,
+            quarantined=self.quarantined,
+            running={name: self.running(name) for name in self.places},
+        )
 
     def all_slots(self) -> list[Slot]:
         """Return every slot in start order, the ward last."""

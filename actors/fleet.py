@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,7 +16,7 @@ from cartrita.clock import Clock
 from cartrita.errors import NotFound
 from cartrita.protocol.carrier import Carrier
 from cartrita.telemetry.log import get_logger
-from cartrita.telemetry.metrics import AGENT_HEALTH
+from cartrita.telemetry.metrics import AGENT_HEALTH, HOST_DEATHS, labelled
 
 log = get_logger(__name__)
 
@@ -97,6 +98,7 @@ class Fleet:
         self._ready: dict[str, Host] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ticker: asyncio.Task[None] | None = None
+        self.each_tick: Callable[[], None] | None = None
 
     def _identity(self) -> tuple[str, int]:
         return self._token, self._epoch
@@ -115,6 +117,9 @@ class Fleet:
             for crew in self.crews.values():
                 if not crew.given_up:
                     self._adjust(crew, now)
+                crew.count()
+            if self.each_tick:
+                self.each_tick()
 
     def _adjust(self, crew: Crew, now: float) -> None:
         """Open and close hosts as the load asks for."""
@@ -175,6 +180,7 @@ class Fleet:
         if self._stopping or slot.solo:
             return
         if host is not None:
+            labelled(HOST_DEATHS, self._shard, slot.group.name).inc()
             self.crews[slot.group.name].crashed(self._demand.service)
         order = list(self.crews)
         for name in affected(self._rules.strategy, order, slot.group.name):
@@ -184,6 +190,7 @@ class Fleet:
     def slot_given_up(self, slot: Slot, host: Host | None) -> None:
         """Decide what becomes of a group with a slot that died too often (the slot calls this)."""
         crew = self.crews[slot.group.name]
+        labelled(HOST_DEATHS, self._shard, slot.group.name).inc()
         if any(other.active for other in crew.slots if other is not slot) and not slot.solo:
             log.error("host_given_up", host=slot.name)  # the others go on; it is tried later
             return

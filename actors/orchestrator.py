@@ -10,6 +10,7 @@ from actors.hosting import RouteTable, SupervisorInfo, shard_name, team_of
 from cartrita.clock import Clock
 from cartrita.declare import TEAMS, Team
 from cartrita.telemetry.log import get_logger
+from cartrita.telemetry.metrics import SUPERVISOR_DEATHS, SUPERVISOR_MISSING, labelled
 
 log = get_logger(__name__)
 
@@ -111,8 +112,10 @@ class Orchestrator:
         for shard in self.plan.shards():
             if shard not in self._keepers:
                 self._keepers[shard] = asyncio.create_task(self._keep(shard), name=f"keep {shard}")
+                self._count(shard)
         for shard in set(self._keepers) - set(self.plan.shards()):
             self._keepers.pop(shard).cancel()
+            self._count(shard)
         self._version += 1
 
     async def settled(self, timeout: float) -> None:
@@ -142,6 +145,7 @@ class Orchestrator:
             finally:
                 listener.cancel()
             log.warning("supervisor_died", shard=shard, why=why)
+            labelled(SUPERVISOR_DEATHS, shard).inc()
             self._put(shard, None)
 
     async def _listen(self, shard: str, handle: SupervisorHandle) -> None:
@@ -182,12 +186,18 @@ class Orchestrator:
 
     def _put(self, shard: str, handle: SupervisorHandle | None) -> None:
         self._troubles.pop(shard, None)
+        self._count(shard)
         if handle is None:
             self._handles.pop(shard, None)
         else:
             self._handles[shard] = handle
         self._version += 1
         self._changed.set()
+
+    def _count(self, shard: str) -> None:
+        missing = shard in self.plan.shards() and shard not in self._handles
+        labelled(SUPERVISOR_MISSING, shard).set(missing)
+        labelled(SUPERVISOR_DEATHS, shard)  # begins at 0
 
     def handle(self, shard: str) -> SupervisorHandle | None:
         """Return a shard's supervisor; None while it is away."""

@@ -19,8 +19,11 @@ from cartrita.telemetry.metrics import (
     COST_INCURRED,
     MODEL_USAGE,
     TASK_DURATION,
+    TASK_QUEUE_TIME,
+    TASK_RETRIES,
     TASKS_COMPLETED,
     TASKS_FAILED,
+    TASKS_QUARANTINED,
     TOKENS_USED,
     labelled,
 )
@@ -167,6 +170,11 @@ def report(task_type: str, agent: str, response: dict[str, Any], seconds: float)
     else:
         labelled(TASKS_FAILED, task_type, agent, response.get("errorCode", "")).inc()
     model = metrics.get("modelUsed")
+    labelled(TASK_QUEUE_TIME, task_type).observe(metrics["queueTimeMs"] / 1000)
+    if metrics["retryCount"]:
+        labelled(TASK_RETRIES, task_type, agent).inc(metrics["retryCount"])
+    if response.get("reason") == Reason.QUARANTINED:
+        labelled(TASKS_QUARANTINED, agent).inc()
     if model:
         labelled(MODEL_USAGE, model, task_type).inc()
         labelled(TOKENS_USED, model, task_type).inc(metrics["tokensUsed"])

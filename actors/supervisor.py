@@ -9,6 +9,7 @@ from actors.admission import Admission, Work, closed
 from actors.attempt import Attempts, lost_for_good
 from actors.callers import Callers
 from actors.cell import Cell, same_task
+from actors.counting import Traffic
 from actors.family import Calls
 from actors.fleet import Fleet
 from actors.hosting import Group, Limits
@@ -20,18 +21,11 @@ from cartrita.catalog import Catalog
 from cartrita.channel.server import Call
 from cartrita.clock import Clock
 from cartrita.effects import State
-from cartrita.errors import InternalFailure, StaleEpoch, TaskCancelled, TaskTimeout
+from cartrita.errors import CartritaError, InternalFailure, StaleEpoch, TaskCancelled, TaskTimeout
 from cartrita.journal import Event, Journal, Stories, TaskRecord, Verdict
 from cartrita.ledger import Ledger
 from cartrita.protocol.task import TaskStatus
 from cartrita.telemetry.log import get_logger
-from cartrita.telemetry.metrics import (
-    MESSAGE_LATENCY,
-    MESSAGES_RECEIVED,
-    MESSAGES_SENT,
-    TASKS_STARTED,
-    labelled,
-)
 
 log = get_logger(__name__)
 
@@ -86,9 +80,7 @@ class Supervisor:
             "feed": lambda sent, call: self._attempts.feed(self._live(sent[0]), sent, call.timeout),
             "status": self._status,
         }
-        self._received = MESSAGES_RECEIVED.labels("TASK_REQUEST", "door", shard)
-        self._sent = MESSAGES_SENT.labels("TASK_RESPONSE", shard, "door")
-        self._latency = MESSAGE_LATENCY.labels("TASK_REQUEST")
+        self._traffic = Traffic(shard)
 
     @property
     def fleet(self) -> Fleet:
@@ -103,7 +95,7 @@ class Supervisor:
 
         The first of it runs while the rest is read.
         """
-        self._fleet = fleet
+        self._fleet, fleet.each_tick = fleet, self._report
         await fleet.start(token, self._journal.epoch)
         if obey:
             await obey()
@@ -130,7 +122,11 @@ class Supervisor:
     async def handle(self, method: str, payload: Any, call: Call) -> Any:
         """Answer a door."""
         if method == "submit":  # the hot path
-            return await self._submit(TaskRecord.unpack(payload[0]), wait=payload[1])
+            try:
+                return await self._submit(TaskRecord.unpack(payload[0]), wait=payload[1])
+            except CartritaError as error:
+                self._traffic.failed(error)
+                raise
         verb = self._verbs.get(method)
         if verb is None:
             raise InternalFailure(f"A supervisor does not know {method!r}.")
@@ -138,7 +134,7 @@ class Supervisor:
 
     async def _submit(self, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
         began = self._clock.monotonic()
-        self._received.inc()
+        self._traffic.came()
         cell = self._cells.get(record.task_id) or self._admit(record)
         same_task(cell.record, record)
         if cell.accepted and not wait:
@@ -146,8 +142,7 @@ class Supervisor:
         answer = await cell.wait(end=wait)
         if isinstance(answer, Verdict):
             answer = await self._callers.refused(answer, record, wait=wait)
-        self._sent.inc()
-        self._latency.observe(self._clock.monotonic() - began)
+        self._traffic.answered(self._clock.monotonic() - began)
         reply: dict[str, Any] = answer
         return reply
 
@@ -172,13 +167,14 @@ class Supervisor:
     def _admitted(self, cell: Cell, done: asyncio.Future[Verdict]) -> None:
         self._arriving -= 1
         error = done.exception()
+        if error is None:
+            self._traffic.decided(done.result(), cell.record.task_type, cell.agent)
         if error is not None or done.result().kind != "accepted":
             del self._cells[cell.record.task_id]
             cell.tell(error or done.result(), ended=True)
             self.check_fence(error)
             return
         cell.accepted, cell.pressure = True, done.result().pressure
-        labelled(TASKS_STARTED, cell.record.task_type, cell.agent).inc()
         cell.tell({"taskId": cell.record.task_id, "status": "PENDING"}, ended=False)
         if cell.cancelled:
             self.finish(cell, failure(TaskCancelled("Cancelled as it came.")))
@@ -352,6 +348,10 @@ class Supervisor:
     def service(self, agent: str) -> float:
         """Return the mean seconds that a task of an agent takes (the fleet asks)."""
         return self.admission.agents.service(agent)
+
+    def _report(self) -> None:
+        limits, running = self.admission.limits, self._attempts.running
+        self._traffic.load(len(self._mailbox), limits.queue, running, limits.concurrency)
 
     async def drain(self) -> None:
         """Refuse new tasks and wait until all that were accepted have ended."""

@@ -39,6 +39,7 @@ from cartrita.protocol.wire import field_errors
 from cartrita.services import Services
 from cartrita.spill import MARK, Spill, reference_in
 from cartrita.stream import last_of
+from cartrita.telemetry import genai
 from cartrita.telemetry.log import get_logger
 from cartrita.threads import Threads
 
@@ -196,6 +197,7 @@ class WorkerHost:
             self._leave(reach)
             context.close()
         seconds = self._clock.monotonic() - started
+        genai.acted(work.spec.agent, seconds, outcome.get("errorCode") or "")
         return await self._lightened(
             record, _metered(outcome, work.spec.cost.usd, context, seconds)
         )

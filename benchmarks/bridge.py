@@ -91,7 +91,7 @@ async def ask(app: ASGIApp, path: str, body: bytes, who: dict[str, str]) -> int:
 async def main(requests: int) -> None:
     """Print the CPU of a request by both routes, in microseconds."""
     async with bridged(Bridge(table=Table([ECHO]))) as api:
-        inner = api.app._app  # noqa: SLF001 - the gateway behind its guard
+        inner = api.app._app._app  # noqa: SLF001 - the gateway behind its counter and guard
         inner.gate = replace(inner.gate, tasks=Still())
         who = await api.user("bench@example.org")
         echo = {"taskType": "system.echo", "parameters": {"payload": "hello"}, "sessionId": "v2"}

@@ -25,6 +25,7 @@ from cartrita.errors import (
 from cartrita.providers.guarded import ABANDONED, LONGEST_TURN, Work, again, hedged
 from cartrita.providers.ports import Candidate, ChatModel
 from cartrita.providers.tool_schemas import schema_of
+from cartrita.telemetry import genai
 
 BYTES_PER_TOKEN = 3
 """Errs on the long side for English (4 to 5), where a reservation depends on it."""
@@ -171,11 +172,15 @@ class Caller:
                 turn.tokens = sum(usage.tokens_out for usage in usages)
         except BaseException as error:
             if began is not None:
-                failed = Usage(chat.info.model, seconds=clock.monotonic() - began, failed=True)
+                took, info = clock.monotonic() - began, chat.info
+                genai.called("chat", info.provider, info.model, took, error=genai.name_of(error))
+                failed = Usage(chat.info.model, seconds=took, failed=True)
                 self._broken(chat, prompt, heard, error, failed)
             raise
         took = clock.monotonic() - began
+        genai.called("chat", chat.info.provider, chat.info.model, took)
         for usage in usages:
+            genai.used("chat", chat.info.provider, usage.model, usage.tokens_in, usage.tokens_out)
             self._ctx.spent(replace(usage, seconds=took))
         return response
 

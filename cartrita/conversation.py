@@ -24,6 +24,7 @@ from cartrita.cost.selection import complexity
 from cartrita.errors import AgentFailed, TaskTimeout
 from cartrita.providers.ports import ChatModel, ModelInfo
 from cartrita.providers.ports_chat import Demand
+from cartrita.telemetry import genai
 
 MODEL_CALLS = 10
 """After these a model that still calls tools has lost its way."""
@@ -306,6 +307,7 @@ class _Meter(AgentMiddleware[Any, Any, Any]):
         finally:
             took = self._ctx.clock.monotonic() - began
             call = request.tool_call
+            genai.ran(call["name"], took, failed=failed)
             self._ctx.note(ToolRun(call["name"], call["args"], output, took, failed))
         if self._way.tell_tools:
             await self._ctx.tool(call["name"], call["args"], output[:LONGEST_TOLD])

@@ -10,6 +10,7 @@ from cartrita.cost.price import Price, free
 from cartrita.errors import InsufficientBudget
 from cartrita.providers.ports import Embedder, Vectors
 from cartrita.providers.ports_embedding import FarEmbedder
+from cartrita.telemetry import genai
 
 LONG = 4_096
 """Characters that take a few milliseconds to look through."""
@@ -34,19 +35,25 @@ async def embedded(
     model = embedder.info.model
     if not isinstance(embedder, FarEmbedder):
         vectors = await embedder.embed(texts)
-        ctx.spent(Usage(model, seconds=ctx.clock.monotonic() - began))
+        took = ctx.clock.monotonic() - began
+        genai.called("embeddings", embedder.info.provider, model, took)
+        ctx.spent(Usage(model, seconds=took))
         return vectors
     sent = await _faceless(texts, ctx)
     held = _held(embedder, sent, ctx, cost or free())
     ctx.usages.append(held)  # for whatever else the task does meanwhile
     try:
         made = await embedder.ask(sent)
-    except BaseException:
-        ctx.note(Usage(model, seconds=ctx.clock.monotonic() - began, failed=True))
+    except BaseException as error:
+        took = ctx.clock.monotonic() - began
+        genai.called("embeddings", embedder.info.provider, model, took, error=genai.name_of(error))
+        ctx.note(Usage(model, seconds=took, failed=True))
         raise
     finally:
         ctx.usages.remove(held)
     usd, took = embedder.fee.price(made.tokens), ctx.clock.monotonic() - began
+    genai.called("embeddings", embedder.info.provider, model, took)
+    genai.used("embeddings", embedder.info.provider, model, made.tokens)
     ctx.spent(Usage(model, made.tokens, 0, usd, took))
     if not made.told:
         ctx.warn("The provider of the vectors reports no usage; tokens and cost are estimates.")

@@ -20,6 +20,7 @@ from cartrita.errors import (
     ResourceLimitExceeded,
 )
 from cartrita.telemetry.log import get_logger
+from cartrita.telemetry.metrics import TRANSPORT_ERRORS, labelled
 from cartrita.telemetry.trace import continue_trace, trace_id
 from serve_apps.asgi.negotiation import shaping
 from serve_apps.problems import problem
@@ -278,6 +279,7 @@ class Exchange:
 
         In that case the server ends the connection, because the answer stays incomplete.
         """
+        labelled(TRANSPORT_ERRORS, "http", error.code.value).inc()
         if self._started:
             return
         path, trace = self._scope["path"], trace_id(self.traceparent)

@@ -8,6 +8,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serve_apps.asgi.counted import Counted
 from serve_apps.asgi.guard import Guard, Older, from_v2
 from serve_apps.gateway import (
     accounts,
@@ -163,6 +164,7 @@ def gateway(  # noqa: PLR0913 - each is a setting of its own
         {blobs.PATH: max(max_body, max_blob)},
         older,
     )
+    app = Counted(app, routes)
     if cors:  # outside of the guard: pages may read why they were refused
         app = CORSMiddleware(
             app,

@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection
 
 from cartrita.errors import CartritaError, ConfigurationInvalid, InternalFailure, InvalidMessage
 from cartrita.telemetry.log import get_logger
+from cartrita.telemetry.metrics import TRANSPORT_ERRORS, labelled
 from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.sockets.bounds import Bounds
 from serve_apps.rpc import agents, messages, tasks
@@ -167,4 +168,5 @@ async def _streamed(
 
 
 async def _abort(context: Any, error: CartritaError) -> None:
+    labelled(TRANSPORT_ERRORS, "grpc", error.code.value).inc()
     await context.abort(status_of(error), detail_of(error), trailers_of(error))

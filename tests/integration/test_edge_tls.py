@@ -216,7 +216,7 @@ async def test_a_gateway_without_an_edge_reads_a_new_certificate_of_its_grpc_por
     folder = authority_of(made.paths).parent / "localhost"
     async with rpc_gateway() as (api, _, _):
         listen = Port("127.0.0.1", 0, folder / "cert.pem", folder / "key.pem")
-        async with serving_rpc(api.app._app.gate, listen, Bounds()) as port:
+        async with serving_rpc(api.app._app._app.gate, listen, Bounds()) as port:
             ca = authority_of(made.paths)
             before = await asyncio.to_thread(serial_of, port, ca)
             assert await asyncio.to_thread(serial_of, port, ca) == before

@@ -182,7 +182,7 @@ async def test_a_client_that_does_not_read_is_closed_and_costs_no_memory():
             if len(sent) > 10 and message["type"] == "websocket.send":
                 await stuck.wait()
 
-        app = api.app._app  # within the guard
+        app = api.app._app._app  # within the counter and the guard
         scope = {
             "type": "websocket", "path": "/v3/ws", "app": app, "subprotocols": [],
             "headers": [(b"authorization", alice["Authorization"].encode())],

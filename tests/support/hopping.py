@@ -28,7 +28,7 @@ SPREAD = 400
 async def two_gateways() -> AsyncIterator[tuple]:
     """Run two gateways over one tree, each with a door and a port of its own."""
     async with socket_gateway(agents=(Speaker,)) as (api, first):
-        stand, gate = api.stand, api.app._app.gate
+        stand, gate = api.stand, api.app._app._app.gate
         door = Door(stand.tree.catalog, stand.tree, stand.tables, SystemClock(), "second")
 
         @asynccontextmanager

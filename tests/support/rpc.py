@@ -80,7 +80,7 @@ async def rpc_gateway(bounds=None, *, port=0, **options):
     """Run a gateway with gRPC; give its API, its HTTP port and a channel to it."""
     async with (
         socket_gateway(bounds=bounds, **options) as (api, http),
-        serving(api.app._app.gate, Port("127.0.0.1", port), bounds or Bounds()) as number,
+        serving(api.app._app._app.gate, Port("127.0.0.1", port), bounds or Bounds()) as number,
         grpc.aio.insecure_channel(f"127.0.0.1:{number}") as channel,
     ):
         yield api, http, channel

@@ -13,6 +13,14 @@ from cartrita.journal import Verdict
 from cartrita.storage.postgres.batch import Batch, Entry, Purse, array
 from cartrita.storage.postgres.folding import Folder
 from cartrita.storage.postgres.outage import AWAY, PASSING, STALE, Connect, hang_up
+from cartrita.telemetry.metrics import (
+    JOURNAL_ENTRIES,
+    JOURNAL_ERRORS,
+    JOURNAL_SECONDS,
+    JOURNAL_UP,
+    JOURNAL_WAITING,
+    labelled,
+)
 
 MAX_BATCH = 1000
 MAX_BATCH_BYTES = 16 * 1024 * 1024
@@ -80,7 +88,7 @@ class Lane:
         self._queue: deque[Entry] = deque()
         self._bytes = 0
         self._batch = Batch(0, [])
-        self._sent = 0.0
+        self._sent = self._began = 0.0
         self._wake = asyncio.Event()
         self._closing = False
 
@@ -132,10 +140,12 @@ class Lane:
         while batch.entries:
             try:
                 rows = await self._send(batch)
-            except AWAY:
+            except AWAY as error:
                 self._disconnect()
+                self._failed(error)
                 await self._pause(batch)
             except PASSING as error:
+                self._failed(error)
                 if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
                     self._disconnect()  # another server may be the one to write to by now
                 await self._pause(batch)
@@ -146,12 +156,27 @@ class Lane:
                 await self._refused(batch, error)
                 return
             else:
+                self._written(len(batch.entries))
                 self._settle(batch, rows)
                 return
 
+    def _written(self, entries: int) -> None:
+        seat = self._seat
+        labelled(JOURNAL_SECONDS, seat.shard).observe(seat.clock.monotonic() - self._began)
+        labelled(JOURNAL_ENTRIES, seat.shard).inc(entries)
+        self._tell(up=True)
+
+    def _failed(self, error: Exception) -> None:
+        labelled(JOURNAL_ERRORS, self._seat.shard, type(error).__name__).inc()
+        self._tell(up=False)
+
+    def _tell(self, *, up: bool) -> None:
+        labelled(JOURNAL_UP, self._seat.shard).set(up)
+        labelled(JOURNAL_WAITING, self._seat.shard).set(len(self._queue))
+
     async def _send(self, batch: Batch) -> Sequence[asyncpg.Record]:
         """Try to write a batch; returns a row for each entry that did not simply go in."""
-        self._sent = self._seat.clock.monotonic()
+        self._sent = self._began = self._seat.clock.monotonic()
         connection = await self._connected()
         unsure, batch.unsure = batch.unsure, True
         batch.contested |= unsure

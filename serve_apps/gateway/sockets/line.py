@@ -8,9 +8,11 @@ from typing import Any
 from starlette.types import Message, Receive, Scope, Send
 
 from cartrita.telemetry.log import get_logger
+from cartrita.telemetry.metrics import TRANSPORT_CONNECTIONS, TRANSPORT_ERRORS, labelled
 from serve_apps.gateway.sockets.bounds import (
     FAILED,
     LATER,
+    NORMAL,
     POLICY,
     TOO_BIG,
     Bounds,
@@ -38,6 +40,7 @@ class Line:
     def __init__(self, scope: Scope, receive: Receive, send: Send, bounds: Bounds) -> None:
         loop = asyncio.get_running_loop()
         self.scope, self._receive, self._send, self._bounds = scope, receive, send, bounds
+        self._kind = "socketio" if scope["path"].startswith("/socket.io") else "websocket"
         self._now = loop.time
         self._tally = Tally(bounds.rate, bounds.burst, self._now())
         self.over: asyncio.Future[None] = loop.create_future()
@@ -88,6 +91,8 @@ class Line:
         if self.over.done():
             return
         self.over.set_result(None)
+        if code != NORMAL:
+            labelled(TRANSPORT_ERRORS, self._kind, str(code)).inc()
         with suppress(OSError, RuntimeError, TimeoutError):  # it may be closed already
             async with asyncio.timeout(CLOSING):
                 await self._send({"type": "websocket.close", "code": code, "reason": why})
@@ -95,9 +100,11 @@ class Line:
     async def hold(self, talk: Callable[["Line"], Coroutine[Any, Any, None]]) -> None:
         """Run a conversation until it or the socket ends."""
         talking = asyncio.create_task(talk(self))
+        labelled(TRANSPORT_CONNECTIONS, self._kind).inc()
         try:
             await asyncio.wait((talking, self.over), return_when=asyncio.FIRST_COMPLETED)
         finally:
+            labelled(TRANSPORT_CONNECTIONS, self._kind).dec()
             talking.cancel()
             (ended,) = await asyncio.gather(talking, return_exceptions=True)
         if isinstance(ended, Hangup):

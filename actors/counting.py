@@ -1,0 +1,119 @@
+"""What a shard counts: its messages, its mailbox, its hosts."""
+
+from collections.abc import Mapping
+
+from cartrita.errors import AgentUnavailable, CartritaError, NotFound, QueueFull
+from cartrita.journal import Verdict
+from cartrita.telemetry.metrics import (
+    AGENT_ACTIVE,
+    BUDGET_REFUSALS,
+    BUDGET_TIGHT,
+    GROUP_DOWN,
+    GROUP_QUARANTINED,
+    HOST_DEATHS,
+    HOSTS,
+    HOSTS_WANTED,
+    MESSAGE_ERRORS,
+    MESSAGE_LATENCY,
+    MESSAGES_DROPPED,
+    MESSAGES_RECEIVED,
+    MESSAGES_SENT,
+    QUEUE_BOUND,
+    QUEUE_DEPTH,
+    SHARD_CAPACITY,
+    SHARD_RUNNING,
+    TASKS_QUARANTINED,
+    TASKS_STARTED,
+    labelled,
+)
+
+WARNING, CRITICAL = 0.7, 0.9
+"""From how full a budget is on it is tight."""
+
+RARE = (
+    (MESSAGES_DROPPED, ("duplicate", "queue_full", "no_handler")),
+    (BUDGET_REFUSALS, ("user", "tenant", "task")),
+    (BUDGET_TIGHT, ("warning", "critical")),
+)
+"""Counters that begin at 0: of one that begins at 1, nobody sees that it grew."""
+
+
+class Traffic:
+    """The messages between the doors and a shard."""
+
+    def __init__(self, shard: str) -> None:
+        self._received = MESSAGES_RECEIVED.labels("TASK_REQUEST", "door", shard)
+        self._sent = MESSAGES_SENT.labels("TASK_RESPONSE", shard, "door")
+        self._latency = MESSAGE_LATENCY.labels("TASK_REQUEST")
+        for counter, values in RARE:
+            for value in values:
+                labelled(counter, value)
+        self._load = [
+            gauge.labels(shard)
+            for gauge in (QUEUE_DEPTH, QUEUE_BOUND, SHARD_RUNNING, SHARD_CAPACITY)
+        ]
+
+    def came(self) -> None:
+        """Count a request."""
+        self._received.inc()
+
+    def answered(self, seconds: float) -> None:
+        """Count its answer."""
+        self._sent.inc()
+        self._latency.observe(seconds)
+
+    def failed(self, error: CartritaError) -> None:
+        """Count an error in place of the answer."""
+        labelled(MESSAGE_ERRORS, "TASK_REQUEST", error.code.value).inc()
+        if isinstance(error, QueueFull):
+            labelled(MESSAGES_DROPPED, "queue_full").inc()
+        elif isinstance(error, (AgentUnavailable, NotFound)):
+            labelled(MESSAGES_DROPPED, "no_handler").inc()
+
+    def decided(self, verdict: Verdict, task_type: str, agent: str) -> None:
+        """Count what admission decided."""
+        if verdict.kind == "budget":
+            labelled(BUDGET_REFUSALS, verdict.budget.partition(":")[0]).inc()
+        elif verdict.kind != "accepted":
+            labelled(MESSAGES_DROPPED, "duplicate").inc()
+        else:
+            labelled(TASKS_STARTED, task_type, agent).inc()
+            if verdict.pressure >= WARNING:
+                level = "critical" if verdict.pressure >= CRITICAL else "warning"
+                labelled(BUDGET_TIGHT, level).inc()
+
+    def load(self, waiting: int, bound: int, running: int, capacity: int) -> None:
+        """Report how busy the shard is."""
+        for gauge, value in zip(self._load, (waiting, bound, running, capacity), strict=True):
+            gauge.set(value)
+
+
+def group_is(  # noqa: PLR0913 - each is a reading of its own
+    shard: str,
+    name: str,
+    *,
+    hosts: int,
+    wanted: int,
+    down: bool,
+    quarantined: bool,
+    running: Mapping[str, int],
+) -> None:
+    """Report how a group of agents is.
+
+    Args:
+        shard: Whose.
+        name: The group's.
+        hosts: That run.
+        wanted: That there should be.
+        down: It was given up.
+        quarantined: It runs one task at a time.
+        running: Tasks at work, by agent.
+    """
+    labelled(HOSTS, shard, name).set(hosts)
+    labelled(HOSTS_WANTED, shard, name).set(wanted)
+    labelled(GROUP_DOWN, shard, name).set(down)
+    labelled(GROUP_QUARANTINED, shard, name).set(quarantined)
+    labelled(HOST_DEATHS, shard, name)  # begins at 0
+    for agent, tasks in running.items():
+        labelled(TASKS_QUARANTINED, agent)
+        labelled(AGENT_ACTIVE, agent).set(tasks)
