@@ -17,7 +17,7 @@ from cartrita.telemetry.span import CLIENT, INTERNAL, SERVER, Sampling, Span, Te
 
 log = get_logger(__name__)
 
-PAUSE = 0.5
+PAUSE = 0.2
 """Seconds for which something may wait until others go along with it."""
 
 ROOM = 4096
