@@ -28,7 +28,9 @@ from cartrita.journal import ATTEMPT_SHIFT, Event, EventKind, Journal
 from cartrita.ledger import Ledger
 from cartrita.policy.retry import backoff
 from cartrita.story import STARTED
+from cartrita.telemetry.log import about
 from cartrita.telemetry.metrics import MESSAGES_SENT
+from cartrita.trail import Leg
 
 GRACE = 1.0
 """Seconds a host has, past a task's deadline, to report the time-out itself."""
@@ -100,6 +102,8 @@ class Attempts:
         cell.attempts += 1
         cell.began = self._clock.monotonic()
         cell.started, cell.host, cell.noted = None, host, (0, 0)
+        if cell.trail:
+            cell.trail.legs.append(Leg(cell.attempts, self._clock.now(), host.spec.host_id))
         if cell.log:
             self._begin_log(cell, cell.log)
         cell.work = asyncio.create_task(self._attempt(cell, host))
@@ -108,6 +112,7 @@ class Attempts:
         """Run one attempt on a host, to its end or to the host's."""
         outcome: dict[str, Any] | None
         cell.begun = True
+        about(cell.record.trace, cell.record.task_id)
         try:
             try:
                 outcome = await self._run(cell, host)
@@ -129,6 +134,8 @@ class Attempts:
             self._leave(cell, host)
         self._spill(cell)
         self.effects.over(cell)
+        if cell.trail:
+            cell.trail.over(self._clock.now(), outcome)
         self._tasks.attempted(cell, spending.told(cell, outcome))
 
     async def _run(self, cell: Cell, host: Host) -> dict[str, Any]:
@@ -151,6 +158,8 @@ class Attempts:
         reply: dict[str, Any] = await host.channel.request(
             "run", payload, left + GRACE, record.trace, exchange
         )
+        if cell.trail:
+            cell.trail.worked(reply)
         return reply
 
     def _start(self, cell: Cell) -> asyncio.Future[bool]:
@@ -199,6 +208,8 @@ class Attempts:
         if cell.uses is None:
             cell.uses = UseLog(cell.record.task_id, self._journal.append, self._clock.now)
         cell.uses.add(cell.attempts, row)
+        if cell.trail:
+            cell.trail.used(cell.attempts, self._clock.now(), *row)
         spending.note(cell, *row)
 
     def log_of(self, cell: Cell) -> TaskLog:

@@ -11,6 +11,7 @@ from cartrita.effects import State
 from cartrita.errors import IdempotencyMismatch, NotFound
 from cartrita.journal import TaskRecord
 from cartrita.ledger import Intent
+from cartrita.trail import Trail
 
 PRUNE = 32
 """Waiters above which those who left are forgotten."""
@@ -62,6 +63,7 @@ class Cell:
         pressure: How full the fullest budget above it was when it was accepted or taken up.
         acts: Its effects, by their ids.
         asking: What asks the ledger for the present attempt.
+        trail: What its trace is made of, where traces are told.
     """
 
     record: TaskRecord
@@ -98,6 +100,7 @@ class Cell:
     pressure: float = 0.0
     acts: dict[str, Act] | None = None
     asking: set[asyncio.Task[None]] | None = None
+    trail: Trail | None = None
     waiters: list[tuple[asyncio.Future[Any], bool]] = field(default_factory=list)
 
     @property

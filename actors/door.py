@@ -38,7 +38,7 @@ from cartrita.rate import Limiter
 from cartrita.roster import Roster
 from cartrita.spill import Spill, reference_in
 from cartrita.story import Entry, step_of, to_wire
-from cartrita.telemetry.trace import continue_trace
+from cartrita.telemetry.trace import continue_trace, trace_id
 
 ACCEPT_TIMEOUT = 10.0
 """Seconds a door looks for the shard before it says that nobody can accept the task."""
@@ -272,7 +272,11 @@ class Door:
                 await asyncio.sleep(min(left, PAUSE))
         if state.response is not None:
             return state.response
-        return {"taskId": task_id, "status": state.status.value, "metrics": {}, "warnings": []}
+        told: dict[str, Any] = {}
+        if state.record.trace:
+            told["traceId"] = trace_id(state.record.trace)
+        told |= {"taskId": task_id, "status": state.status.value, "metrics": {}, "warnings": []}
+        return told
 
     async def cancel(self, task_id: str, who: Principal) -> bool:
         """Cancel a task; False when it had ended already."""

@@ -11,6 +11,7 @@ from actors.cell import Cell
 from actors.slot import Host
 from cartrita.errors import CartritaError, InternalFailure, ResourceLimitExceeded
 from cartrita.journal import TaskRecord
+from cartrita.trail import within_attempt
 
 MOST_CALLS = 1000
 """Sub-tasks one attempt may call for in all."""
@@ -31,6 +32,7 @@ class SubTask:
         timeout: Seconds; None for the type's own. The parent's deadline holds in any case.
         priority: None for one more than the parent's.
         relay: Whether its tokens are shown as the parent's.
+        trace: The `traceparent` it belongs to; None for the parent's.
     """
 
     index: int
@@ -39,6 +41,7 @@ class SubTask:
     timeout: float | None = None
     priority: int | None = None
     relay: bool = False
+    trace: str | None = None
 
 
 class Calls(Protocol):
@@ -76,7 +79,8 @@ class Family:
     def ask(self, cell: Cell, host: Host, payload: list[Any]) -> None:
         """Carry out what an agent calls for."""
         index, task_type, params, options = payload
-        child = SubTask(index, task_type, params, **options)
+        trace = within_attempt(cell.record, cell.attempts) if cell.trail else None
+        child = SubTask(index, task_type, params, **options, trace=trace)
         cell.called += 1
         cell.calls += 1
         if cell.calls == 1:

@@ -121,7 +121,7 @@ class Intake:
             session_id=parent.session_id,
             preferences=parent.preferences,
             metadata=parent.metadata,
-            trace=parent.trace,
+            trace=ask.trace or parent.trace,
             reserve_nano=_worst_nano(spec.cost, parent.max_usd),
             reserve_tokens=_worst_tokens(spec.cost, parent.max_tokens),
             max_usd=parent.max_usd,

@@ -50,6 +50,7 @@ from cartrita.storage.memory_runtime import (
     InMemoryQuarantine,
     InMemoryRetention,
 )
+from cartrita.telemetry.span import Tracer
 
 TOKEN = "local"  # noqa: S105 - everybody who could read it is this process
 
@@ -162,7 +163,9 @@ class LocalTree:
         questions: ApprovalBook | None = None,
         budgets: Defaults | None = None,
         fee: Fee | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self.catalog, self.folder = catalog, folder
         self.tables = tables or JournalTables()
         self.stories: Stories = stories or self.tables
@@ -225,6 +228,7 @@ class LocalTree:
             randomness=new_random(),
             calls=self.door,
             ledger=ledger,
+            tracer=self._tracer,
         )
         fleet = Fleet(
             shard,
@@ -270,6 +274,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
     questions: ApprovalBook | None = None,
     budgets: Defaults | None = None,
     fee: Fee | None = None,
+    tracer: Tracer | None = None,
 ) -> AsyncIterator[LocalTree]:
     """Run the whole tree in this process, for as long as the context is open.
 
@@ -286,6 +291,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
         questions: What people are asked, that somebody else looks after.
         budgets: What budgets hold that nobody set; nothing is limited by default.
         fee: What an embedder costs; None where none does.
+        tracer: Is told of what becomes of tasks.
     """
     tree = LocalTree(
         catalog,
@@ -300,6 +306,7 @@ async def local_tree(  # noqa: PLR0913 - each is a separate collaborator
         questions=questions,
         budgets=budgets,
         fee=fee,
+        tracer=tracer,
     )
     await tree.operations.start({})
     try:

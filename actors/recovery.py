@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 from actors.cell import Cell
 from cartrita.catalog import Catalog
 from cartrita.declare import TaskSpec
-from cartrita.journal import Journal, TaskRecord, TaskState, fold
+from cartrita.journal import Event, Journal, TaskRecord, TaskState, fold
 
 AT_ONCE = 200
 """Tasks that are taken up together."""
 
-Standing = tuple[TaskState, float]
-"""Where a task stands, and how full the fullest budget above it is."""
+Standing = tuple[TaskState, float, list[Event]]
+"""Where a task stands, how full the fullest budget above it is, and its story."""
 
 
 def fresh(record: TaskRecord, spec: TaskSpec | None, since: float, weight: float) -> Cell:
@@ -34,7 +34,7 @@ async def left_over(journal: Journal) -> AsyncIterator[list[Standing]]:
     """Yield where the unfinished tasks of a shard stand, oldest first."""
     page: list[Standing] = []
     async for _, story, pressure in journal.unfinished():
-        page += [(state, pressure) for state in [fold(story)] if state]
+        page += [(state, pressure, story) for state in [fold(story)] if state]
         if len(page) >= AT_ONCE:
             yield page
             page = []
@@ -43,8 +43,10 @@ async def left_over(journal: Journal) -> AsyncIterator[list[Standing]]:
 
 def revived(cell: Cell, standing: Standing, catalog: Catalog) -> Cell:
     """Give a new cell the past of its task."""
-    state, cell.pressure = standing
+    state, cell.pressure, story = standing
     spec = catalog.names.get(state.record.work)
     cell.accepted, cell.attempts, cell.deaths = True, state.attempts, list(state.deaths)
     cell.fed, cell.spent = bool(spec and spec.takes_stream and cell.attempts), state.spent
+    if cell.trail:
+        cell.trail.recall(story)
     return cell

@@ -15,17 +15,19 @@ from actors.fleet import Fleet
 from actors.hosting import Group, Limits
 from actors.reading import Reading
 from actors.recovery import Standing, fresh, left_over, revived
-from actors.response import agent_down, charged, failure, in_doubt, report, respond
+from actors.response import agent_down, charged, failure, in_doubt, respond
 from actors.spending import settled
+from actors.tracking import Tracking
 from cartrita.catalog import Catalog
 from cartrita.channel.server import Call
 from cartrita.clock import Clock
 from cartrita.effects import State
-from cartrita.errors import CartritaError, InternalFailure, StaleEpoch, TaskCancelled, TaskTimeout
+from cartrita.errors import InternalFailure, StaleEpoch, TaskCancelled, TaskTimeout
 from cartrita.journal import Event, Journal, Stories, TaskRecord, Verdict
 from cartrita.ledger import Ledger
 from cartrita.protocol.task import TaskStatus
 from cartrita.telemetry.log import get_logger
+from cartrita.telemetry.span import Tracer
 
 log = get_logger(__name__)
 
@@ -45,6 +47,7 @@ class Supervisor:
         randomness: For the pauses between attempts.
         calls: The Door for sub-tasks.
         ledger: This shard's, for the effects of tasks.
+        tracer: Is told of every task that ends.
     """
 
     def __init__(  # noqa: PLR0913 - each is a separate collaborator
@@ -59,6 +62,7 @@ class Supervisor:
         randomness: random.Random,
         calls: Calls | None = None,
         ledger: Ledger | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.shard, self._catalog, self._journal, self._clock = shard, catalog, journal, clock
         self.admission = Admission(limits, clock)
@@ -69,6 +73,7 @@ class Supervisor:
         self._attempts = Attempts(
             shard, journal, clock, self, calls=calls, ledger=ledger, randomness=randomness
         )
+        self._tracking = Tracking(shard, clock, tracer)
         self._callers = Callers(stories, clock, self._live)
         self._reading = Reading(stories, self._attempts.log_of)
         self.state, self.halted = "starting", False
@@ -117,16 +122,13 @@ class Supervisor:
         spec, now = self._catalog.names.get(record.work), self._clock.monotonic()
         if spec and record.carrier:
             self.fleet.adopt(record.carrier, spec.agent)
-        return fresh(record, spec, now, self.admission.weigh(record))
+        return self._tracking.of(fresh(record, spec, now, self.admission.weigh(record)))
 
     async def handle(self, method: str, payload: Any, call: Call) -> Any:
         """Answer a door."""
         if method == "submit":  # the hot path
-            try:
+            with self._traffic:
                 return await self._submit(TaskRecord.unpack(payload[0]), wait=payload[1])
-            except CartritaError as error:
-                self._traffic.failed(error)
-                raise
         verb = self._verbs.get(method)
         if verb is None:
             raise InternalFailure(f"A supervisor does not know {method!r}.")
@@ -134,7 +136,6 @@ class Supervisor:
 
     async def _submit(self, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
         began = self._clock.monotonic()
-        self._traffic.came()
         cell = self._cells.get(record.task_id) or self._admit(record)
         same_task(cell.record, record)
         if cell.accepted and not wait:
@@ -168,13 +169,14 @@ class Supervisor:
         self._arriving -= 1
         error = done.exception()
         if error is None:
-            self._traffic.decided(done.result(), cell.record.task_type, cell.agent)
+            self._traffic.decided(done.result())
         if error is not None or done.result().kind != "accepted":
             del self._cells[cell.record.task_id]
             cell.tell(error or done.result(), ended=True)
             self.check_fence(error)
             return
         cell.accepted, cell.pressure = True, done.result().pressure
+        self._tracking.accepted(cell)
         cell.tell({"taskId": cell.record.task_id, "status": "PENDING"}, ended=False)
         if cell.cancelled:
             self.finish(cell, failure(TaskCancelled("Cancelled as it came.")))
@@ -288,6 +290,7 @@ class Supervisor:
             cell.log.spill()
         status, now = TaskStatus(response["status"]), self._clock.now()
         end = Event.end(cell.record.task_id, status, response, now)
+        self._tracking.ending(cell, now)
         written = self._journal.append(end, settled(cell, response))
         written.add_done_callback(lambda done: self._finished(cell, end, done))
 
@@ -303,8 +306,7 @@ class Supervisor:
         elif not done.result():
             cell.tell(Verdict("known", cell.record.task_id), ended=True)
         else:
-            took = self._clock.monotonic() - cell.since
-            report(cell.record.task_type, cell.agent, response, took)
+            self._tracking.ended(cell, response)
             cell.tell(response, ended=True)
         if cell.log:
             told = error is None and done.result()

@@ -26,6 +26,7 @@ from cartrita.channel.server import ChannelServer
 from cartrita.clock import SystemClock, new_random
 from cartrita.cost.budget import Defaults
 from cartrita.instance import make_private
+from cartrita.openers.tracing import open_tracer
 from cartrita.openers.vault import Watch
 from cartrita.providers.ports import ExternalAgents
 from cartrita.roster import Roster
@@ -172,6 +173,7 @@ class SupervisorActor(_Actor):
             randomness=new_random(),
             calls=door,
             ledger=PostgresLedger(url, self._shard, epoch),
+            tracer=open_tracer(config.settings, f"{self._shard}.{epoch}"),
         )
         fleet = Fleet(
             self._shard,

@@ -40,8 +40,10 @@ from cartrita.services import Services
 from cartrita.spill import MARK, Spill, reference_in
 from cartrita.stream import last_of
 from cartrita.telemetry import genai
-from cartrita.telemetry.log import get_logger
+from cartrita.telemetry.log import about, get_logger
+from cartrita.telemetry.span import Sampling
 from cartrita.threads import Threads
+from cartrita.trail import within_attempt
 
 log = get_logger(__name__)
 
@@ -83,7 +85,7 @@ class WorkerHost:
         self._threads = Threads(clock=self._clock)
         self._attempts: dict[str, AttemptReach] = {}
         self._left_behind: list[AttemptReach] = []
-        self._privacy = DEFAULT
+        self._privacy, self._traced = DEFAULT, False
         self.server = ChannelServer(
             spec.host_id, self, token=spec.token, epoch=spec.epoch, least_epoch=spec.epoch
         )
@@ -100,6 +102,7 @@ class WorkerHost:
             ConfigurationInvalid: An agent asks for a port nobody provides.
         """
         self._privacy = await self._services.find(Rules) or DEFAULT
+        self._traced = await self._services.find(Sampling) is not None
         answers = await self._keeping()
         for name in self._spec.agents:
             agent = self._catalog.agents[name]
@@ -181,7 +184,8 @@ class WorkerHost:
             money: How full the fullest budget above it is; USD and tokens that earlier attempts
                 spent.
         """
-        started = self._clock.monotonic()
+        about(record.trace, record.task_id)
+        started, began = self._clock.monotonic(), self._clock.now()
         work = self._work.get(record.work)
         if work is None:
             error = InternalFailure(f"This host does not run {record.work!r}.")
@@ -196,7 +200,7 @@ class WorkerHost:
         finally:
             self._leave(reach)
             context.close()
-        seconds = self._clock.monotonic() - started
+        seconds, outcome["began"] = self._clock.monotonic() - started, began
         genai.acted(work.spec.agent, seconds, outcome.get("errorCode") or "")
         return await self._lightened(
             record, _metered(outcome, work.spec.cost.usd, context, seconds)
@@ -285,7 +289,7 @@ class WorkerHost:
             repeatable=record.delivery.repeats(safe=(record.carrier or spec).safe),
             attempt=reach.attempt,
             root=record.root,
-            trace=record.trace,
+            trace=within_attempt(record, reach.attempt) if self._traced else record.trace,
             budget=_budget(record, money),
             pressure=money[0],
             preferences=_preferences(record),

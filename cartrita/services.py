@@ -20,6 +20,7 @@ from cartrita.openers.guarded import flow_openers
 from cartrita.openers.huggingface import huggingface_openers
 from cartrita.openers.knowledge import knowledge_openers
 from cartrita.openers.offer import open_offer
+from cartrita.openers.tracing import tracing_openers
 from cartrita.openers.vault import reading
 from cartrita.openers.web import web_openers
 from cartrita.providers.guarded import Flow
@@ -352,6 +353,7 @@ def _plainly(settings: Settings) -> Services:
             **huggingface_openers(settings),
             **embedding_openers(settings),
             **answer_openers(settings),
+            **tracing_openers(settings),
             Offer: lambda _services: open_offer(settings),
         }
     )

@@ -25,10 +25,12 @@ from cartrita.clock import SystemClock, new_id
 from cartrita.config.load import load_settings
 from cartrita.config.settings import Settings
 from cartrita.instance import make_private
+from cartrita.openers.tracing import open_tracer
 from cartrita.openers.vault import PROVIDERS, resolved
 from cartrita.protocol.task import Budget
 from cartrita.storage.postgres.migrate import migrate
 from cartrita.telemetry import log
+from serve_apps.asgi.visits import Visits
 from serve_apps.bridge.answers import Terms
 from serve_apps.bridge.canary.desk import plan_of
 from serve_apps.bridge.canary.sharing import Sharing
@@ -100,7 +102,13 @@ class Gateway:
             show_docs=server.docs,
             bounds=bounds(self._config.settings),
             older=older(self._config.settings),
+            visits=self._visits(),
         )
+
+    def _visits(self) -> Visits | None:
+        """Return what tells of requests as traces; None where nobody is told."""
+        tracer = open_tracer(self._config.settings, f"gateway {new_id()}")
+        return Visits(tracer, SystemClock()) if tracer else None
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[Gate]:

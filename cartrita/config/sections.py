@@ -345,6 +345,16 @@ class Telemetry(Section):
     otlp_endpoint: Annotated[HttpUrl | None, also("OTEL_EXPORTER_OTLP_ENDPOINT")] = Field(
         default=None, description="Collector that traces go to; unset sends none."
     )
+    trace_ratio: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Part of all traces that the collector is told; what failed or was slow is "
+        "told in any case. All of them cost a tenth of a millisecond of CPU a task.",
+    )
+    trace_slow_s: float = Field(
+        default=5.0, gt=0, le=86_400, description="Seconds from which on a task is slow."
+    )
     service_name: Annotated[str, also("OTEL_SERVICE_NAME")] = Field(
         default="cartrita-mcp", min_length=1, description="Name in traces and logs."
     )

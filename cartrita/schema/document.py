@@ -86,6 +86,7 @@ def openapi(catalog: Catalog, version: str) -> dict[str, Any]:
     paths["/v3/tasks/{taskId}"] = {"get": _show(), "delete": _cancel()}
     paths["/v3/tasks/{taskId}/events"] = {"get": _events()}
     paths["/v3/tasks/{taskId}/story"] = {"get": _story()}
+    paths["/v3/tasks/{taskId}/cost"] = {"get": _cost()}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method] = operation(route)
     return {
@@ -331,6 +332,11 @@ def _story() -> dict[str, Any]:
         **content(ref("TaskStory")),
     }
     return _about_task("readTaskStory", "Replay a task's whole story", [until], {"200": told})
+
+
+def _cost() -> dict[str, Any]:
+    told = {"description": "The steps add up to the whole.", **content(ref("TaskCost"))}
+    return _about_task("readTaskCost", "Tell what each step of a task cost", [], {"200": told})
 
 
 def _about_task(

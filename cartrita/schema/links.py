@@ -2,7 +2,7 @@
 
 from typing import Any
 
-TASK = ("getTask", "cancelTask", "readTaskEvents", "readTaskStory")
+TASK = ("getTask", "cancelTask", "readTaskEvents", "readTaskStory", "readTaskCost")
 """Operations on one task."""
 
 

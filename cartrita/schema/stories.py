@@ -15,6 +15,28 @@ def story_schemas() -> dict[str, Any]:
     """Return the schemas that `TaskStory` is made of."""
     return {
         "TaskStory": {**_story(), "description": "All that the journal knows of a task."},
+        "TaskCost": shape(
+            {
+                "taskId": UUID,
+                "taskType": TEXT,
+                "status": _STATUS,
+                "totalUsd": _REAL,
+                "tokens": _WHOLE,
+                "complete": {**_YES, "description": "Whether all steps are told."},
+                "steps": rows(ref("CostStep")),
+            }
+        ),
+        "CostStep": shape(
+            {
+                "kind": {**TEXT, "enum": ["model", "task", "price"]},
+                "name": {**TEXT, "description": "Of the model or the task type."},
+                "afterMs": _REAL,
+                "costUsd": {**_REAL, "description": "Of this step, without those within it."},
+                "tokens": _WHOLE,
+                "attempt?": _WHOLE,
+                "taskId?": UUID,
+            }
+        ),
         "StoryAttempt": shape(
             {
                 "attempt": _WHOLE,

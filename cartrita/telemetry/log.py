@@ -2,11 +2,15 @@
 
 import logging
 import sys
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, Literal, cast
 
 import structlog
 
 from cartrita.privacy.masking import redacted
+from cartrita.privacy.secrets import HIDDEN, is_secret, without_secrets
+from cartrita.telemetry.trace import trace_id
 
 Format = Literal["json", "console", "auto"]
 
@@ -17,7 +21,7 @@ def configure(level: str = "info", style: Format = "auto", *, scrubbed: bool = T
     Args:
         level: `debug`, `info`, `warning` or `error`.
         style: `auto` is `console` on a terminal and `json` elsewhere.
-        scrubbed: Whether what tells of a person is taken out of every line.
+        scrubbed: Whether what tells of a person is taken out of every line, as secrets are.
     """
     json = style == "json" or (style == "auto" and not sys.stderr.isatty())
     renderer: Any = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer()
@@ -27,7 +31,8 @@ def configure(level: str = "info", style: Format = "auto", *, scrubbed: bool = T
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            *([scrub] if scrubbed else []),
+            bound,
+            scrub if scrubbed else hide,
             renderer,
         ],
         wrapper_class=_from(level),
@@ -36,22 +41,54 @@ def configure(level: str = "info", style: Format = "auto", *, scrubbed: bool = T
     )
 
 
-_OURS = {"timestamp", "level", "component"}
+_at_work: ContextVar[tuple[str | None, str | None]] = ContextVar("at_work", default=(None, None))
+
+
+def about(traceparent: str | None, task_id: str | None = None) -> None:
+    """Have what this asyncio task logs from now on say which trace and task it belongs to."""
+    _at_work.set((traceparent, task_id))
+
+
+def bound(_logger: Any, _method: str, event: structlog.typing.EventDict) -> Any:
+    """Add the trace and the task that a line belongs to, where it does not name them itself."""
+    traceparent, task_id = _at_work.get()
+    if traceparent:
+        event.setdefault("trace_id", trace_id(traceparent))
+    if task_id:
+        event.setdefault("task", task_id)
+    return event
+
+
+_OURS = {"timestamp", "level", "component", "trace_id", "task"}
 
 
 def scrub(_logger: Any, _method: str, event: structlog.typing.EventDict) -> Any:
-    """Take what tells of a person out of a log line, which outlives the task it tells of."""
-    return {key: value if key in _OURS else _scrubbed(value) for key, value in event.items()}
+    """Take secrets out of a log line, and what tells of a person: it outlives its task."""
+    return _changed(event, lambda text: redacted(without_secrets(text)))
 
 
-def _scrubbed(value: Any) -> Any:
-    if isinstance(value, str):
-        return redacted(value)
+def hide(_logger: Any, _method: str, event: structlog.typing.EventDict) -> Any:
+    """Take secrets out of a log line."""
+    return _changed(event, without_secrets)
+
+
+def _changed(event: structlog.typing.EventDict, change: Callable[[str], str]) -> Any:
+    return {
+        key: value if key in _OURS else _within(key, value, change) for key, value in event.items()
+    }
+
+
+def _within(name: Any, value: Any, change: Callable[[str], str]) -> Any:
+    """Return a value as it may be written down under a name."""
     if isinstance(value, dict):
-        return {key: _scrubbed(item) for key, item in value.items()}
+        return {key: _within(key, item, change) for key, item in value.items()}
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(name, str) and is_secret(name):
+        return HIDDEN
     if isinstance(value, list | tuple | set):
-        return [_scrubbed(item) for item in value]
-    return redacted(repr(value)) if isinstance(value, BaseException) else value
+        return [_within(None, item, change) for item in value]
+    return change(value if isinstance(value, str) else repr(value))
 
 
 def _from(level: str) -> Any:

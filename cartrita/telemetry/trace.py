@@ -2,18 +2,48 @@
 
 import re
 import secrets
+from hashlib import blake2b
 
 _TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$")
 
 
 def continue_trace(traceparent: str | None) -> str:
-    """Return a valid `traceparent`: the caller's, or the root of a new trace."""
+    """Return a valid `traceparent`: the caller's, or that of a new trace.
+
+    A new trace has no span yet; what stands in its place is the half of its own id.
+    """
     match = _TRACEPARENT.match(traceparent or "")
     if match and set(match[1]) != {"0"} and set(match[2]) != {"0"}:
         return match[0]
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    trace = secrets.token_hex(16)
+    return f"00-{trace}-{trace[:16]}-01"
 
 
 def trace_id(traceparent: str) -> str:
     """Return the 32 hex digits that all spans of a trace share."""
     return traceparent[3:35]
+
+
+def parent_id(traceparent: str) -> str:
+    """Return the span that work under a `traceparent` belongs to; empty where it begins."""
+    parent = traceparent[36:52]
+    return "" if parent == traceparent[3:19] else parent
+
+
+def span_id(*parts: object) -> str:
+    """Return the id of a span that follows from what it is about.
+
+    So it is the same in every process that tells of it, however often, and nobody needs to
+    be told it.
+    """
+    return blake2b("/".join(map(str, parts)).encode(), digest_size=8).hexdigest()
+
+
+def fresh_id() -> str:
+    """Return an id for a span that happens once."""
+    return secrets.token_hex(8)
+
+
+def below(traceparent: str, span: str) -> str:
+    """Return the `traceparent` of what happens in a span."""
+    return f"{traceparent[:36]}{span}{traceparent[52:]}"

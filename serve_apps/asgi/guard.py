@@ -19,10 +19,11 @@ from cartrita.errors import (
     NotFound,
     ResourceLimitExceeded,
 )
-from cartrita.telemetry.log import get_logger
+from cartrita.telemetry.log import about, get_logger
 from cartrita.telemetry.metrics import TRANSPORT_ERRORS, labelled
 from cartrita.telemetry.trace import continue_trace, trace_id
 from serve_apps.asgi.negotiation import shaping
+from serve_apps.asgi.visits import Visit, Visits
 from serve_apps.problems import problem
 
 log = get_logger(__name__)
@@ -82,6 +83,7 @@ class Guard:
         roomy: Longest bodies of paths that take longer ones, as they come; a client may take
             a second more for each `PACE` bytes of those.
         older: What answers for its own paths, also for what is refused before it sees it.
+        visits: Tells of requests as traces.
     """
 
     def __init__(
@@ -91,7 +93,9 @@ class Guard:
         body_timeout: float = 10.0,
         roomy: Mapping[str, int] | None = None,
         older: Older | None = None,
+        visits: Visits | None = None,
     ) -> None:
+        self._visits = visits
         self._app, self._max_body, self._body_timeout = app, max_body, body_timeout
         self._roomy, self._older = roomy or {}, older
 
@@ -107,6 +111,17 @@ class Guard:
         if self._older and self._older.owns(scope):
             exchange.concede(self._older)
         scope["exchange"] = exchange
+        if self._visits:
+            exchange.visit = self._visits.begin(scope, exchange.traceparent)
+            exchange.traceparent = exchange.visit.traceparent
+        about(exchange.traceparent)
+        try:
+            await self._served(scope, exchange)
+        finally:
+            if exchange.visit:
+                exchange.visit.end()
+
+    async def _served(self, scope: Scope, exchange: "Exchange") -> None:
         try:
             exchange.check_length()
             await self._app(scope, exchange.receive, exchange.send)
@@ -132,6 +147,7 @@ class Exchange:
         pace: Bytes of the body that give a client another second to send it; 0 gives none.
         traceparent: The caller's, or that of a new trace.
         request_id: The caller's, or the trace's id.
+        visit: What is told of it as a trace, where that is told.
     """
 
     __slots__ = (
@@ -151,6 +167,7 @@ class Exchange:
         "pace",
         "request_id",
         "traceparent",
+        "visit",
     )
 
     def __init__(
@@ -160,6 +177,7 @@ class Exchange:
         self._limit, self._timeout, self._until = limit, timeout, 0.0
         self._read, self._complete, self._started = 0, False, False
         self.pace = 0
+        self.visit: Visit | None = None
         self.kept: list[bytes] | None = None
         self.more: Callable[[], list[tuple[bytes, bytes]]] | None = None
         self.explain: Callable[[Exception, str], Response] | None = None
@@ -195,6 +213,15 @@ class Exchange:
 
     def _too_long(self) -> ResourceLimitExceeded:
         return ResourceLimitExceeded(f"The body is over the limit of {self._limit} bytes.")
+
+    def outlived(self) -> str:
+        """Return the `traceparent` of tasks that go on after the answer.
+
+        How they end is not known by then, so that the request is told of as part of their trace.
+        """
+        if self.visit:
+            self.visit.special = True
+        return self.traceparent
 
     @property
     def started(self) -> bool:
@@ -247,6 +274,8 @@ class Exchange:
         """Pass on a part of the answer, with our headers."""
         if message["type"] == "http.response.start":
             self._started = True
+            if self.visit:
+                self.visit.status = message["status"]
             headers = list(message.get("headers", ()))
             there = {name for name, _ in headers}
             headers += [item for item in _SECURITY if item[0] not in there]

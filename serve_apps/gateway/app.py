@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_apps.asgi.counted import Counted
 from serve_apps.asgi.guard import Guard, Older, from_v2
+from serve_apps.asgi.visits import Visits
 from serve_apps.gateway import (
     accounts,
     admin,
@@ -143,6 +144,7 @@ def gateway(  # noqa: PLR0913 - each is a setting of its own
     show_docs: bool = True,
     bounds: Bounds | None = None,
     older: OlderApi | None = None,
+    visits: Visits | None = None,
 ) -> ASGIApp:
     """Return the application.
 
@@ -155,6 +157,7 @@ def gateway(  # noqa: PLR0913 - each is a setting of its own
         show_docs: Whether `/docs`, `/redoc` and `/openapi.json` answer.
         bounds: The limits of sockets.
         older: An older API that is served beside ours.
+        visits: Tells of requests as traces.
     """
     routes = [*ROUTES, *docs.ROUTES] if show_docs else ROUTES
     app: ASGIApp = Guard(
@@ -163,6 +166,7 @@ def gateway(  # noqa: PLR0913 - each is a setting of its own
         body_timeout,
         {blobs.PATH: max(max_body, max_blob)},
         older,
+        visits,
     )
     app = Counted(app, routes)
     if cors:  # outside of the guard: pages may read why they were refused

@@ -43,7 +43,7 @@ async def create_many(request: Request) -> Response:
     who = await submitter_of(request)
     asked = parse(Batch, await read_json(request))
     key = header_text(request, "Idempotency-Key", _is_short_key)
-    trace = exchange_of(request).traceparent
+    trace = exchange_of(request).outlived()
     use = cache_use(request)
     desk, turn = _Desk(gate_of(request).tasks, who, key, trace, use), asyncio.Semaphore(AT_ONCE)
 

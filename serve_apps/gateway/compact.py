@@ -64,7 +64,7 @@ async def healthz(_request: Request) -> Response:
 async def bridge(request: Request) -> Response:
     """POST /v3/mcp/bridge: hand in a task; 202 with its id."""
     who = await submitter_of(request)
-    trace = exchange_of(request).traceparent
+    trace = exchange_of(request).outlived()
     try:
         asked = parse(BridgeRequest, await read_json(request)).task()
         answer = await gate_of(request).tasks.submit(asked, who, wait=False, traceparent=trace)

@@ -41,6 +41,8 @@ async def create(request: Request) -> Response:
     answer = await tasks.submit(
         asked, who, wait=patience is None, idempotency_key=key, traceparent=exchange.traceparent
     )
+    if TaskStatus(answer["status"]) is not TaskStatus.COMPLETED:
+        exchange.outlived()
     if patience and not TaskStatus(answer["status"]).terminal:
         answer = await tasks.get(answer["taskId"], who, patience)
     if patience != 0 and TaskStatus(answer["status"]).terminal:

@@ -110,3 +110,21 @@ async def test_refuses_what_is_no_cursor(api, alice, done, until):
 async def test_refuses_what_is_no_task_id(api, alice):
     answer = await api.http.get("/v3/tasks/first/story", headers=alice)
     assert_problem(answer, 422, "INVALID_PARAMETERS", "taskId")
+
+
+async def test_the_costs_of_a_task_s_steps_add_up(api, alice, done):
+    answer = await api.http.get(f"/v3/tasks/{done['taskId']}/cost", headers=alice)
+    assert answer.status_code == 200, answer.text
+    document = (await api.http.get("/openapi.json")).json()
+    where = {"$ref": "#/components/schemas/TaskCost", "components": document["components"]}
+    told = answer.json()
+    jsonschema.validate(told, where)
+    assert told["totalUsd"] == sum(step["costUsd"] for step in told["steps"]) == 0.125
+    assert {step["kind"] for step in told["steps"]} == {"model", "task"}
+    assert (told["tokens"], told["complete"]) == (15, True)
+
+
+async def test_nobody_else_is_told_what_a_task_cost(api, done):
+    bob = await api.user("bob@example.org")
+    answer = await api.http.get(f"/v3/tasks/{done['taskId']}/cost", headers=bob)
+    assert answer.status_code == 404

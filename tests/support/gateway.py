@@ -49,6 +49,7 @@ from cartrita.storage.memory_people import InMemoryDocuments, InMemoryPeople
 from cartrita.storage.memory_threads import InMemoryConversations
 from cartrita.storage.memory_uploads import InMemoryUploads
 from cartrita.storage.ports import Users
+from cartrita.telemetry.span import Tracer
 from cartrita.uploads import Uploads
 from serve_apps.gateway.app import gateway
 from serve_apps.gateway.gate import Gate
@@ -118,6 +119,7 @@ class Stand:
     knowledge: InMemoryKnowledge = field(default_factory=InMemoryKnowledge)
     registry: Registry = field(default_factory=InMemoryRegistry)
     budgets: Defaults = field(default_factory=Defaults)
+    tracer: Tracer | None = None
     guests: bool = False
     kept: TieredAnswers = field(default_factory=no_answers)
     v2_tokens: V2Tokens | None = None
@@ -229,6 +231,7 @@ class Stand:
             spill=Spill(self.blobs, self.sizes),
             registry=self.registry,
             budgets=self.budgets,
+            tracer=self.tracer,
         )
 
     def listing(self):

@@ -133,3 +133,17 @@ def test_effects_are_told_with_who_decided_about_them(capsys):
     print_story(retell([accepted], Beside(effects=[row])))
     lines = squeezed(capsys.readouterr().out)
     assert lines[lines.index("Effects") + 2] == '2 +1.000 s email eve done {"receipt": 7} by probe'
+
+
+def test_a_trace_draws_where_time_and_money_went(here, task_id):
+    done = here("trace", task_id)
+    assert done.exit_code == 0
+    lines = squeezed(done.stdout)
+    assert lines[0].startswith(f"COMPLETED {task_id} · trace ")
+    assert lines[0].endswith("$0.125 · 15 tokens")
+    names = [line.split()[0] for line in lines[2:] if line]
+    assert names[:3] == ["busy.work", "queue", "attempt"]
+    assert {"model/a", "calculator", "system.echo"} <= set(names)
+    assert all("━" in line for line in lines[2:] if line)
+    told = json.loads(here("trace", task_id, "--json").stdout)
+    assert told["totalUsd"] == sum(step["costUsd"] for step in told["steps"])

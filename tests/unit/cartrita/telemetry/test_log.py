@@ -1,11 +1,14 @@
 """Log lines, for machines and for people."""
 
+import asyncio
 import json
 
 import pytest
 import structlog
 
-from cartrita.telemetry.log import configure, get_logger
+from cartrita.telemetry.log import about, configure, get_logger, set_level
+
+VALID = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +92,45 @@ def test_where_logs_may_have_it_they_do(capsys):
     configure("info", "json", scrubbed=False)
     get_logger("here").info("it_happened", who="ada@x.org")
     assert "ada@x.org" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("scrubbed", [True, False])
+def test_secrets_stand_in_no_log_whatever_is_set(capsys, scrubbed):
+    configure("info", "json", scrubbed=scrubbed)
+    log = get_logger("here")
+    told = {"headers": {"Authorization": "Basic YWRh"}, "urls": ["amqp://ada:hunter22@x/"]}
+    log.info("it_happened", api_key=b"raw", text="with sk-abcdefghijklmnop1234", more=told)
+    written = capsys.readouterr().err
+    for secret in ("YWRh", "hunter22", "abcdefghijklmnop", "raw"):
+        assert secret not in written
+    assert json.loads(written)["more"]["headers"]["Authorization"] == "<SECRET>"
+
+
+async def test_a_line_says_which_trace_and_task_it_belongs_to(capsys):
+    configure("info", "json")
+    log = get_logger("here")
+
+    async def work(trace, task):
+        about(trace, task)
+        log.info("it_happened")
+        log.info("of_another", task="other")
+
+    await asyncio.gather(work(VALID, "one"), work(None, "two"))
+    log.info("of_nobody")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line.get("trace_id"), line.get("task")) for line in lines] == [
+        (VALID[3:35], "one"),
+        (VALID[3:35], "other"),
+        (None, "two"),
+        (None, "other"),
+        (None, None),
+    ]
+
+
+def test_the_level_changes_while_it_runs(capsys):
+    configure("error", "json")
+    log = get_logger("here")
+    log.info("before")
+    set_level("info")
+    log.info("after")
+    assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == ["after"]

@@ -27,6 +27,8 @@ LABELS = {
     "cartrita_mcp_bridge_served_total": {"side"},
     "cartrita_mcp_cache_lookups_total": {"task_type", "outcome"},
     "cartrita_mcp_quality_verdicts_total": {"task_type", "verdict"},
+    "cartrita_mcp_trace_spans_total": set(),
+    "cartrita_mcp_traces_dropped_total": set(),
     "cartrita_mcp_provider_calls_total": {"provider", "outcome"},
     "cartrita_mcp_provider_limit": {"provider"},
     "cartrita_mcp_provider_under_way": {"provider"},

@@ -1,0 +1,165 @@
+"""Traces of tasks that ran through the whole tree."""
+
+import asyncio
+
+import pytest
+
+from cartrita.catalog import Catalog
+from cartrita.telemetry.span import Sampling
+from cartrita.telemetry.trace import trace_id
+from tests.support.collector import collecting, whole
+from tests.support.records import ADA
+from tests.support.stage import CATALOG, host_of, request, stage_tree
+from tests.support.troupe import Caller
+
+OUTSIDE = "00f067aa0ba902b7"
+THEIRS = f"00-4bf92f3577b34da6a3ce929d0e0e4736-{OUTSIDE}-01"
+
+
+@pytest.fixture
+def collector():
+    with collecting() as receiver:
+        yield receiver
+
+
+async def traced(stage, receiver, work, sampling=None, catalog=CATALOG):
+    """Do some work in a tree, and return what was told of it."""
+    tracer = receiver.tracer(sampling)
+    async with stage_tree(stage, catalog, tracer=tracer) as tree:
+        done = await work(tree)
+    await asyncio.to_thread(tracer.close)
+    return done
+
+
+def named(spans):
+    return {span.name: span for span in spans}
+
+
+async def test_a_task_is_one_trace_from_the_door_to_the_models_it_used(stage, collector):
+    async def work(tree):
+        asked = request("test.spend")
+        return await tree.door.submit(asked, ADA, wait=True, traceparent=THEIRS)
+
+    answer = await traced(stage, collector, work)
+    ((trace, spans),) = collector.traces().items()
+    assert trace == trace_id(THEIRS) == answer["traceId"]
+    assert whole(spans, OUTSIDE)
+    by_name = named(spans)
+    assert set(by_name) == {
+        "task test.spend", "door", "journal admit", "queue", "attempt 1", "invoke_agent echo",
+        "chat a", "chat b", "journal end",
+    }  # fmt: skip
+    task, attempt = by_name["task test.spend"], by_name["attempt 1"]
+    agent, model = by_name["invoke_agent echo"], by_name["chat a"]
+    assert [model.parent, agent.parent, attempt.parent] == [agent.id, attempt.id, task.id]
+    assert task.attributes["cartrita.task.id"] == answer["taskId"]
+    assert task.attributes["cartrita.cost.usd"] == answer["metrics"]["costUsd"]
+    assert model.attributes == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "model",
+        "gen_ai.request.model": "a",
+        "gen_ai.usage.input_tokens": 10,
+        "gen_ai.usage.output_tokens": 5,
+        "cartrita.cost.usd": 0.125,
+    }
+    assert agent.attributes["gen_ai.operation.name"] == "invoke_agent"
+    assert all(task.start <= span.start <= span.end <= task.end for span in spans)
+    assert task.resource["service.name"] == "cartrita-mcp"
+
+
+async def test_without_a_client_s_trace_the_task_begins_one(stage, collector):
+    await traced(stage, collector, lambda tree: tree.door.submit(request(), ADA, wait=True))
+    (spans,) = collector.traces().values()
+    assert whole(spans)
+    assert named(spans)["task test.echo"].parent == ""
+
+
+async def test_what_failed_says_of_what(stage, collector):
+    def work(tree):
+        return tree.door.submit(request("test.fail", text="NetworkFailure"), ADA, wait=True)
+
+    answer = await traced(stage, collector, work)
+    (spans,) = collector.traces().values()
+    task = named(spans)["task test.fail"]
+    assert task.attributes["error.type"] == answer["errorCode"]
+    assert (task.status.code, task.status.message) == (2, answer["errorMessage"])
+
+
+async def test_a_sub_task_belongs_to_the_attempt_that_called_for_it(stage, collector):
+    catalog = Catalog.of([*(spec.cls for spec in CATALOG.agents.values()), Caller])
+
+    def work(tree):
+        return tree.door.submit(request("call.echo"), ADA, wait=True)
+
+    await traced(stage, collector, work, catalog=catalog)
+    (spans,) = collector.traces().values()
+    assert whole(spans)
+    by_name = named(spans)
+    assert by_name["task test.echo"].parent == by_name["invoke_agent caller"].id
+
+
+async def test_every_attempt_of_a_task_whose_hosts_died_is_told(stage, collector):
+    async def work(tree):
+        asked = asyncio.create_task(tree.door.submit(request("test.hold"), ADA, wait=True))
+        await stage.begun()
+        await host_of(tree, "echo").kill()
+        await stage.begun()
+        stage.release.set()
+        return await asked
+
+    await traced(stage, collector, work)
+    (spans,) = collector.traces().values()
+    assert whole(spans)
+    by_name = named(spans)
+    assert by_name["attempt 1"].attributes["error.type"] == "lost"
+    assert by_name["attempt 2"].status.code == 0
+    assert by_name["attempt 1"].end <= by_name["attempt 2"].start
+
+
+async def test_a_thousand_traces_are_whole_though_hosts_and_supervisors_die(stage, collector):
+    async def work(tree):
+        async def kill_host():
+            await host_of(tree, "echo").kill()
+
+        kills = {100: kill_host, 300: tree.supervisors["system/0"].kill, 600: kill_host}
+        stage.release.set()
+        tasks = [
+            tree.door.submit(
+                request("test.hold" if number % 3 else "test.spend", text=str(number)),
+                ADA,
+                wait=True,
+            )
+            for number in range(1000)
+        ]
+        answers = []
+        for number, ended in enumerate(asyncio.as_completed(tasks)):
+            answers.append(await ended)
+            if number in kills:
+                await kills[number]()
+        return answers
+
+    answers = await traced(stage, collector, work)
+    traces = collector.traces()
+    told = [answer for answer in answers if whole(traces.get(answer["traceId"], []))]
+    assert len(told) > 990
+    assert sum(answer["metrics"]["retryCount"] for answer in answers) > 0
+
+
+@pytest.mark.parametrize(("kind", "count"), [("test.fail", 20), ("test.echo", 0)])
+async def test_of_what_is_not_picked_only_what_failed_is_told(stage, collector, kind, count):
+    async def work(tree):
+        asked = request(kind, text="AgentFailed")
+        await asyncio.gather(*(tree.door.submit(asked, ADA, wait=True) for _ in range(20)))
+
+    await traced(stage, collector, work, Sampling(ratio=0.0))
+    traces = collector.traces()
+    assert len(traces) == count
+    assert all(map(whole, traces.values()))
+
+
+async def test_what_was_slow_is_told_too(stage, collector):
+    sampling = Sampling(ratio=0.0, slow=0.0)
+    work = lambda tree: tree.door.submit(request(), ADA, wait=True)  # noqa: E731
+    await traced(stage, collector, work, sampling)
+    (spans,) = collector.traces().values()
+    assert whole(spans)
