@@ -23,7 +23,6 @@ from cartrita.telemetry.metrics import (
     SHARD_CAPACITY,
     SHARD_RUNNING,
     TASKS_QUARANTINED,
-    TASKS_STARTED,
     labelled,
 )
 
@@ -53,9 +52,14 @@ class Traffic:
             for gauge in (QUEUE_DEPTH, QUEUE_BOUND, SHARD_RUNNING, SHARD_CAPACITY)
         ]
 
-    def came(self) -> None:
+    def __enter__(self) -> None:
         """Count a request."""
         self._received.inc()
+
+    def __exit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
+        """Count what it fails with."""
+        if isinstance(error, CartritaError):
+            self.failed(error)
 
     def answered(self, seconds: float) -> None:
         """Count its answer."""
@@ -70,17 +74,15 @@ class Traffic:
         elif isinstance(error, (AgentUnavailable, NotFound)):
             labelled(MESSAGES_DROPPED, "no_handler").inc()
 
-    def decided(self, verdict: Verdict, task_type: str, agent: str) -> None:
+    def decided(self, verdict: Verdict) -> None:
         """Count what admission decided."""
         if verdict.kind == "budget":
             labelled(BUDGET_REFUSALS, verdict.budget.partition(":")[0]).inc()
         elif verdict.kind != "accepted":
             labelled(MESSAGES_DROPPED, "duplicate").inc()
-        else:
-            labelled(TASKS_STARTED, task_type, agent).inc()
-            if verdict.pressure >= WARNING:
-                level = "critical" if verdict.pressure >= CRITICAL else "warning"
-                labelled(BUDGET_TIGHT, level).inc()
+        elif verdict.pressure >= WARNING:
+            level = "critical" if verdict.pressure >= CRITICAL else "warning"
+            labelled(BUDGET_TIGHT, level).inc()
 
     def load(self, waiting: int, bound: int, running: int, capacity: int) -> None:
         """Report how busy the shard is."""

@@ -22,7 +22,7 @@ from cartrita.catalog import Catalog
 from cartrita.channel.server import Call
 from cartrita.clock import Clock
 from cartrita.effects import State
-from cartrita.errors import CartritaError, InternalFailure, StaleEpoch, TaskCancelled, TaskTimeout
+from cartrita.errors import InternalFailure, StaleEpoch, TaskCancelled, TaskTimeout
 from cartrita.journal import Event, Journal, Stories, TaskRecord, Verdict
 from cartrita.ledger import Ledger
 from cartrita.protocol.task import TaskStatus
@@ -127,11 +127,8 @@ class Supervisor:
     async def handle(self, method: str, payload: Any, call: Call) -> Any:
         """Answer a door."""
         if method == "submit":  # the hot path
-            try:
+            with self._traffic:
                 return await self._submit(TaskRecord.unpack(payload[0]), wait=payload[1])
-            except CartritaError as error:
-                self._traffic.failed(error)
-                raise
         verb = self._verbs.get(method)
         if verb is None:
             raise InternalFailure(f"A supervisor does not know {method!r}.")
@@ -139,7 +136,6 @@ class Supervisor:
 
     async def _submit(self, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
         began = self._clock.monotonic()
-        self._traffic.came()
         cell = self._cells.get(record.task_id) or self._admit(record)
         same_task(cell.record, record)
         if cell.accepted and not wait:
@@ -173,7 +169,7 @@ class Supervisor:
         self._arriving -= 1
         error = done.exception()
         if error is None:
-            self._traffic.decided(done.result(), cell.record.task_type, cell.agent)
+            self._traffic.decided(done.result())
         if error is not None or done.result().kind != "accepted":
             del self._cells[cell.record.task_id]
             cell.tell(error or done.result(), ended=True)

@@ -44,23 +44,21 @@ def test_another_error_is_counted_and_drops_nothing(traffic):
 
 def test_a_budget_s_refusal_names_its_kind_and_nobody(traffic):
     before = count("budget_refusals_total", kind="user")
-    traffic.decided(Verdict("budget", "task", "user:ada"), "test.t", "a")
+    traffic.decided(Verdict("budget", "task", "user:ada"))
     assert count("budget_refusals_total", kind="user") == before + 1
-    assert not count("tasks_started_total", task_type="test.t", agent_id="a")
 
 
-def test_a_task_that_is_known_was_not_started_again(traffic):
+def test_a_task_that_is_known_is_a_duplicate(traffic):
     before = count("messages_dropped_total", reason="duplicate")
-    traffic.decided(Verdict("known", "task"), "test.known", "a")
+    traffic.decided(Verdict("known", "task"))
     assert count("messages_dropped_total", reason="duplicate") == before + 1
-    assert not count("tasks_started_total", task_type="test.known", agent_id="a")
 
 
 @pytest.mark.parametrize(("pressure", "level"), [(0.69, None), (0.7, "warning"), (0.9, "critical")])
 def test_a_tight_budget_is_counted_by_how_tight_it_is(traffic, pressure, level):
     levels = ("warning", "critical")
     before = {one: count("budget_tight_total", level=one) for one in levels}
-    traffic.decided(Verdict("accepted", "task", pressure=pressure), "test.tight", "a")
+    traffic.decided(Verdict("accepted", "task", pressure=pressure))
     grown = {one: count("budget_tight_total", level=one) - before[one] for one in levels}
     assert grown == {one: float(one == level) for one in levels}
 

@@ -91,7 +91,7 @@ for metric in vars(metrics).values():
     names = getattr(metric, "_labelnames", None)
     if names is None:
         continue
-    child = metric.labels(*names)
+    child = metric.labels(*names) if names else metric
     for act in ("inc", "observe", "set"):
         if hasattr(child, act) and not (act == "inc" and hasattr(child, "set")):
             getattr(child, act)(value)
