@@ -1,4 +1,4 @@
-"""What one shard tells of its tasks: how they ended, and as traces."""
+"""What one shard counts of its tasks, and tells of them as traces."""
 
 from functools import partial
 from typing import Any
@@ -7,12 +7,13 @@ from actors.cell import Cell
 from actors.response import report
 from cartrita.clock import Clock
 from cartrita.protocol.task import TaskStatus
+from cartrita.telemetry.metrics import TASKS_STARTED, labelled
 from cartrita.telemetry.span import Tracer
 from cartrita.trail import Trail, spans
 
 
 class Tracking:
-    """Counts how tasks ended; keeps a trail of each live one, and has it told when that has ended.
+    """Counts tasks; keeps a trail of each live one, and has it told when that has ended.
 
     Hosts tell nothing themselves: what they did comes back with their outcomes, so that the
     death of one costs no spans.
@@ -33,6 +34,7 @@ class Tracking:
 
     def accepted(self, cell: Cell) -> None:
         """Note that its acceptance is durable."""
+        labelled(TASKS_STARTED, cell.record.task_type, cell.agent).inc()
         if cell.trail is not None:
             cell.trail.accepted = self._clock.now()
 
