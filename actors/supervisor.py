@@ -73,7 +73,7 @@ class Supervisor:
         self._attempts = Attempts(
             shard, journal, clock, self, calls=calls, ledger=ledger, randomness=randomness
         )
-        self._tracking = Tracking(shard, clock, tracer)
+        self._tracking, self._stories = Tracking(shard, clock, tracer), stories
         self._callers = Callers(stories, clock, self._live)
         self._reading = Reading(stories, self._attempts.log_of)
         self.state, self.halted = "starting", False
@@ -107,6 +107,8 @@ class Supervisor:
         async for standing in left_over(self._journal):
             await self._recover(standing)
         self.state = "up"
+        if self._journal.restarts:
+            self._tracking.take_over(self._stories, self._catalog)
 
     async def _recover(self, standing: list[Standing]) -> None:
         cells = [revived(self._cell(one[0].record), one, self._catalog) for one in standing]
@@ -386,6 +388,7 @@ class Supervisor:
         await self._settled(GRACE)  # those whose hosts were ended still say so
         for cell in self._cells.values():
             cell.abandon()
+        self._tracking.close()
         await self._attempts.effects.close()
         await self._journal.close()
         self.state = "down"

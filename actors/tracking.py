@@ -1,15 +1,25 @@
 """What one shard counts of its tasks, and tells of them as traces."""
 
+import asyncio
 from functools import partial
 from typing import Any
 
 from actors.cell import Cell
 from actors.response import report
+from cartrita.catalog import Catalog
 from cartrita.clock import Clock
+from cartrita.errors import ServiceUnavailable
+from cartrita.journal import Stories, fold
 from cartrita.protocol.task import TaskStatus
 from cartrita.telemetry.metrics import TASKS_STARTED, labelled
 from cartrita.telemetry.span import Tracer
 from cartrita.trail import Trail, spans
+
+BEFORE = 30.0
+"""Seconds before a supervisor's start in which tasks may have ended that nobody told of."""
+
+MOST = 2000
+"""Of a shard's last events, so many are looked at for those."""
 
 
 class Tracking:
@@ -25,6 +35,35 @@ class Tracking:
 
     def __init__(self, shard: str, clock: Clock, tracer: Tracer | None) -> None:
         self._shard, self._clock, self._tracer = shard, clock, tracer
+        self._retelling: asyncio.Task[None] | None = None
+
+    def take_over(self, stories: Stories, catalog: Catalog) -> None:
+        """Tell again of the tasks that ended last: a predecessor died with what it had to tell.
+
+        The spans have the same ids, so that a collector that had them has them once.
+        """
+        if self._tracer is not None:
+            self._retelling = asyncio.create_task(self._retell(self._tracer, stories, catalog))
+
+    async def _retell(self, tracer: Tracer, stories: Stories, catalog: Catalog) -> None:
+        try:
+            ended = await stories.ended(self._shard, self._clock.now() - BEFORE, MOST)
+            for task_id in ended:
+                story = await stories.story(task_id)
+                state = fold(story)
+                if state is None or not state.record.trace:  # forgotten by now
+                    continue
+                spec = catalog.names.get(state.record.work)
+                trail = Trail.of(state.record, spec.agent if spec else "unknown", self._shard, 0.0)
+                trail.retell(story)
+                self._keep(tracer, trail, trail.ended - trail.asked)
+        except ServiceUnavailable:  # then they stay untold
+            return
+
+    def close(self) -> None:
+        """Tell nothing more of what was before."""
+        if self._retelling is not None:
+            self._retelling.cancel()
 
     def of(self, cell: Cell) -> Cell:
         """Begin the trail of a task that came."""
@@ -50,8 +89,11 @@ class Tracking:
         trail, tracer = cell.trail, self._tracer
         if trail is None or tracer is None or not trail.trace:
             return
-        failed = response["status"] != TaskStatus.COMPLETED
+        trail.close(self._clock.now(), response)
+        self._keep(tracer, trail, took)
+
+    def _keep(self, tracer: Tracer, trail: Trail, took: float) -> None:
+        failed = trail.response["status"] != TaskStatus.COMPLETED
         if tracer.sampling.keeps(trail.trace, took, failed=failed):
-            trail.close(self._clock.now(), response)
             special = failed or took >= tracer.sampling.slow
             tracer.tell(partial(spans, trail), special=special)

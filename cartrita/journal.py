@@ -360,6 +360,16 @@ class Stories(Protocol):
         """Return those of these tasks that have events: that are live, or not forgotten yet."""
 
 
+    async def ended(self, shard: str, after: float, most: int) -> list[str]:
+        """Return the tasks of a shard that ended last, the latest first.
+
+        Args:
+            shard: Whose.
+            after: Only those that ended later, in Unix seconds.
+            most: Look at no more of the shard's last events than this.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class TaskState:
     """A task's story, folded."""

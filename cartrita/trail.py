@@ -108,6 +108,21 @@ class Trail:
             known.outcome, known.ended = known.outcome or LOST, known.ended or known.began
         self.legs = [legs[number] for number in sorted(legs)]
 
+    def retell(self, story: Sequence[Event]) -> None:
+        """Take over the whole course of a task that has ended, as far as the journal has it."""
+        self.recall(story[:-1])
+        last, metrics = story[-1], story[-1].data.get("metrics") or {}
+        took = metrics.get("processingTimeMs", 0.0) / 1000
+        number = metrics.get("retryCount", 0) + 1
+        if took and (not self.legs or self.legs[-1].number < number):
+            self.legs.append(Leg(number, last.at - took))
+        if self.legs and self.legs[-1].number == number:
+            leg = self.legs[-1]
+            leg.ended, leg.outcome = last.at, last.data.get("errorCode") or last.data["status"]
+            leg.worked = (last.at - took, took) if took else None
+        self.ending = last.at
+        self.close(last.at, last.data)
+
     def used(self, attempt: int, at: float, kind: str, data: Any) -> None:
         """Note a use; what a tool was given and answered is none of a trace's."""
         if kind == TOOL:

@@ -108,6 +108,16 @@ class JournalTables:
         """Return those of these tasks that have events."""
         return {task_id for task_id in task_ids if self.stories.get(task_id)}
 
+    async def ended(self, shard: str, after: float, most: int) -> list[str]:
+        """Return the tasks of a shard that ended last, the latest first."""
+        found = [
+            (event.at, event.task_id)
+            for story in self.stories.values()
+            for event in story
+            if event.kind.terminal and event.at > after and story[0].shard == shard
+        ]
+        return [task_id for _, task_id in sorted(found, reverse=True)[:most]]
+
     async def remnant(self, task_id: str) -> Remnant | None:
         """Return what is left of a task that has ended."""
         return self.remnants.get(task_id) or remnant_of(await self.story(task_id))

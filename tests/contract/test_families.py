@@ -29,6 +29,19 @@ class FamiliesContract:
         assert await stories.family(task.task_id, 10) == []
         assert await stories.family(new_id(), 10) == []
 
+    async def test_the_tasks_of_a_shard_that_ended_last_are_told(self, opened, journal, stories):
+        first, second, open_one = await admitted(journal, record(), record(), record())
+        other = await opened("system/1")
+        (theirs,) = await admitted(other, record())
+        for writer, one in ((journal, first), (other, theirs), (journal, second)):
+            await writer.append(end(one))
+        at = [(await stories.story(one.task_id))[-1].at for one in (first, second)]
+        ended = await stories.ended("system/0", min(at) - 1, 100)
+        assert sorted(ended) == sorted([first.task_id, second.task_id])
+        assert open_one.task_id not in ended
+        assert await stories.ended("system/0", max(at) + 1, 100) == []
+        assert len(await stories.ended("system/0", min(at) - 1, 1)) == 1
+
     async def test_sub_tasks_are_told_as_they_stand(self, journal, stories, folded):
         parent, done, failed, waits = await admitted(journal, *family(record()))
         used = {"costUsd": 0.5, "tokensUsed": 7}

@@ -5,7 +5,7 @@ from typing import Any
 
 import asyncpg
 
-from cartrita.journal import Event, Relative, Remnant, Settlement
+from cartrita.journal import Event, EventKind, Relative, Remnant, Settlement
 from cartrita.protocol.task import TaskStatus
 from cartrita.storage.postgres.journal import read_event
 from cartrita.storage.postgres.outage import lend
@@ -20,6 +20,10 @@ _STORY = """SELECT *, task_id::text AS id FROM task_events
             ORDER BY step"""
 _REMEMBERED = """SELECT task_id::text AS id FROM task_events
                  WHERE task_id = ANY ($1::uuid[]) AND step = 0"""
+_ENDED = """SELECT task_id::text AS id FROM (
+                SELECT task_id, kind, at FROM task_events WHERE shard = $1
+                ORDER BY position DESC LIMIT $3) AS latest
+            WHERE kind >= $4 AND at > to_timestamp($2)"""
 _REMNANT = "SELECT * FROM tasks WHERE id = $1 AND finished_at IS NOT NULL"
 
 # A task's own sub-tasks come before theirs, so a limit leaves nobody without a parent.
@@ -49,6 +53,11 @@ class PostgresStories:
     async def remembered(self, task_ids: Sequence[str]) -> set[str]:
         """Return those of these tasks that have events."""
         return {row["id"] for row in await self._fetch(_REMEMBERED, list(task_ids))}
+
+    async def ended(self, shard: str, after: float, most: int) -> list[str]:
+        """Return the tasks of a shard that ended last, the latest first."""
+        rows = await self._fetch(_ENDED, shard, after, most, EventKind.COMPLETED)
+        return [row["id"] for row in rows]
 
     async def _fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         async with lend(self._pool, self._timeout, "The journal") as connection:

@@ -163,3 +163,31 @@ async def test_what_was_slow_is_told_too(stage, collector):
     await traced(stage, collector, work, sampling)
     (spans,) = collector.traces().values()
     assert whole(spans)
+
+
+async def test_what_a_dead_supervisor_had_not_sent_its_successor_tells(stage, collector):
+    untold = collector.tracer()
+    untold.tell = lambda _telling, *, special=False: None  # it dies with what it had to tell
+    tracer = collector.tracer()
+
+    async with stage_tree(stage, tracer=untold) as tree:
+        kinds = ["test.echo", "test.spend", "test.fail"]
+        asked = [request(kind, text="AgentFailed") for kind in kinds]
+        answers = [await tree.door.submit(one, ADA, wait=True) for one in asked]
+        tree._tracer = tracer
+        before = tree.supervisors["system/0"]
+        await before.kill()
+        assert await eventually(lambda: tree.supervisors["system/0"] is not before, 10)
+        assert (await tree.door.submit(request(), ADA, wait=True))["status"] == "COMPLETED"
+        retelling = tree.supervisors["system/0"].supervisor._tracking._retelling
+        await asyncio.wait_for(retelling, 10)
+    await asyncio.to_thread(tracer.close)
+
+    traces = collector.traces()
+    assert len(traces) == 4
+    assert all(map(whole, traces.values()))
+    told = [named(traces[answer["traceId"]]) for answer in answers]
+    assert [set(spans) & {"chat a", "attempt 1"} for spans in told] == [
+        {"attempt 1"}, {"chat a", "attempt 1"}, {"chat a", "attempt 1"},
+    ]  # fmt: skip
+    assert told[2]["attempt 1"].attributes["error.type"] == "AGENT_ERROR"
