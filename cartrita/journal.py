@@ -359,7 +359,6 @@ class Stories(Protocol):
     async def remembered(self, task_ids: Sequence[str]) -> set[str]:
         """Return those of these tasks that have events: that are live, or not forgotten yet."""
 
-
     async def ended(self, shard: str, after: float, most: int) -> list[str]:
         """Return the tasks of a shard that ended last, the latest first.
 

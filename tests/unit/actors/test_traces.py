@@ -8,6 +8,7 @@ from cartrita.catalog import Catalog
 from cartrita.telemetry.span import Sampling
 from cartrita.telemetry.trace import trace_id
 from tests.support.collector import collecting, whole
+from tests.support.processes import eventually
 from tests.support.records import ADA
 from tests.support.stage import CATALOG, host_of, request, stage_tree
 from tests.support.troupe import Caller
