@@ -205,11 +205,21 @@ class HostsContract:
         self.oracle.gate.set()
         assert await asyncio.gather(*asking) == ["An answer."] * 2
 
-    async def test_a_host_that_works_longer_than_a_lease_keeps_it(self, hosts, monkeypatch):
-        monkeypatch.setattr(turns, "LEASE", 0.2)
-        monkeypatch.setattr(turns, "BEAT", 0.05)
+    async def test_a_host_that_works_longer_than_a_lease_keeps_it(self, hosts, shared, monkeypatch):
+        monkeypatch.setattr(turns, "LEASE", 1.0)
+        monkeypatch.setattr(turns, "BEAT", 0.1)
+        leases, beats, enough = shared[1], [], asyncio.Event()
+        extend = leases.extend
+
+        async def counted(*told):
+            beats.append(await extend(*told))
+            if len(beats) > turns.LEASE / turns.BEAT:
+                enough.set()
+            return beats[-1]
+
+        monkeypatch.setattr(leases, "extend", counted)
         asking = await self.begin(hosts(count=2))
-        await asyncio.sleep(0.5)
+        await asyncio.wait_for(enough.wait(), 20)
         self.oracle.gate.set()
         assert await asyncio.gather(*asking) == ["An answer."] * 2
         assert len(self.oracle.asked) == 1
