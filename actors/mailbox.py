@@ -4,8 +4,10 @@ Higher priority first. Within a priority, tenants share by start-time fair queue
 Vin, Cheng 1996): each task carries a virtual start that grows with what its tenant was
 already given, so a tenant that floods waits behind itself. Each priority has a virtual time
 of its own, or the few urgent tasks of one tenant would put the ordinary ones of all others
-behind its flood. And one task in `ageing` is whatever has waited longest, so that nothing
-starves: behind n older ones, a task runs after at most `ageing` * (n + 1) others.
+behind its flood. And one task in `ageing` is of the priority whose next one has waited
+longest, so that no priority starves: behind n that are older, the next of one runs after at
+most `ageing` * (n + 1) others. Within a priority age counts for nothing, or a flood, which is
+older than whoever comes after it, would be given what is its neighbours'.
 
 Who may wait at all is decided by the free room: a tenant may hold at most `SHARE` times of it
 (dynamic thresholds: Choudhury, Hahne 1998), so one that floods leaves room for the others.
@@ -13,8 +15,7 @@ Who may wait at all is decided by the free room: a tenant may hold at most `SHAR
 
 import heapq
 import math
-from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from cartrita.errors import QueueFull
@@ -23,7 +24,7 @@ PRIORITIES = 11
 """0 to 10."""
 
 AGEING = 20
-"""One task in so many is the oldest: 5 % for the lowest priority under a flood of others."""
+"""One task in so many is of the oldest priority: 5 % for the lowest under a flood of others."""
 
 SHARE = 9
 """Times the free room that a tenant may hold: 9/10 of the bound for one that is alone, and
@@ -66,14 +67,14 @@ class _Lane:
 
     def __init__(self) -> None:
         self.levels: list[list[tuple[float, int, Entry]]] = [[] for _ in range(PRIORITIES)]
-        self.ages: deque[Entry] = deque()
         self.size = 0
+        self.kept = 0  # those that left before their turn, too
         self.weight = 0.0
 
     def push(self, entry: Entry) -> None:
         heapq.heappush(self.levels[entry.priority], (entry.start, entry.sequence, entry))
-        self.ages.append(entry)
         self.size += 1
+        self.kept += 1
         self.weight += entry.weight
 
     def leave(self, entry: Entry) -> None:
@@ -92,30 +93,18 @@ class _Lane:
             if entry.waiting and (level > priority or first <= start)
         )
 
-    def best(self) -> Entry | None:
-        """Return the entry to run next by priority and fairness."""
-        for priority in reversed(range(PRIORITIES)):
-            if self.levels[priority] and self.first(priority) is not None:
-                return self.levels[priority][0][2]
-        return None
-
-    def first(self, priority: int) -> float | None:
-        """Return the least virtual start that waits in a priority."""
+    def first(self, priority: int) -> Entry | None:
+        """Return the entry of a priority that runs next by fairness."""
         level = self.levels[priority]
         while level and not level[0][2].waiting:
             heapq.heappop(level)
-        return level[0][0] if level else None
-
-    def oldest(self) -> Entry | None:
-        """Return the entry that has waited longest."""
-        while self.ages and not self.ages[0].waiting:
-            self.ages.popleft()
-        return self.ages[0] if self.ages else None
+            self.kept -= 1
+        return level[0][2] if level else None
 
     def _compact(self) -> None:
         """Forget entries that left, once they outnumber those that wait."""
-        if len(self.ages) > 2 * self.size + 64:
-            self.ages = deque(entry for entry in self.ages if entry.waiting)
+        if self.kept > 2 * self.size + 64:
+            self.kept = self.size
             for level in self.levels:
                 level[:] = [item for item in level if item[2].waiting]
                 heapq.heapify(level)
@@ -126,7 +115,7 @@ class Mailbox:
 
     Args:
         bound: The most tasks that may wait. It may change; what waits already stays.
-        ageing: One pop in so many takes the oldest.
+        ageing: One pop in so many takes of the priority whose next has waited longest.
     """
 
     def __init__(self, bound: int = 1000, ageing: int = AGEING) -> None:
@@ -212,7 +201,7 @@ class Mailbox:
         first = lane.first(entry.priority)
         now = self._virtual[entry.priority]
         debt = max(
-            now if first is None else min(now, first),
+            now if first is None else min(now, first.start),
             self._finish[entry.priority].get(entry.tenant, 0.0),
         )
         mine = self._tenants.get(entry.tenant)
@@ -251,10 +240,11 @@ class Mailbox:
     def pop(self, ready: Collection[str]) -> Entry | None:
         """Take the next task whose agent is one of `ready`."""
         lanes = [self._lanes[agent] for agent in ready if agent in self._lanes]
+        firsts = filter(None, (_first(lanes, level) for level in reversed(range(PRIORITIES))))
         if (self._pops + 1) % self._ageing == 0:
-            entry = min(_present(lane.oldest() for lane in lanes), key=_age, default=None)
+            entry = min(firsts, key=_age, default=None)
         else:
-            entry = min(_present(lane.best() for lane in lanes), key=_rank, default=None)
+            entry = next(firsts, None)
         if entry is None:
             return None
         self._pops += 1
@@ -284,13 +274,15 @@ class Mailbox:
         self._finish[priority] = {who: debts[who] for who in waiting}
 
 
-def _present(entries: Iterable[Entry | None]) -> list[Entry]:
-    return [entry for entry in entries if entry is not None]
+def _first(lanes: list[_Lane], priority: int) -> Entry | None:
+    """Return the entry of a priority that runs next, of whichever agent."""
+    firsts = [first for lane in lanes if (first := lane.first(priority))]
+    return min(firsts, key=_turn, default=None)
+
+
+def _turn(entry: Entry) -> tuple[float, int]:
+    return (entry.start, entry.sequence)
 
 
 def _age(entry: Entry) -> int:
     return entry.sequence
-
-
-def _rank(entry: Entry) -> tuple[int, float, int]:
-    return (-entry.priority, entry.start, entry.sequence)

@@ -77,9 +77,13 @@ class NaiveMailbox:
         if not able:
             return None
         self.pops += 1
-        chosen = able[0]
-        if self.pops % AGEING:  # `min` takes the first of equals, which came first
-            chosen = min(able, key=lambda one: (-one.priority, one.start))
+        # `min` takes the first of equals, which came first.
+        firsts = [
+            min(mine, key=lambda one: one.start)
+            for level in reversed(PRIORITIES)
+            if (mine := [one for one in able if one.priority == level])
+        ]
+        chosen = firsts[0] if self.pops % AGEING else min(firsts, key=self.line.index)
         self.leave(chosen)
         self.clock[chosen.priority] = max(self.clock[chosen.priority], chosen.start)
         return chosen.task_id
