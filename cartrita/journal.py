@@ -266,11 +266,7 @@ class Journal(Protocol):
         """How often the shard was taken over in this life of the instance."""
 
     async def open(self) -> int:
-        """Take a new epoch of the shard, so that every older writer is refused.
-
-        Returns:
-            The epoch.
-        """
+        """Take and return a new epoch of the shard, so that every older writer is refused."""
 
     def admit(self, record: TaskRecord) -> asyncio.Future[Verdict]:
         """Decide idempotency and budget and journal the task, in one transaction.
@@ -360,13 +356,7 @@ class Stories(Protocol):
         """Return those of these tasks that have events: that are live, or not forgotten yet."""
 
     async def ended(self, shard: str, after: float, most: int) -> list[str]:
-        """Return the tasks of a shard that ended last, the latest first.
-
-        Args:
-            shard: Whose.
-            after: Only those that ended later, in Unix seconds.
-            most: Look at no more of the shard's last events than this.
-        """
+        """Return the tasks among a shard's `most` last events that ended after a Unix time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ COMMANDS = {
     "batch": ("cartrita.cli.batch:batch", "Run the tasks of a file, one a line."),
     "tasks": ("cartrita.cli.tasks:app", "List tasks, look at them, watch, cancel and retry them."),
     "replay": ("cartrita.cli.replay:replay", "Tell a task's whole story from the journal."),
-    "trace": ("cartrita.cli.waterfall:trace", "Draw what a task's time and money went into."),
+    "trace": ("cartrita.cli.waterfall:trace", "Draw what a task's time went into, and its money."),
     "quarantine": ("cartrita.cli.quarantine:app", "Decide about tasks that kill their workers."),
     "effects": ("cartrita.cli.effects:app", "See what tasks did outside and settle doubts."),
     "answers": ("cartrita.cli.answers:app", "Erase answers that are kept to be given again."),

@@ -167,11 +167,11 @@ PROVIDER_UNDER_WAY = _gauge("provider_under_way", "Calls that wait for a provide
 CIRCUITS_OPEN = _gauge(
     "provider_circuits_open", "Models or services of a provider that are left alone.", ["provider"]
 )
-TRACES_TOLD = _counter("trace_spans", "Spans that a collector took.", [])
+TRACES_TOLD = _counter("trace_spans", "Spans that a collector took.", ["collector"])
 TRACES_DROPPED = _counter(
     "traces_dropped",
-    "Tasks and requests whose spans no collector took: no room, or it is away.",
-    [],
+    "Tasks and requests whose spans no collector took: `no_room` to wait, or `not_taken`.",
+    ["reason"],
 )
 AGENT_HEALTH = _gauge("agent_health", "1 when its workers run, else 0.", ["agent_id"])
 AGENT_CPU = _gauge("agent_cpu_usage_percent", "CPU of its process.", ["agent_id"])

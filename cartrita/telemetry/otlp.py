@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -70,6 +71,7 @@ class OtlpTracer:
 
     def __init__(self, collector: Collector, sampling: Sampling) -> None:
         self.sampling = sampling
+        self._where = urlsplit(collector.url).netloc
         self._requests = _Requests(collector)
         self._usual: deque[Telling] = deque()
         self._special: deque[Telling] = deque()
@@ -84,7 +86,7 @@ class OtlpTracer:
         """Have spans sent, soon. Never waits and never fails."""
         queue = self._special if special else self._usual
         if len(queue) >= ROOM:
-            TRACES_DROPPED.inc()
+            TRACES_DROPPED.labels("no_room").inc()
             return
         queue.append(telling)
         if self._idle.is_set():
@@ -135,11 +137,11 @@ class OtlpTracer:
             told = self._requests.send()
         except Exception:  # nothing that is told may end the telling
             log.exception("traces_not_told", tellings=len(batch))
-            TRACES_DROPPED.inc(len(batch))
+            TRACES_DROPPED.labels("not_taken").inc(len(batch))
             return
-        TRACES_TOLD.inc(told)
+        TRACES_TOLD.labels(self._where).inc(told)
         if not told:
-            TRACES_DROPPED.inc(len(batch))
+            TRACES_DROPPED.labels("not_taken").inc(len(batch))
         if bool(told) is self._away:  # once, not for every batch
             self._away = not told
             log.warning("collector_away" if self._away else "collector_back")

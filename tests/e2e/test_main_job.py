@@ -208,7 +208,7 @@ def assert_drained(instance):
     client = instance.login()
     api, who = instance.urls["api"], {"Authorization": client.headers["Authorization"]}
     body = {"taskType": "system.echo", "parameters": {"payload": 1}}
-    slow = {"payload": "accepted", "delayMs": 3000}
+    slow = {"payload": "accepted", "delayMs": 5000}
     with ThreadPoolExecutor(4) as pool:
         accepted = [pool.submit(run_task, client, "system.echo", slow) for _ in range(3)]
         wait_until("all run", lambda: supervisor(client, "system/0")["inFlight"] >= 3)

@@ -28,7 +28,7 @@ def promtool(*words):
     program = shutil.which("promtool")
     assert program, NEEDED
     done = subprocess.run(
-        [program, *words], cwd=HOME, capture_output=True, text=True, timeout=20, check=False
+        [program, *words], cwd=HOME, capture_output=True, text=True, timeout=60, check=False
     )
     return done.returncode, done.stdout + done.stderr
 
