@@ -13,9 +13,9 @@ from cartrita.auth.claims import Claims, check_names, check_times
 from cartrita.auth.compact import Refused
 from cartrita.auth.tokens import VerifyingKey, opened, or_refuse, shared_key
 from cartrita.clock import Clock, SystemClock
-from cartrita.protocol.principal import USER_SCOPES, Role
+from cartrita.protocol.principal import USER_SCOPES, V2_ISSUER, Role
 
-ISSUER, AUDIENCE = "cartrita-auth", "cartrita-clients"
+AUDIENCE = "cartrita-clients"
 NAMESPACE = UUID("6f1d7c4e-2b0a-5c53-9b8e-0d9f6f0c2a11")
 """Turns v2's integer ids into ids of the form everything here expects, always the same."""
 
@@ -42,7 +42,7 @@ class V2Tokens:
 
     def _read(self, token: str) -> Claims:
         claims = opened(token, "HS256", self._only_key)
-        check_names(claims, ISSUER, AUDIENCE)
+        check_names(claims, V2_ISSUER, AUDIENCE)
         issued, expires = check_times(claims, self._clock.now())
         user = v2_user(_subject(claims))
         return Claims(

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import blake2b
 
-from cartrita.protocol.principal import KEY_PREFIX
+from cartrita.protocol.principal import KEY_PREFIX, V2_ISSUER
 
-V2_ISSUER = "cartrita-auth"
 LONGEST_TOKEN = 8192
 LONGEST_KEY = 512
 SEGMENTS = 3

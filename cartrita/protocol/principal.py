@@ -10,6 +10,9 @@ KEY_PREFIX = "ctk_"
 V2_KEY_PREFIX = "cartrita_"
 """How those begin that v2's clients are given."""
 
+V2_ISSUER = "cartrita-auth"
+"""Who v2's tokens say that they are from."""
+
 
 def is_key(credential: str) -> bool:
     """Tell whether a credential is meant to be an API key, rather than a token."""

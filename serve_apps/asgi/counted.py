@@ -75,6 +75,6 @@ class Counted:
     def _route(self, scope: Scope) -> str:
         path = self._paths.get(scope.get("endpoint"))
         if path is None:
-            asked = scope["path"]
+            asked = scope["path"].lower()
             path = next((f"{part}*" for part in PREFIXES if asked.startswith(part)), OTHER)
         return path

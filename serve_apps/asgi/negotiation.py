@@ -25,6 +25,8 @@ ZSTD, GZIP, IDENTITY = b"zstd", b"gzip", b"identity"
 _CODINGS = (ZSTD, GZIP)
 """What answers are compressed with, the better one first."""
 
+_VARIES = (b"vary", b"Accept, Accept-Encoding")
+
 _GZIP_LEVEL, _ZSTD_LEVEL = 4, 3
 
 
@@ -113,8 +115,8 @@ class Shaper:
             body = await _compressed(self._coding, body)
             told[b"content-encoding"] = self._coding
         told[b"content-length"] = str(len(body)).encode()
-        kept = [item for item in start["headers"] if item[0] not in told and item[0] != b"vary"]
-        headers = [*kept, *told.items(), (b"vary", b"Accept, Accept-Encoding")]
+        kept = [item for item in start["headers"] if item[0] not in told and item != _VARIES]
+        headers = [*kept, *told.items(), _VARIES]
         await self._send({**start, "headers": headers})
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 

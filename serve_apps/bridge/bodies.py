@@ -38,6 +38,8 @@ def check_kind(request: Request) -> None:
 
 def _kind(request: Request) -> str:
     told = exchange_of(request).headers.get(b"content-type", b"").decode("latin-1")
+    if told == JSON:
+        return JSON
     kind = told.partition(";")[0].strip().lower()
     return JSON if kind.endswith("+json") else kind
 

@@ -156,11 +156,10 @@ class Call:
             CartritaError: It was not accepted.
         """
         asked: dict[str, Any] = {"task_type": task_type, "parameters": parameters}
-        if more.get("session") is not None:
-            more["session"] = self.conversation(more["session"])
-        asked |= {
-            _FIELDS.get(name, name): value for name, value in more.items() if value is not None
-        }
+        for name, value in more.items():
+            if value is not None:
+                told = self.conversation(value) if name == "session" else value
+                asked[_FIELDS.get(name, name)] = told
         if self.who is GUEST and self.guest_budget:
             asked["budget"] = self.guest_budget
         try:
@@ -178,7 +177,8 @@ class Call:
         Raises:
             CartritaError: It was not accepted, or did not complete.
         """
-        return await self._completed(await self.submit(task_type, parameters, **more))
+        response = await self.submit(task_type, parameters, **more)
+        return await self._completed(response, _seen(response))
 
     async def run(self, task_type: str, parameters: dict[str, Any], **more: Any) -> Ran:
         """Run the task of this call, as `ran`.
@@ -186,27 +186,27 @@ class Call:
         The document knows it as `task` then, and the answer's head tells its id.
         """
         response = await self.submit(task_type, parameters, **more)
-        self.know_task(response)
-        return await self._completed(response)
+        return await self._completed(response, self._know_task(response))
 
     async def begin(self, task_type: str, parameters: dict[str, Any], **more: Any) -> str:
         """Have the task of this call run and return its id, without waiting for its end."""
         response = await self.submit(task_type, parameters, wait=False, **more)
-        self.know_task(response)
+        self._know_task(response)
         return str(response["taskId"])
 
-    def know_task(self, response: dict[str, Any]) -> None:
-        """Have the document and the answer's head tell of the task of this call."""
+    def _know_task(self, response: dict[str, Any]) -> dict[str, Any]:
+        """Have the document and the answer's head tell of the task of this call; return it."""
         self.headers["X-Task-ID"] = response["taskId"]
-        self.document["task"] = _seen(response)
+        seen = self.document["task"] = _seen(response)
+        return seen
 
-    async def _completed(self, response: dict[str, Any]) -> Ran:
+    async def _completed(self, response: dict[str, Any], seen: dict[str, Any]) -> Ran:
         if response["status"] != TaskStatus.COMPLETED:
             raise failure(response)
         result = response.get("result")
         if isinstance(result, dict) and MARK in result:  # it was too large to travel inline
             result = from_json(await self.blob(result[MARK]["id"]))
-        return Ran(result, _seen(response))
+        return Ran(result, seen)
 
     async def blob(self, blob_id: str) -> bytes:
         """Return a blob of who asks.

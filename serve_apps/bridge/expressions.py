@@ -8,6 +8,7 @@ from jmespath import exceptions, functions, parser, visitor
 from pydantic_core import from_json
 
 from cartrita.clock import new_id
+from serve_apps.bridge.finders import Finders, is_true
 
 signature = functions.signature
 
@@ -162,17 +163,15 @@ class _Reader(visitor.TreeInterpreter):
         return base
 
 
-def is_true(value: Any) -> bool:
-    """Tell whether a value counts as true in JMESPath, where 0 does."""
-    return value is not None and value is not False and value not in ("", [], {})
-
-
 def _kept(found: Iterable[Any]) -> list[Any]:
     return [item for item in found if item is not None]
 
 
-_READER = _Reader(visitor.Options(custom_functions=_Functions()))
+FUNCTIONS = _Functions()
+READER = _Reader(visitor.Options(custom_functions=FUNCTIONS))
 """Keeps nothing of what it evaluates but a count, and that for the evaluation under way only."""
+
+_FINDERS = Finders(READER, FUNCTIONS)
 
 
 class Expression:
@@ -185,7 +184,7 @@ class Expression:
         ValueError: It is not, names a function that there is none of, or looks into a `not`.
     """
 
-    __slots__ = ("_tree", "text")
+    __slots__ = ("_find", "_tree", "text")
 
     def __init__(self, text: str) -> None:
         try:
@@ -198,6 +197,7 @@ class Expression:
             raise ValueError(f"calls {min(unknown)}(), which there is none of")
         if _looks_into_not(self._tree):
             raise ValueError("reads a field of `!a`: write `!(a.b)`, as `!a.b` is `(!a).b`")
+        self._find = _FINDERS.of(self._tree)
 
     def __call__(self, document: Any) -> Any:
         """Return what it finds in a document.
@@ -205,9 +205,9 @@ class Expression:
         Raises:
             Unfit: A function got a value of another type than it takes.
         """
-        _READER.left = MOST_ITEMS
+        READER.left = MOST_ITEMS
         try:
-            return _READER.visit(self._tree, document)
+            return self._find(document)
         except (exceptions.JMESPathError, TypeError, ValueError) as error:
             raise Unfit(str(error)) from None
 

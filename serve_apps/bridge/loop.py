@@ -21,12 +21,16 @@ from serve_apps.bridge.table import MEGABYTE, METHODS, Ready, Row, Table, load
 from serve_apps.bridge.verbs import done, later, refusal_from
 from serve_apps.gateway.gate import Desk, Gate
 
-PREFIX = "/api"
+_BELOW = ("/api", "/api/")
+_LONGEST = len(_BELOW[-1])
 OWN = ("/", "/health")
 """Paths outside of `/api` that are v2's, on its own port."""
 
 READABLE = ("Deprecation", "Link", "Retry-After", "Sunset", "X-API-Version", "X-Task-ID")
 """Answers' headers that pages of other origins may read."""
+
+_VARY = (b"vary", b"Origin")
+"""What pages of other origins would be told is not what everybody is."""
 
 _SANDBOXED = "default-src 'none'; sandbox; frame-ancestors 'none'"
 
@@ -53,7 +57,7 @@ class Bridge:
         self.guest_budget = guest_budget
         self.largest: int = self.table.largest
         self._marks = self.terms.headers
-        self._at_own_port = CORSMiddleware(
+        self._for_pages = CORSMiddleware(
             self._answer,
             allow_origins=origins,
             allow_methods=METHODS,
@@ -69,25 +73,33 @@ class Bridge:
     def owns(self, scope: Scope) -> bool:
         """Tell whether a request is the bridge's to answer."""
         path: str = scope["path"]
-        if path.startswith(PREFIX):
-            return path == PREFIX or path.startswith(f"{PREFIX}/")
-        return path in OWN and from_v2(scope)
+        return path[:_LONGEST].lower() in _BELOW or (path in OWN and from_v2(scope))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        await (self._at_own_port if from_v2(scope) else self._answer)(scope, receive, send)
+        exchange: Exchange = scope["exchange"]
+        at_own_port = from_v2(scope)
+        if at_own_port and b"origin" in exchange.headers:
+            await self._for_pages(scope, receive, send)
+            return
+        response = await self._response(scope, receive)
+        if at_own_port:
+            response.raw_headers.append(_VARY)
+        await response(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path, row = scope["path"], None
+        await (await self._response(scope, receive))(scope, receive, send)
+
+    async def _response(self, scope: Scope, receive: Receive) -> Response:
+        row = None
         try:
             ready, places = self._found(scope)
             row = ready.row
-            response = await self._answered(Request(scope, receive), ready, places)
+            return await self._answered(Request(scope, receive), ready, places)
         except ClientDisconnect:
             raise
         except Exception as error:  # noqa: BLE001 - told in v2's shape, and logged there
-            response = self.explain(error, path, row)
-        await response(scope, receive, send)
+            return self.explain(error, scope["path"], row)
 
     def _found(self, scope: Scope) -> tuple[Ready, dict[str, str]]:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
@@ -106,9 +118,9 @@ class Bridge:
             raise later(row.later)
         body, files = await read_body(request, row)
         document = document_of(gate, who, request.method, request.scope["path"])
-        document |= {"body": body, "query": query_of(request), "path": places}
-        document |= {"headers": request.headers, "files": _seen(files)}
         document["call"]["id"] = exchange.request_id.decode()
+        document["body"], document["query"], document["path"] = body, query_of(request), places
+        document["headers"], document["files"] = request.headers, _seen(files)
         call = Call(
             gate=gate,
             desk=request.app.desk,
@@ -141,9 +153,8 @@ class Bridge:
         return self._marked(call, response)
 
     def _marked(self, call: Call, response: Response) -> Response:
-        for name, value in call.headers.items():
-            response.headers[name] = value
-        response.raw_headers.extend(self._marks)
+        told = [(name.lower().encode(), value.encode()) for name, value in call.headers.items()]
+        response.raw_headers += [*told, *self._marks]
         return response
 
     def explain(self, error: Exception, path: str, row: Row | None = None) -> Response:

@@ -1,7 +1,6 @@
 """Who asks: v2's kinds of credentials, and its answers for those that are not accepted."""
 
 import base64
-from collections.abc import Mapping
 from functools import partial
 
 from pydantic_core import from_json
@@ -13,12 +12,14 @@ from cartrita.protocol.principal import GUEST, Principal, Role, is_key
 from serve_apps.asgi.guard import exchange_of
 from serve_apps.asgi.messages import LONGEST_TOKEN
 from serve_apps.bridge.answers import Refusal
+from serve_apps.bridge.credentials import sent
 from serve_apps.bridge.table import Auth
 from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.quotas import left
 
 NO_TOKEN = "Unauthorized: No token provided."  # noqa: S105 - words
 BAD_TOKEN = "Forbidden: Invalid or expired token."  # noqa: S105
+NO_KEYS = "This takes no API key: send an access token, which POST /api/auth/login gives."
 NOT_ADMIN = "Forbidden: Admin access required."
 NO_KEY, BAD_KEY = "API key required", "Invalid API key"
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="cartrita"'}
@@ -47,7 +48,7 @@ async def asking(request: Request, gate: Gate, auth: Auth, *, counted: bool) -> 
         if counted:
             await gate.visitors.admit(request)
         return None, None
-    token, key = _credentials(exchange_of(request).headers)
+    token, key = _told_apart(*sent(exchange_of(request).headers))
     if auth == "guest" and not (token or key):
         return await _guest(request, gate), None
     claims = await _claims(gate, auth, token, key)
@@ -74,31 +75,24 @@ async def _claims(gate: Gate, auth: Auth, token: str, key: str) -> Claims:
     if auth == "key" or (key and auth in ("flexible", "guest")):
         if not key:
             raise Refusal(401, NO_KEY, "Send `Authorization: Bearer <key>` or `X-API-Key`.")
-        return await _admitted(gate, key, Refusal(401, BAD_KEY, headers=_CHALLENGE))
+        try:
+            return await gate.identity.admit(key)
+        except AuthenticationFailed:
+            raise Refusal(401, BAD_KEY, headers=_CHALLENGE) from None
     if not token:
-        raise Refusal(401, NO_TOKEN, headers=_CHALLENGE)
-    return await _admitted(
-        gate, token, Refusal(403, BAD_TOKEN, category=_category(token, gate.clock.now()))
-    )
-
-
-async def _admitted(gate: Gate, credential: str, otherwise: Refusal) -> Claims:
+        raise Refusal(401, NO_TOKEN, NO_KEYS if key else None, headers=_CHALLENGE)
     try:
-        return await gate.identity.admit(credential)
+        return await gate.identity.admit(token)
     except AuthenticationFailed:
-        raise otherwise from None
+        category = _category(token, gate.clock.now())
+        raise Refusal(403, BAD_TOKEN, category=category) from None
 
 
-def _credentials(headers: Mapping[bytes, bytes]) -> tuple[str, str]:
-    """Return the token and the API key that a request has."""
-    scheme, _, told = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-    token = told.strip()[: LONGEST_TOKEN + 1] if scheme.lower() == "bearer" else ""
-    if len(token) > LONGEST_TOKEN:
-        token = "too long"  # noqa: S105 - no token is
-    if is_key(token):
-        return "", token
-    key = headers.get(b"x-api-key", b"").decode("latin-1").strip()
-    return token, key[:LONGEST_TOKEN]
+def _told_apart(bearer: str, key: str) -> tuple[str, str]:
+    """Return the token and the API key that a request has, of which either may be a bearer."""
+    if len(bearer) > LONGEST_TOKEN:
+        bearer = "too long"  # no token is
+    return ("", bearer) if is_key(bearer) else (bearer, key)
 
 
 def _category(token: str, now: float) -> str:

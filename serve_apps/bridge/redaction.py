@@ -39,7 +39,7 @@ def redacted(body: bytes, path: str) -> bytes:
     """
     if not any(mark in body for mark in _MARKS):
         return body
-    if any(place in path for place in _PLACES):
+    if any(place in path.lower() for place in _PLACES):
         return _SIGNING_IN.sub(_but_token, body)
     return _ANY.sub(_hide, body)
 

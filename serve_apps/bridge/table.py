@@ -223,12 +223,12 @@ class Table:
         ready = Ready(row, _service(row), any(row.reads("user", name) for name in ACCOUNT))
         shape = self._shapes.setdefault(row.method, {})
         for part in parts(row.path):
-            shape = shape.setdefault("{}" if part.startswith("{") else part, {})
-        if "" in shape:
+            shape = shape.setdefault(_ANY if part.startswith("{") else part.lower(), {})
+        if _END in shape:
             raise ConfigurationInvalid(f"Two rows of the bridge have the route {row.route!r}.")
-        shape[""] = ready
+        shape[_END] = ready
         if "{" not in row.path:
-            self._exact[row.method, row.path.rstrip("/") or "/"] = ready
+            self._exact[row.method, _plain(row.path)] = ready
 
     def _check(self, one: Refused) -> None:
         method, _, path = one.route.partition(" ")
@@ -244,8 +244,11 @@ class Table:
             raise ConfigurationInvalid(f"{one.route!r} is refused to those without a token.")
 
     def find(self, method: str, path: str) -> tuple[Ready, dict[str, str]] | None:
-        """Return the row of a route and what stands in its path's places."""
-        exact = self._exact.get((method, path.rstrip("/") or "/"))
+        """Return the row of a route and what stands in its path's places.
+
+        Capitals are as good as small letters, as for v2's Express.
+        """
+        exact = self._exact.get((method, _plain(path)))
         if exact is not None:
             return exact, {}
         values: list[str] = []
@@ -258,7 +261,16 @@ class Table:
     @property
     def events(self) -> dict[str, Ready]:
         """The rows of sockets, by their events."""
-        return {path: ready for (method, path), ready in self._exact.items() if method == SOCKET}
+        found = self._exact.items()
+        return {ready.row.path: ready for (method, _), ready in found if method == SOCKET}
+
+
+_ANY, _END = "/{}", "/"
+"""What takes anything, and the end, where pieces of paths stand, none of which has a slash."""
+
+
+def _plain(path: str) -> str:
+    return path.rstrip("/").lower() or "/"
 
 
 def parts(path: str) -> list[str]:
@@ -269,17 +281,18 @@ def parts(path: str) -> list[str]:
 def _walk(shape: dict[str, Any], rest: list[str], values: list[str]) -> Ready | None:
     """Find a row; what is written out goes before what takes anything."""
     if not rest:
-        found: Ready | None = shape.get("")
+        found: Ready | None = shape.get(_END)
         return found
-    if rest[0] in shape:
-        found = _walk(shape[rest[0]], rest[1:], values)
+    piece = rest[0].lower()
+    if piece in shape:
+        found = _walk(shape[piece], rest[1:], values)
         if found:
             return found
-    if "{}" not in shape:
+    if _ANY not in shape:
         return None
     known = len(values)
     values.append(rest[0])
-    found = _walk(shape["{}"], rest[1:], values)
+    found = _walk(shape[_ANY], rest[1:], values)
     if found is None:
         del values[known:]
     return found

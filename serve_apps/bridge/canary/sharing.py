@@ -13,13 +13,13 @@ from cartrita.bridge.share import Caller, Rule, Side, caller_of, side_of
 from cartrita.errors import CartritaError, NetworkFailed, ServiceUnavailable
 from cartrita.telemetry.metrics import BRIDGE_SERVED, labelled
 from serve_apps.asgi.guard import Exchange, Guard
-from serve_apps.asgi.messages import LONGEST_TOKEN
 from serve_apps.bridge.answers import Refusal
 from serve_apps.bridge.canary.hops import ANSWER, SERVED_BY
 from serve_apps.bridge.canary.relay import asked_of, relay
 from serve_apps.bridge.canary.shadow import Pair, Shadow
 from serve_apps.bridge.canary.tape import AnswerTape, nowhere
 from serve_apps.bridge.canary.upstream import SAFE, Upstream
+from serve_apps.bridge.credentials import sent
 from serve_apps.bridge.loop import Bridge
 from serve_apps.bridge.sockets import Events
 from serve_apps.bridge.table import MEGABYTE, Row, parts
@@ -139,14 +139,14 @@ class Sharing:
         exchange: Exchange = scope["exchange"]
         pieces = path.split("/")
         odd = "\\" in path or "" in pieces[1:-1] or "." in pieces or ".." in pieces
-        ours = path.rstrip("/") == GUIDE or ANSWER in exchange.headers
-        if odd or ours or not path.startswith(BEFORE):
+        ours = path.rstrip("/").lower() == GUIDE or ANSWER in exchange.headers
+        if odd or ours or not path.lower().startswith(BEFORE):
             return None
         found = self._own.table.find(method, path)
         if found is None:
             return None
         row = found[0].row
-        # v2 takes capitals for small letters, so it may read a refused route where we do not.
+        # v2 may read a refused route where another row of ours fits.
         return None if path != path.lower() and self._is_refused(method, path) else row
 
     def _is_refused(self, method: str, path: str) -> bool:
@@ -250,14 +250,12 @@ def _caller(scope: Scope, *, edge: bool) -> Caller:
     exchange: Exchange = scope["exchange"]
     told = exchange.headers
     peer: Sequence[str] = scope.get("client") or ("",)
-    scheme, _, token = _text(told, b"authorization").partition(" ")
     return caller_of(
-        token.strip() if scheme.lower() == "bearer" else None,
-        _text(told, b"x-api-key"),
+        *sent(told),
         _text(told, b"x-session-id"),
         site_of(str(peer[0]), _text(told, b"x-forwarded-for"), behind_edge=edge),
     )
 
 
 def _text(headers: dict[bytes, bytes], name: bytes) -> str:
-    return headers.get(name, b"")[: LONGEST_TOKEN + 100].decode("latin-1").strip()
+    return headers.get(name, b"").decode("latin-1").strip()

@@ -4,14 +4,12 @@ from typing import Any
 
 from cartrita.auth.tokens import AUDIENCE, ISSUER
 from cartrita.auth.v2_tokens import AUDIENCE as V2_AUDIENCE
-from cartrita.auth.v2_tokens import ISSUER as V2_ISSUER
 from cartrita.clock import iso
 from cartrita.errors import AuthenticationFailed
-from cartrita.protocol.principal import Role
+from cartrita.protocol.principal import V2_ISSUER, Role
 from cartrita.storage.people import Person
 from serve_apps.bridge.calls import Call
-
-_BEARER = "bearer "
+from serve_apps.bridge.credentials import bearer_in
 
 
 async def register(call: Call, params: dict[str, Any]) -> Any:
@@ -33,10 +31,10 @@ async def login(call: Call, params: dict[str, Any]) -> Any:
 
 async def verify(call: Call, params: dict[str, Any]) -> Any:
     """Tell whose token this is, in v2's claims."""
-    told = str(params.get("authorization", ""))
-    if not told.lower().startswith(_BEARER):
+    token = bearer_in(str(params.get("authorization", "")))
+    if not token:
         raise AuthenticationFailed("Send `Authorization: Bearer …`.")
-    person, claims = await call.gate.people.verify(told[len(_BEARER) :].strip())
+    person, claims = await call.gate.people.verify(token)
     names = (ISSUER, AUDIENCE) if claims.session else (V2_ISSUER, V2_AUDIENCE)
     # As the token says: one of v2's makes nobody an administrator.
     admin = claims.role is not Role.USER

@@ -98,6 +98,22 @@ async def test_pages_of_v2s_front_end_may_call_at_its_own_port():
             assert "access-control-allow-origin" not in answer.headers
 
 
+async def test_caches_keep_answers_at_v2s_own_port_apart_by_origin(api):
+    long = {"message": "x" * 3000}
+    for more in ({}, {"Origin": "https://evil.example"}, {"Accept-Encoding": "identity"}):
+        answer = await api.http.post("/api/chat", json=long, headers={**V2, **more})
+        assert answer.headers["vary"].split(", ").count("Origin") == 1, more
+    answer = await api.http.post("/api/chat", json=long, headers={"Accept-Encoding": "identity"})
+    assert "vary" not in answer.headers
+
+
+async def test_capitals_in_a_path_are_as_good_as_small_letters(api):
+    answer = await api.http.post("/API/Chat", json={"message": "hi"}, headers=V2)
+    assert answer.status_code == 200, answer.text
+    body = (await api.http.get("/API/Nothing", headers=V2)).json()
+    assert body["path"] == "/API/Nothing"
+
+
 async def test_every_answer_says_that_v2_ends(api):
     answer = await api.http.get("/api/chat/test")
     assert answer.status_code == 200
@@ -136,6 +152,13 @@ async def test_no_token_is_401_and_a_bad_one_403(api):
         answer = await api.http.post("/api/chat/message", json=said, headers=told)
         body = assert_told(answer, 403, "Forbidden: Invalid or expired token.")
         assert body["category"] == category
+
+
+async def test_an_api_key_where_none_is_taken_is_told_so(api):
+    for told in ({"X-API-Key": "ctk_abc"}, {"Authorization": "Bearer ctk_abc"}):
+        answer = await api.http.post("/api/chat/message", json={"message": "hi"}, headers=told)
+        body = assert_told(answer, 401, "Unauthorized: No token provided.")
+        assert "API key" in body["message"]
 
 
 async def test_without_guests_chat_wants_a_token():

@@ -28,6 +28,12 @@ def test_a_secret_keeps_four_characters(secret):
     assert redacted(body, "/api/x") == b'{"text":"it is %b***REDACTED***, see"}' % secret[:4]
 
 
+def test_who_signs_in_gets_their_token_however_the_path_is_written():
+    body = b'{"token":"%b"}' % JWT
+    assert redacted(body, "/api/Auth/Login") == body
+    assert redacted(body, "/api/users") != body
+
+
 @pytest.mark.parametrize("before", ["\n", "\t", "\x1f", '"', "\\", "ö"])
 def test_a_secret_begins_a_line_too(before):
     body = to_json(

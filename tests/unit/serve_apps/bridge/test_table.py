@@ -40,6 +40,24 @@ def test_what_is_written_out_goes_before_what_takes_anything():
     assert rows.find("GET", "/api/a/list/y") is None
 
 
+def test_capitals_are_as_good_as_small_letters_and_stay_in_places():
+    rows = table("GET /api/a/list", "GET /api/Agents/{agentName}/x")
+    assert rows.find("GET", "/API/a/List/")[0].row.path == "/api/a/list"
+    assert rows.find("GET", "/api/agents/Ada/X")[1] == {"agentName": "Ada"}
+    with pytest.raises(ConfigurationInvalid, match="Two rows"):
+        table("GET /api/a", "GET /api/A")
+
+
+def test_a_piece_that_looks_like_a_place_is_a_piece():
+    rows = table("GET /api/a/{id}")
+    assert rows.find("GET", "/api/a/{}")[1] == {"id": "{}"}
+
+
+def test_events_of_sockets_are_known_as_they_are_written():
+    row = Row(route="socket sendMessage", page="now", tells="told")
+    assert list(Table([row]).events) == ["sendMessage"]
+
+
 def test_two_rows_cannot_have_one_route():
     with pytest.raises(ConfigurationInvalid, match="Two rows"):
         table("GET /api/a/{id}", "GET /api/a/{name}")
