@@ -106,6 +106,7 @@ class Carrier(Line):
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave; a request that it carried is missing."""
         self._crowd.gone(self)
+        self.done.set_result(None)
 
 
 async def arrive(  # noqa: PLR0913 - each is a separate choice
@@ -133,4 +134,5 @@ async def arrive(  # noqa: PLR0913 - each is a separate choice
     wrong = sum(line.errors for line in crowd.lines) + sent - len(crowd.latencies)
     for line in crowd.lines:
         line.transport.close()
+    await asyncio.gather(*(line.done for line in crowd.lines))
     return {"offered_rps": round(rate, 1), **told(crowd.latencies, wrong, taken)}

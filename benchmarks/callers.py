@@ -286,11 +286,11 @@ async def closed(calls: Sequence[Call], seconds: float, ended: Call | None = Non
 
 
 async def drained(url: str) -> int:
-    """Wait until no task waits or runs."""
+    """Wait until no task waits or runs in the team that echoes."""
     async with httpx.AsyncClient() as http, asyncio.timeout(PATIENCE):
         while True:
-            queues = (await http.get(f"{url}/health")).json()["queues"].values()
-            if not any(queue["depth"] + queue["inFlight"] for queue in queues):
+            queue = (await http.get(f"{url}/health")).json()["queues"].get("system/0")
+            if queue and not queue["depth"] + queue["inFlight"]:
                 return 0
             await asyncio.sleep(PAUSE)
 

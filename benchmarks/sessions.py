@@ -26,8 +26,8 @@ LIMITS = {
     "LIMITS__SOCKET_CONNECTIONS_PER_USER": "100000",
     "LIMITS__SOCKET_IDLE_S": "3600",
     "LIMITS__CACHE_TIMEOUT_S": "0",  # nothing is answered by what was said before
-    "SERVER__MAX_CONNECTIONS": "20000",
-    "SERVER__MAX_CONNECTIONS_EACH": "20000",
+    "SERVER__MAX_CONNECTIONS": "4096",
+    "SERVER__MAX_CONNECTIONS_EACH": "4096",
 }
 SAID = "What is {}% of 240?"
 
