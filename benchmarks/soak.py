@@ -17,7 +17,7 @@ import random
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,7 @@ from rich.table import Table
 from websockets.asyncio.client import connect
 
 from benchmarks.callers import Socket, completed
-from benchmarks.footprint import flat, footprint, grown, too_much
+from benchmarks.footprint import Sample, growth, sample, too_much
 from benchmarks.harness import Instance, instance, save
 from benchmarks.load import percentile
 
@@ -166,27 +166,35 @@ def told(met: list[Met]) -> dict[str, Any]:
     return {"requests": len(met), "errors": sum(bool(one.error) for one in met), **figures}
 
 
-async def watch(
-    running: Instance, people: People, rows: list[dict[str, Any]], began: float
-) -> None:
+@dataclass
+class Series:
+    """What was seen every few seconds."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+
+
+async def watch(running: Instance, people: People, series: Series, began: float) -> None:
     """Note every few seconds what has ended since, and the memory."""
     seen = 0
     while True:
         await asyncio.sleep(EVERY - (time.monotonic() - began) % EVERY)
         now, news = time.monotonic() - began, people.met[seen:]
         seen += len(news)
-        sizes = await asyncio.to_thread(footprint, running)
+        sizes = await asyncio.to_thread(sample, running, now)
+        series.samples.append(sizes)
         row = {"at_s": round(now, 1), "rps": round(len(news) / EVERY, 2), **told(news)}
-        rows.append({**row, "open_sockets": len(people.sockets) - people.lost, **flat(sizes)})
-        if len(rows) % 3 == 0:
+        row |= {"open_sockets": len(people.sockets) - people.lost, **sizes.row()}
+        series.rows.append(row)
+        if len(series.rows) % 3 == 0:
             print(f"{now:5.0f} s  {row['rps']:6.1f} /s  p95 {row['p95_ms']:7.1f} ms  "
-                  f"{rows[-1]['own_mb']:7.1f} MB  errors {row['errors']}", flush=True)  # fmt: skip
+                  f"{row['own_mb']:7.1f} MB  errors {row['errors']}", flush=True)  # fmt: skip
 
 
 async def run(running: Instance, chosen: argparse.Namespace) -> dict[str, Any]:
     """Let it all happen."""
     api, chance = running.urls["api"], random.Random(chosen.seed)
-    rows: list[dict[str, Any]] = []
+    series = Series()
     limits = httpx.Limits(max_connections=200)
     async with AsyncExitStack() as stack:
         client = httpx.AsyncClient(base_url=api, timeout=PATIENCE, limits=limits)
@@ -199,7 +207,7 @@ async def run(running: Instance, chosen: argparse.Namespace) -> dict[str, Any]:
             sockets.append(Socket(await stack.enter_async_context(opening)))
         people = People(http, tokens, sockets)
         began = due = time.monotonic()
-        watching = asyncio.create_task(watch(running, people, rows, began))
+        watching = asyncio.create_task(watch(running, people, series, began))
         number, end = 0, began + 60 * chosen.minutes
         while (due := due + chance.expovariate(chosen.rate / 60)) < end:
             await asyncio.sleep(max(due - time.monotonic(), 0.0))
@@ -208,21 +216,24 @@ async def run(running: Instance, chosen: argparse.Namespace) -> dict[str, Any]:
         if people.under_way:
             await asyncio.wait(people.under_way, timeout=PATIENCE + 1)
         watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
         lost = people.lost
-    return summary(chosen, people.met, rows, lost)
+    return summary(chosen, people.met, series, lost)
 
 
 def summary(
-    chosen: argparse.Namespace, met: list[Met], rows: list[dict[str, Any]], lost: int
+    chosen: argparse.Namespace, met: list[Met], series: Series, lost: int
 ) -> dict[str, Any]:
     """Return what it comes to, and what is wrong with it."""
     kinds = sorted({one.kind for one in met})
     ways = sorted({one.transport for one in met})
-    growths = grown(rows)
+    growths = growth(series.samples)
     failed = sum(bool(one.error) for one in met)
-    faults = [f"memory grows: {key}" for key in too_much(growths)]
-    if chosen.minutes < JUDGED_FROM:
-        faults = []
+    judged = chosen.minutes >= JUDGED_FROM
+    faults = [f"memory grows: {kind}" for kind in too_much(growths) if judged]
+    if judged and not growths:
+        faults.append("too little was seen of the memory")
     if not met or failed / len(met) >= MOST_ERRORS:
         faults.append(f"{failed} of {len(met)} tasks failed")
     if lost:
@@ -233,13 +244,13 @@ def summary(
         "faults": faults,
         "error_share": round(failed / max(len(met), 1), 5),
         "sockets_lost": lost,
-        "memory_judged": chosen.minutes >= JUDGED_FROM,
+        "memory_judged": judged,
         "growth_per_10_min": growths,
         "all": {"rps": round(len(met) / (60 * chosen.minutes), 2), **told(met)},
         "by_type": {kind: told([one for one in met if one.kind == kind]) for kind in kinds},
         "by_transport": {way: told([one for one in met if one.transport == way]) for way in ways},
         "why": why,
-        "series": rows,
+        "series": series.rows,
     }
 
 
