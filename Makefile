@@ -107,6 +107,9 @@ chaos: $(VENV)/.dev ## Break each part of an instance under load and count: make
 	$(BIN)/python -m benchmarks.cancels
 	$(BIN)/python -m benchmarks.overload
 
+load: $(VENV)/.dev ## The seed's load test: make load MINUTES=10 USERS=100 SOCKETS=50 RATE=1000
+	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),10) --users $(or $(USERS),100) --sockets $(or $(SOCKETS),50) --rate $(or $(RATE),1000) --seed $(or $(FIRST),1)
+
 reconnect: $(VENV)/.dev ## Hop between transports and gateways at random: make reconnect SEEDS=50
 	$(BIN)/python -m tests.support.hopping --seeds $(or $(SEEDS),50) --first $(or $(FIRST),1)
 

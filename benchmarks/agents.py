@@ -1,4 +1,4 @@
-"""An agent that only benchmarks run: it waits, or speaks by the clock."""
+"""Agents that only benchmarks run: they wait, or speak by the clock."""
 
 import asyncio
 import time
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pydantic import Field
 
 from cartrita.context import Context
-from cartrita.declare import Agent, Params, Result, task
+from cartrita.declare import Agent, Needs, Params, Result, task
 from cartrita.stream import Token
 
 
@@ -46,3 +46,13 @@ class Pace(Agent, team="system", concurrency=2000):
             yield Token(f"{time.monotonic_ns()} ")
             await asyncio.sleep(params.pause_ms / 1000)
         yield Done()
+
+
+class Desk(Agent, team="system", concurrency=2, pool=(0, 8), needs=Needs(isolation="own")):
+    """Has few places, and hosts of its own."""
+
+    @task("bench.work", idempotent=True, example={"seconds": 0})
+    async def work(self, params: Wait, ctx: Context) -> Done:
+        """Wait at a place that nobody else has meanwhile."""
+        await asyncio.sleep(params.seconds)
+        return Done()

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 
 async def answer(request: Request) -> Response:
@@ -34,11 +35,19 @@ async def _silence() -> AsyncIterator[bytes]:
         yield b":\n\n"
 
 
+async def converse(socket: WebSocket) -> None:
+    """Take a WebSocket, and say the same to whatever it says."""
+    await socket.accept()
+    async for _ in socket.iter_text():
+        await socket.send_text('{"ok":true}')
+
+
 def application() -> Starlette:
     """Return the bare application."""
     return Starlette(
         routes=[
             Route("/stream", stream, methods=["GET"]),
+            WebSocketRoute("/ws", converse),
             Route("/{rest:path}", answer, methods=["GET", "POST"]),
         ]
     )

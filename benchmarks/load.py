@@ -21,49 +21,72 @@ _NUMBERS = count(time.time_ns() % 10_000_000)
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
-class Connection(asyncio.Protocol):
-    """Sends the same request again and again."""
+class Line(asyncio.Protocol):
+    """A connection that carries one request at a time, the same again and again."""
 
-    def __init__(self, request: bytes, until: float) -> None:
-        self.latencies: list[float] = []
+    def __init__(self, request: bytes) -> None:
         self.errors = 0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._request, self._until = request, until
-        self._buffer, self._sent = b"", 0.0
+        self._request, self._buffer = request, b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send the first request."""
-        self._transport = transport
-        self._send()
+        """Keep what to write to."""
+        self.transport = transport
 
-    def _send(self) -> None:
-        self._sent = time.perf_counter()
+    def send(self) -> None:
+        """Send the request."""
         request = self._request
         if NUMBER in request:
             request = request.replace(NUMBER, b"%08d" % (next(_NUMBERS) % 10**8))
-        self._transport.write(request)  # type: ignore[attr-defined]
+        self.transport.write(request)  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
-        """Count an answer that is complete, and send the next request."""
+        """Count an answer once it is complete."""
         self._buffer += data
         head, blank, body = self._buffer.partition(b"\r\n\r\n")
         length = _LENGTH.search(head) if blank else None
         if length is None or len(body) < int(length[1]):
             return
-        now = time.perf_counter()
-        self.latencies.append(now - self._sent)
-        self.errors += not head.startswith(b"HTTP/1.1 2")
         self._buffer = b""
-        if now < self._until:
-            self._send()
-        else:
-            self._transport.close()
+        self.errors += not head.startswith(b"HTTP/1.1 2")
+        self.answered()
+
+    def answered(self) -> None:
+        """Go on after an answer."""
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop."""
         self.errors += exc is not None
         if not self.done.done():
             self.done.set_result(None)
+
+
+class Connection(Line):
+    """Sends the next request as soon as the one before is answered."""
+
+    def __init__(self, request: bytes, until: float) -> None:
+        super().__init__(request)
+        self.latencies: list[float] = []
+        self._until, self._sent = until, 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the first request."""
+        super().connection_made(transport)
+        self.send()
+
+    def send(self) -> None:
+        """Send the request, and note when."""
+        self._sent = time.perf_counter()
+        super().send()
+
+    def answered(self) -> None:
+        """Send the next one, or end."""
+        now = time.perf_counter()
+        self.latencies.append(now - self._sent)
+        if now < self._until:
+            self.send()
+        else:
+            self.transport.close()
 
 
 def request_bytes(url: str, token: str, body: str) -> bytes:
@@ -93,14 +116,27 @@ async def load(url: str, clients: int, seconds: float, token: str = "", body: st
         connections.append(connection)
     await asyncio.gather(*(connection.done for connection in connections))
     taken = time.perf_counter() - began
-    latencies = sorted(x for connection in connections for x in connection.latencies)
+    latencies = [x for connection in connections for x in connection.latencies]
+    errors = sum(connection.errors for connection in connections)
+    return told(latencies, errors, taken)
+
+
+def told(latencies: list[float], errors: int, taken: float) -> dict:
+    """Return what was measured; seconds become milliseconds."""
+    ordered = sorted(latencies)
     return {
-        "requests": len(latencies),
-        "errors": sum(connection.errors for connection in connections),
-        "rps": round(len(latencies) / taken, 1),
-        "p50_ms": round(latencies[len(latencies) // 2] * 1000, 3),
-        "p99_ms": round(latencies[int(len(latencies) * 0.99)] * 1000, 3),
+        "requests": len(ordered),
+        "errors": errors,
+        "rps": round(len(ordered) / taken, 1),
+        **{f"p{share}_ms": percentile(ordered, share) for share in (50, 95, 99)},
     }
+
+
+def percentile(ordered: list[float], share: int) -> float:
+    """Return a percentile of sorted seconds, in milliseconds; 0 of none."""
+    if not ordered:
+        return 0.0
+    return round(ordered[min(len(ordered) * share // 100, len(ordered) - 1)] * 1000, 3)
 
 
 if __name__ == "__main__":

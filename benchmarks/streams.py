@@ -107,14 +107,12 @@ async def measure(running: Instance, count: int) -> dict[str, dict[str, float]]:
     return found
 
 
-def show(found: dict[str, dict[str, float]], count: int) -> None:
+def show(found: dict[str, dict[str, float]]) -> None:
     """Print the table."""
     table = Table("MB more", *found)
-    for kind in (*KINDS, "replica in all"):
+    for kind in next(iter(found.values())):
         table.add_row(kind, *(f"{found[name][kind]:.1f}" for name in found))
-    console = Console(width=90)
-    console.print(table)
-    console.print(f"{count} streams; KB each: " + json.dumps(each(found, count)))
+    Console(width=90).print(table)
 
 
 def each(found: dict[str, dict[str, float]], count: int) -> dict[str, float]:
@@ -135,8 +133,9 @@ def main() -> None:
             check=True,
         )
         found = asyncio.run(measure(running, chosen.streams))
-    show(found, chosen.streams)
     cost = each(found, chosen.streams)
+    show(found)
+    Console(width=90).print(f"{chosen.streams} streams; KB each: {json.dumps(cost)}")
     save(
         "streams",
         {
