@@ -18,14 +18,14 @@ MIX = {
     "langchain.chat.execute": 30, "huggingface.text.summarization": 10,
     "huggingface.text.classification": 8, "huggingface.text.question_answering": 6,
     "analytics.run_query": 8, "analytics.trend.analyze": 4, "memory.context.retrieve": 10,
-    "memory.context.store": 4, "emotion.analysis": 5, "translation.detect_translate": 4,
-    "writer.content.summarize": 4, "codewriter.run.code": 4, "privacy.check": 2,
-    "system.echo": 1,
+    "memory.context.store": 4, "emotion.analysis": 4, "writer.content.summarize": 4,
+    "codewriter.run.code": 4, "codewriter.document.code": 3, "langchain.plan_execute": 2,
+    "research.documents.answer": 2, "system.echo": 1,
 }  # fmt: skip
 """Which of a hundred tasks are of which type. Chosen, not recorded."""
 
 STEPS = 100
-WARM, MOST = 3, 200
+WARM, LEAST, MOST = 3, 8, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,13 @@ def record(seconds: float) -> None:
 
     A type whose example does not complete is left out: it needs a model or the web.
     """
-    types, left_out = {}, []
+    catalog, types, left_out = discover(AGENTS), {}, []
     with (
         instance(LIMITS__CACHE_TIMEOUT_S="0") as running,
         Client(running.urls["api"], token=running.token) as client,
     ):
-        for spec in sorted(discover(AGENTS).tasks, key=lambda spec: spec.name):
-            if spec.hidden or spec.example is None or spec.name in types:
+        for spec in catalog.tasks.values():
+            if spec.example is None:
                 continue
             took = _measured(client, spec.name, spec.example, seconds)
             if not took:
@@ -88,7 +88,7 @@ def record(seconds: float) -> None:
                 continue
             cuts = statistics.quantiles(took, n=STEPS, method="inclusive")
             types[spec.name] = {
-                "agent": spec.agent, "team": discover(AGENTS).agents[spec.agent].team,
+                "agent": spec.agent, "team": catalog.agents[spec.agent].team,
                 "tasks": len(took),
                 "ms": [round(ms, 3) for ms in (min(took), *cuts, max(took))],
             }  # fmt: skip
@@ -103,7 +103,7 @@ def _measured(client: Client, name: str, example: dict, seconds: float) -> list[
         for _ in range(WARM):
             client.run(name, example).completed()
         until = time.monotonic() + seconds
-        while len(took) < MOST and (time.monotonic() < until or len(took) < 2):
+        while len(took) < MOST and (time.monotonic() < until or len(took) < LEAST):
             outcome = client.run(name, example)
             outcome.completed()
             took.append(client.get(outcome.task_id).metrics.processing_time_ms)

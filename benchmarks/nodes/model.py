@@ -23,7 +23,7 @@ class Terms:
 
     Attributes:
         load: Share of the places of the busiest team that callers ask for.
-        places: Tasks that a shard runs at a time.
+        places: Tasks that a shard runs at a time: as many as a node has cores.
         users: Per node; each asks at a rate of its own (log-normal).
         per_tenant: Users of one tenant.
         commit: Seconds until an admission is durable.
@@ -35,7 +35,7 @@ class Terms:
     """
 
     load: float = 0.5
-    places: int = 4
+    places: int = 2
     users: int = 100
     per_tenant: int = 4
     commit: float = 0.002
@@ -93,6 +93,7 @@ class World:
         waits: Seconds from a task's acceptance to its first start.
         living: The nodes that have not died.
         busy: Seconds of work done on each node.
+        calm: Nobody comes, and nothing dies, any more.
     """
 
     def __init__(self, nodes: int, catalog: Catalog, terms: Terms, seed: int) -> None:
@@ -101,6 +102,7 @@ class World:
         self.groups = {team: groups_of(catalog.team(team)) for team in TEAMS}
         self.waits: list[float] = []
         self.living, self.busy = list(range(nodes)), [0.0] * nodes
+        self.calm = False
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._number = 0
 

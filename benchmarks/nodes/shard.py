@@ -198,7 +198,7 @@ class Shard:
         self.fleet.host_up(slot)  # type: ignore[arg-type]
 
     def _host_dies(self, slot: Any, host: Host) -> None:
-        if slot.host is not host or self.fleet is None:
+        if slot.host is not host or self.fleet is None or self.world.calm:
             return
         world, fleet = self.world, self.fleet
         world.count["host deaths"] += 1
