@@ -7,7 +7,7 @@ SAMPLE := docs/sample.txt
 SIDE_BY_SIDE := tests/unit tests/contract tests/test_architecture.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev model run stop test unit lint format types imports check bench simulate races chaos budgets budgets-live reconnect fuzz fuzz-sockets lock clean
+.PHONY: help setup dev model run stop test unit lint format types imports check bench page simulate races chaos budgets budgets-live reconnect fuzz fuzz-sockets lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
@@ -80,15 +80,15 @@ imports: $(VENV)/.dev ## Check who imports whom, and that generated files are cu
 	$(BIN)/python -m cartrita.config --check
 	$(BIN)/python -m cartrita.cli.reference --check
 	$(BIN)/python -m serve_apps.bridge.matrix --check
+	$(BIN)/python -m benchmarks.page --check
 
 check: lint types imports ## Everything CI checks beside the tests
 
-bench: $(VENV)/.dev ## Measure the HTTP path against bare servers, and the memory
-	$(BIN)/python -m benchmarks.http_path
-	$(BIN)/python -m benchmarks.memory
-	$(BIN)/python -m benchmarks.tree
-	$(BIN)/python -m benchmarks.streams
-	$(BIN)/python -m benchmarks.first_token
+bench: $(VENV)/.dev ## Run every benchmark and write docs/benchmarks.md; some: make bench ARGS="--only tree"
+	$(BIN)/python -m benchmarks.everything $(ARGS)
+
+page: $(VENV)/.dev ## Write docs/benchmarks.md and its charts from the results there are
+	$(BIN)/python -m benchmarks.page
 
 simulate: $(VENV)/.dev ## Simulate the whole tree: make simulate SEEDS=100000 FIRST=1
 	$(BIN)/python -m tests.simulator --seeds $(or $(SEEDS),2000) --first $(or $(FIRST),1)

@@ -52,7 +52,7 @@ class PostgresJournal:
     """The one writer of a shard. Lives in the shard's supervisor.
 
     Everything goes one way, batch after batch. More ways at once were measured and bring
-    nothing (benchmarks/README.md): a batch has a fixed cost, and theirs are smaller.
+    nothing (docs/benchmarks.md): a batch has a fixed cost, and theirs are smaller.
     """
 
     def __init__(

@@ -1,0 +1,1 @@
+"""Makes docs/benchmarks.md of what the benchmarks saved."""
