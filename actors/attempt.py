@@ -29,7 +29,7 @@ from cartrita.ledger import Ledger
 from cartrita.policy.retry import backoff
 from cartrita.story import STARTED
 from cartrita.telemetry.log import about
-from cartrita.telemetry.metrics import MESSAGES_SENT
+from cartrita.telemetry.metrics import MESSAGES_SENT, labelled
 from cartrita.trail import Leg
 
 GRACE = 1.0
@@ -91,7 +91,7 @@ class Attempts:
         self._family = Family(calls, self._suspend, self._resume, self._tell)
         self.effects = Effects(ledger, clock, tasks.check_fence)
         self._random = randomness
-        self._sent = MESSAGES_SENT.labels("TASK_REQUEST", shard, "worker")
+        self._sent = labelled(MESSAGES_SENT, "TASK_REQUEST", shard, "worker")
         self.running = self.suspended = 0
 
     def begin(self, cell: Cell, host: Host) -> None:

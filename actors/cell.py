@@ -11,6 +11,7 @@ from cartrita.effects import State
 from cartrita.errors import IdempotencyMismatch, NotFound
 from cartrita.journal import TaskRecord
 from cartrita.ledger import Intent
+from cartrita.telemetry.trace import trace_id
 from cartrita.trail import Trail
 
 PRUNE = 32
@@ -117,6 +118,18 @@ class Cell:
         """Return the names and ids of its effects that are in a state."""
         acts = (self.acts or {}).values()
         return [f"{act.name!r} ({act.id})" for act in acts if act.state is state]
+
+    def again(self, asked: TaskRecord) -> None:
+        """Take a repeat of what it was asked for: whoever asked before may have died.
+
+        So its trace goes on under the one who asked last.
+
+        Raises:
+            CartritaError: It is no repeat, as `same_task` has it.
+        """
+        same_task(self.record, asked)
+        if self.trail and asked.trace and trace_id(asked.trace) == trace_id(self.trail.trace):
+            self.trail.trace = asked.trace
 
     def end(self) -> None:
         """Wait for nothing more: its end goes to the journal."""

@@ -41,14 +41,14 @@ class Traffic:
     """The messages between the doors and a shard."""
 
     def __init__(self, shard: str) -> None:
-        self._received = MESSAGES_RECEIVED.labels("TASK_REQUEST", "door", shard)
-        self._sent = MESSAGES_SENT.labels("TASK_RESPONSE", shard, "door")
-        self._latency = MESSAGE_LATENCY.labels("TASK_REQUEST")
+        self._received = labelled(MESSAGES_RECEIVED, "TASK_REQUEST", "door", shard)
+        self._sent = labelled(MESSAGES_SENT, "TASK_RESPONSE", shard, "door")
+        self._latency = labelled(MESSAGE_LATENCY, "TASK_REQUEST")
         for counter, values in RARE:
             for value in values:
                 labelled(counter, value)
         self._load = [
-            gauge.labels(shard)
+            labelled(gauge, shard)
             for gauge in (QUEUE_DEPTH, QUEUE_BOUND, SHARD_RUNNING, SHARD_CAPACITY)
         ]
 

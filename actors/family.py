@@ -11,6 +11,7 @@ from actors.cell import Cell
 from actors.slot import Host
 from cartrita.errors import CartritaError, InternalFailure, ResourceLimitExceeded
 from cartrita.journal import TaskRecord
+from cartrita.protocol.task import TaskStatus
 from cartrita.trail import within_attempt
 
 MOST_CALLS = 1000
@@ -118,14 +119,20 @@ class Family:
                 raise InternalFailure("This supervisor has no Door for sub-tasks.")
             if cell.called > MOST_CALLS:
                 raise ResourceLimitExceeded(f"A task may call for {MOST_CALLS} sub-tasks.")
-            heard = partial(self._tell, cell) if ask.relay else None
-            return {"response": await self._calls.call(cell.record, ask, heard)}
+            return {"response": await self._called(self._calls, cell, ask)}
         except CartritaError as error:
             return {"error": error.to_wire()}
         except asyncio.CancelledError:
             if cell.ending and self._calls:
                 self._later(self._calls.cancel_child(cell.record, ask))
             raise
+
+    async def _called(self, calls: Calls, cell: Cell, ask: SubTask) -> dict[str, Any]:
+        heard = partial(self._tell, cell) if ask.relay else None
+        response = await calls.call(cell.record, ask, heard)
+        if cell.trail and response["status"] != TaskStatus.COMPLETED:
+            cell.trail.special = True  # it is told of, and belongs to us
+        return response
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(_quietly(work))

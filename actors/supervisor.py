@@ -8,7 +8,7 @@ from typing import Any
 from actors.admission import Admission, Work, closed
 from actors.attempt import Attempts, lost_for_good
 from actors.callers import Callers
-from actors.cell import Cell, same_task
+from actors.cell import Cell
 from actors.counting import Traffic
 from actors.family import Calls
 from actors.fleet import Fleet
@@ -139,7 +139,7 @@ class Supervisor:
     async def _submit(self, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
         began = self._clock.monotonic()
         cell = self._cells.get(record.task_id) or self._admit(record)
-        same_task(cell.record, record)
+        cell.again(record)
         if cell.accepted and not wait:
             return {"taskId": record.task_id, "status": "PENDING"}
         answer = await cell.wait(end=wait)

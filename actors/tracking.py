@@ -93,7 +93,7 @@ class Tracking:
         self._keep(tracer, trail, took)
 
     def _keep(self, tracer: Tracer, trail: Trail, took: float) -> None:
-        failed = trail.response["status"] != TaskStatus.COMPLETED
+        failed = trail.special or trail.response["status"] != TaskStatus.COMPLETED
         if tracer.sampling.keeps(trail.trace, took, failed=failed):
             special = failed or took >= tracer.sampling.slow
             tracer.tell(partial(spans, trail), special=special)

@@ -37,8 +37,9 @@ from cartrita.storage.postgres.journal import PostgresJournal, take_epoch
 from cartrita.storage.postgres.retention import PostgresRetention
 from cartrita.storage.postgres.runtime import PostgresAudit, PostgresOrders
 from cartrita.storage.postgres.stories import PostgresStories
-from cartrita.telemetry import log
+from cartrita.telemetry import log, metrics
 from cartrita.telemetry.metrics import ProcessUsage
+from cartrita.telemetry.span import Tracer
 
 REPORT_EVERY = 5.0
 COMMAND_TIMEOUT = 4000.0
@@ -53,6 +54,8 @@ class _Actor:
     def __init__(self, config: TreeConfig, agent_id: str) -> None:
         telemetry, scrubbed = config.settings.telemetry, config.settings.privacy.logs
         log.configure(telemetry.log_level, telemetry.log_format, scrubbed=scrubbed)
+        if not telemetry.metrics:
+            metrics.stop_counting()
         for folder in (config.runtime_dir, config.metrics_dir):
             make_private(folder)
         self.config = config
@@ -121,6 +124,7 @@ class SupervisorActor(_Actor):
         self._supervisor: Supervisor | None = None
         self._controls: Controls | None = None
         self._server: ChannelServer | None = None
+        self._tracer: Tracer | None = None
         self._info: dict[str, Any] = {}
         self._stopped = False
 
@@ -163,6 +167,7 @@ class SupervisorActor(_Actor):
             roster=Roster(tasks, PostgresRegistry(pool), clock),
         )
         self._following = asyncio.create_task(door.follow())
+        self._tracer = open_tracer(config.settings, f"{self._shard}.{epoch}")
         self._supervisor = Supervisor(
             self._shard,
             tasks,
@@ -173,7 +178,7 @@ class SupervisorActor(_Actor):
             randomness=new_random(),
             calls=door,
             ledger=PostgresLedger(url, self._shard, epoch),
-            tracer=open_tracer(config.settings, f"{self._shard}.{epoch}"),
+            tracer=self._tracer,
         )
         fleet = Fleet(
             self._shard,
@@ -233,6 +238,9 @@ class SupervisorActor(_Actor):
             await self._supervisor.stop(grace)
         if self._server:
             await self._server.stop()
+        metrics.write()
+        if self._tracer:
+            await asyncio.to_thread(self._tracer.close)
 
 
 class RaySupervisor:

@@ -184,7 +184,6 @@ class WorkerHost:
             money: How full the fullest budget above it is; USD and tokens that earlier attempts
                 spent.
         """
-        about(record.trace, record.task_id)
         started, began = self._clock.monotonic(), self._clock.now()
         work = self._work.get(record.work)
         if work is None:
@@ -192,6 +191,7 @@ class WorkerHost:
             return _metered(failure(error), Decimal(0), Context(record.task_id), 0.0)
         reach = AttemptReach(record.task_id, attempt, work.spec, self._threads, line, work.probes)
         context = self._context(record, work.spec, started + timeout, reach, money)
+        about(context.trace, record.task_id)
         reach.owner = record.principal.user
         self._enter(reach)
         try:

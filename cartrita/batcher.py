@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -25,6 +26,7 @@ class _Share(Generic[Item, Answer]):
     Attributes:
         taken: How many of its items are in a batch, or were.
         missing: How many have no answer yet.
+        context: What it works on: a batch tells of itself as its first caller's.
     """
 
     items: Sequence[Item]
@@ -32,6 +34,7 @@ class _Share(Generic[Item, Answer]):
     taken: int = 0
     missing: int = 0
     answers: dict[int, Answer] = field(default_factory=dict)
+    context: Context = field(default_factory=copy_context)
 
     def fill(self, place: int, answer: Answer) -> None:
         """Note an item's answer; with the last one the caller goes on."""
@@ -146,7 +149,8 @@ class Batcher(Generic[Item, Answer]):
             batch = self._take()
             if not batch:
                 return
-            task = asyncio.create_task(self._run(batch))
+            first = batch[0][0].context.copy()
+            task = asyncio.create_task(self._run(batch), context=first)
             self._running[task] = [share for share, _ in batch]
             task.add_done_callback(self._ended)
 

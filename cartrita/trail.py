@@ -50,6 +50,7 @@ class Trail:
         ending: When its end went to the journal.
         ended: When that was durable.
         response: What it ended with, without its result.
+        special: It is told of, however it ends: what it called for failed.
     """
 
     task_id: str
@@ -68,6 +69,7 @@ class Trail:
     ending: float = 0.0
     ended: float = 0.0
     response: dict[str, Any] = field(default_factory=dict)
+    special: bool = False
 
     @classmethod
     def of(cls, record: TaskRecord, agent: str, shard: str, came: float) -> "Trail":

@@ -29,7 +29,7 @@ from cartrita.openers.tracing import open_tracer
 from cartrita.openers.vault import PROVIDERS, resolved
 from cartrita.protocol.task import Budget
 from cartrita.storage.postgres.migrate import migrate
-from cartrita.telemetry import log
+from cartrita.telemetry import log, metrics
 from serve_apps.asgi.visits import Visits
 from serve_apps.bridge.answers import Terms
 from serve_apps.bridge.canary.desk import plan_of
@@ -86,6 +86,8 @@ class Gateway:
     def __init__(self, config: TreeConfig, rpc: Port) -> None:
         telemetry, scrubbed = config.settings.telemetry, config.settings.privacy.logs
         log.configure(telemetry.log_level, telemetry.log_format, scrubbed=scrubbed)
+        if not telemetry.metrics:
+            metrics.stop_counting()
         for folder in (config.runtime_dir, config.metrics_dir):
             make_private(folder)
         self._config, self._rpc = config, rpc
@@ -107,16 +109,21 @@ class Gateway:
 
     def _visits(self) -> Visits | None:
         """Return what tells of requests as traces; None where nobody is told."""
-        tracer = open_tracer(self._config.settings, f"gateway {new_id()}")
-        return Visits(tracer, SystemClock()) if tracer else None
+        self._tracer = open_tracer(self._config.settings, f"gateway {new_id()}")
+        return Visits(self._tracer, SystemClock()) if self._tracer else None
 
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[Gate]:
-        async with (
-            open_gate(self._config, tidy=True) as gate,
-            serving(gate, self._rpc, bounds(self._config.settings)),
-        ):
-            yield gate
+        try:
+            async with (
+                open_gate(self._config, tidy=True) as gate,
+                serving(gate, self._rpc, bounds(self._config.settings)),
+            ):
+                yield gate
+        finally:
+            metrics.write()
+            if self._tracer:
+                await asyncio.to_thread(self._tracer.close)
 
 
 def bounds(settings: Settings) -> Bounds:

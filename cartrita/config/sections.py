@@ -342,6 +342,11 @@ class Telemetry(Section):
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="`auto` is console on a terminal and JSON elsewhere."
     )
+    metrics: bool = Field(
+        default=True,
+        description="Whether what happens to tasks, messages and requests is counted; if not, "
+        "`/metrics` tells of processes and the node alone.",
+    )
     otlp_endpoint: Annotated[HttpUrl | None, also("OTEL_EXPORTER_OTLP_ENDPOINT")] = Field(
         default=None, description="Collector that traces go to; unset sends none."
     )

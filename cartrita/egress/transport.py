@@ -15,6 +15,7 @@ import httpx
 
 from cartrita.egress.networks import Address
 from cartrita.egress.policy import Policy, literal
+from cartrita.telemetry.log import traceparent
 
 MOST_ADDRESSES = 3
 """Of one host, tried one after the other."""
@@ -41,7 +42,8 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
     A name is resolved once for each connection, all of what it leads to is looked at, and the
     connection goes to one of those very addresses, so a second answer of the name server
-    changes nothing. Certificates are checked against the name. No proxy is used.
+    changes nothing. Certificates are checked against the name. No proxy is used. What is done for
+    a task or a request says so in its `traceparent`, which is two random ids.
 
     Args:
         policy: What may be called.
@@ -79,12 +81,15 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         """
         url = request.url
         self._policy.check(url)
+        told, trace = request.headers.raw, traceparent()
+        if trace and "traceparent" not in request.headers:
+            told = [*told, (b"traceparent", trace.encode())]
         asked = httpcore.Request(
             request.method,
             httpcore.URL(
                 scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
             ),
-            headers=request.headers.raw,
+            headers=told,
             content=request.stream,
             extensions=request.extensions,
         )

@@ -8,6 +8,7 @@ from cartrita.cost.book import price_book
 from cartrita.cost.prices import Prices
 from cartrita.errors import ModelRequired
 from cartrita.providers.ports import AUTO, ChatModel, ModelInfo
+from cartrita.telemetry.log import traceparent
 
 OFFICIAL = "https://api.openai.com/v1"
 CONNECT_SECONDS = 10.0
@@ -16,6 +17,16 @@ MOST_OPEN = 64
 
 NO_KEY = "none"
 """What a server that wants no key is sent: the SDK insists on one."""
+
+
+def _trace(request: Any) -> None:
+    """Say which trace a call belongs to."""
+    if told := traceparent():
+        request.headers["traceparent"] = told
+
+
+async def _trace_async(request: Any) -> None:
+    _trace(request)
 
 
 class OpenAiChatModels:
@@ -47,8 +58,12 @@ class OpenAiChatModels:
         self._default, self._prices = default_model, prices or price_book()
         patience = openai.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS))
         # Both clients are shared: each has a pool, and making one reads every root certificate.
-        self._client = openai.DefaultHttpxClient(timeout=patience)
-        self._async_client = openai.DefaultAsyncHttpxClient(timeout=patience)
+        self._client = openai.DefaultHttpxClient(
+            timeout=patience, event_hooks={"request": [_trace]}
+        )
+        self._async_client = openai.DefaultAsyncHttpxClient(
+            timeout=patience, event_hooks={"request": [_trace_async]}
+        )
         self._make: Any = OpenAiChat
         self._settings = {
             "api_key": api_key or NO_KEY,

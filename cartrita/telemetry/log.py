@@ -49,11 +49,16 @@ def about(traceparent: str | None, task_id: str | None = None) -> None:
     _at_work.set((traceparent, task_id))
 
 
+def traceparent() -> str | None:
+    """Return the `traceparent` of what this asyncio task works on, if that has one."""
+    return _at_work.get()[0]
+
+
 def bound(_logger: Any, _method: str, event: structlog.typing.EventDict) -> Any:
     """Add the trace and the task that a line belongs to, where it does not name them itself."""
-    traceparent, task_id = _at_work.get()
-    if traceparent:
-        event.setdefault("trace_id", trace_id(traceparent))
+    trace, task_id = _at_work.get()
+    if trace:
+        event.setdefault("trace_id", trace_id(trace))
     if task_id:
         event.setdefault("task", task_id)
     return event

@@ -1,19 +1,23 @@
 """Every metric there is, by its public name.
 
 Processes of one node share a folder (`PROMETHEUS_MULTIPROC_DIR`, set by whoever starts them),
-so that one endpoint is right over all of them, restarted ones included.
+so that one endpoint is right over all of them, restarted ones included. They count in memory, and
+write to those files four times a second.
 """
 
+import atexit
 import os
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import psutil
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from cartrita.telemetry.steps import Steps, in_steps
 
 PREFIX = "cartrita_mcp"
 GENAI = "gen_ai"
@@ -24,6 +28,11 @@ Over = Literal["livemax", "livesum", "livemostrecent"]
 
 # A registry of our own: in one process (tests, tools) nothing else may mix in.
 REGISTRY = CollectorRegistry()
+
+_STEPS = Steps()
+if values.ValueClass._multiprocess:  # noqa: SLF001 - its own way to tell; alone, nothing is written
+    values.ValueClass = in_steps(values.ValueClass, _STEPS)
+    atexit.register(_STEPS.write)
 
 
 def _counter(name: str, text: str, labels: Iterable[str]) -> Counter:
@@ -218,10 +227,35 @@ GENAI_TOOL_SECONDS = _histogram(
 Metric = TypeVar("Metric", Counter, Gauge, Histogram)
 
 
+def write() -> None:
+    """Write what this process has counted, now: it is about to end, or somebody reads the files."""
+    _STEPS.write()
+
+
+class _Nothing:
+    """What counts nothing."""
+
+    def inc(self, amount: float = 1) -> None:
+        """Do nothing."""
+
+    dec = set = observe = inc
+
+
+_NOTHING: Any = _Nothing()
+_counting = True
+
+
+def stop_counting() -> None:
+    """Count nothing in this process from now on; call it early."""
+    global _counting  # noqa: PLW0603 - metrics belong to the process
+    _counting = False
+    labelled.cache_clear()
+
+
 @lru_cache(maxsize=4096)
 def labelled(metric: Metric, *labels: str) -> Metric:
     """Return a metric's child for label values; looking it up anew costs more than counting."""
-    return metric.labels(*labels)
+    return metric.labels(*labels) if _counting else _NOTHING
 
 
 class ProcessUsage:
@@ -248,6 +282,7 @@ def exposition(folder: Path | None) -> bytes:
     _read_node(folder)
     if folder is None:
         return generate_latest(REGISTRY)
+    write()
     _forget_dead(folder)
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]

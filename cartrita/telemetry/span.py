@@ -77,3 +77,6 @@ class Tracer(Protocol):
             telling: Makes them.
             special: It failed or was slow: it is dropped last where there is no room.
         """
+
+    def close(self, timeout: float = 2.0) -> None:
+        """Send what waits, for as long as that may take; nothing is told after that."""

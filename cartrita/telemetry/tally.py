@@ -17,6 +17,7 @@ from cartrita.telemetry.metrics import (
     TASKS_FAILED,
     TASKS_STARTED,
     TOKENS_USED,
+    write,
 )
 
 GIVEN = ("memory", "valkey", "meaning", "running", "elsewhere")
@@ -81,6 +82,7 @@ def tally(folder: Path | None) -> Mapping[str, Tally]:
     """
     registry = REGISTRY
     if folder is not None:
+        write()
         registry = CollectorRegistry()
         MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
     found: dict[str, Tally] = {}

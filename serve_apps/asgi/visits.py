@@ -55,10 +55,10 @@ class Visit:
         failed = self.status >= _OURS
         if not (failed or parent_id(self._under) or self._scope["method"] not in _LOOKS):
             return
-        kept = self.special or failed
-        if tracer.sampling.keeps(self._under, ended - self._began, failed=kept):
+        took, kept = ended - self._began, self.special or failed
+        if tracer.sampling.keeps(self._under, took, failed=kept):
             span = self._told(ended)
-            tracer.tell(lambda: (span,), special=kept)
+            tracer.tell(lambda: (span,), special=kept or took >= tracer.sampling.slow)
 
     def _told(self, ended: float) -> Span:
         method, route = self._scope["method"][:20], _route(self._scope)

@@ -6,6 +6,8 @@ from typing import Any
 from cartrita.auth.claims import Claims
 from cartrita.errors import AuthenticationFailed, AuthorizationFailed, CartritaError
 from cartrita.protocol.principal import Principal
+from cartrita.telemetry.log import about
+from cartrita.telemetry.trace import continue_trace
 from serve_apps.asgi.messages import credential
 from serve_apps.gateway.gate import Gate
 
@@ -73,13 +75,14 @@ class Caller:
 
 
 async def caller_of(gate: Gate, context: Any) -> Caller:
-    """Return who calls.
+    """Return who calls; what is done from now on belongs to the call's trace, or to a new one.
 
     Raises:
         AuthenticationFailed: There is no token of ours in the metadata.
     """
     pairs = context.invocation_metadata() or ()
     metadata = {str(name).lower(): value for name, value in pairs if isinstance(value, str)}
+    about(continue_trace(metadata.get("traceparent")))
     token = credential(metadata.get("authorization", ""), metadata.get("x-api-key", ""))
     if token is None:
         raise AuthenticationFailed(

@@ -3,6 +3,7 @@
 import grpc
 
 from cartrita.errors import CartritaError, ErrorCode, NotFound, StillRunning
+from cartrita.telemetry.log import traceparent
 
 _STATUS = grpc.StatusCode
 
@@ -38,8 +39,10 @@ def status_of(error: CartritaError) -> grpc.StatusCode:
 
 
 def trailers_of(error: CartritaError) -> tuple[tuple[str, str], ...]:
-    """Return what follows the status, by the names of HTTP's problem documents."""
+    """Return what follows the status, by the names of HTTP's problem documents and headers."""
     told = [("cartrita-code", error.code.value)]
+    if trace := traceparent():
+        told.append(("traceparent", trace))
     if error.reason:
         told.append(("cartrita-reason", str(error.reason)))
     if error.retry_after is not None:

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection
 
 from cartrita.errors import CartritaError, ConfigurationInvalid, InternalFailure, InvalidMessage
-from cartrita.telemetry.log import get_logger
+from cartrita.telemetry.log import get_logger, traceparent
 from cartrita.telemetry.metrics import TRANSPORT_ERRORS, labelled
 from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.sockets.bounds import Bounds
@@ -139,6 +139,7 @@ def _write(message: Any) -> bytes:
 async def _answered(gate: Gate, verb: Unary, read: Read, body: bytes, context: Any) -> Any:
     try:
         caller = await caller_of(gate, context)
+        context.set_trailing_metadata((("traceparent", traceparent()),))
         return await verb(read(body), caller)
     except CartritaError as error:
         await _abort(context, error)

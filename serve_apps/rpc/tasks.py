@@ -6,6 +6,7 @@ from typing import Any
 
 from cartrita.protocol.envelope import MessageType
 from cartrita.protocol.task import TaskRequest
+from cartrita.telemetry.log import traceparent
 from serve_apps.gateway.freshness import freshened, use_of
 from serve_apps.gateway.sockets.bounds import Bounds
 from serve_apps.gateway.sockets.session import Session
@@ -21,14 +22,15 @@ CURSOR = "cursor"
 async def submit(asked: TaskRequest, caller: Caller, *, wait: bool) -> dict[str, Any]:
     """Submit a task.
 
-    Metadata may have `idempotency-key`, `traceparent` and `cache-control`, as headers do.
+    Metadata may have `idempotency-key`, `traceparent` and `cache-control`, as headers do. One
+    that is waited for is the whole call, and of its trace; those of a stream have their own.
     """
     return await caller.gate.tasks.submit(
         freshened(asked, use_of(caller.metadata.get("cache-control"))),
         caller.who,
         wait=wait,
         idempotency_key=caller.metadata.get("idempotency-key") if wait else None,
-        traceparent=caller.metadata.get("traceparent"),
+        traceparent=traceparent() if wait else caller.metadata.get("traceparent"),
     )
 
 

@@ -13,11 +13,13 @@ from cartrita.clock import SystemClock
 from cartrita.egress.client import Bounds, Egress
 from cartrita.egress.policy import public
 from cartrita.errors import AddressRefused, AgentFailed, NetworkFailed
+from cartrita.telemetry.log import about
 from tests.support.site import HANG, Reply, moved, site
 from tests.support.spellings import spellings
 
 HERE, SECRET = "127.0.0.2", "127.0.0.1"
 HTML = ("text/html",)
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 BOUNDS = Bounds(bytes=100_000, seconds=5.0, redirects=3)
 ANY_PORT = ("1-65535",)
 
@@ -67,6 +69,13 @@ async def test_what_is_public_is_reached(here):
     assert (answer.charset, answer.ok, answer.url) == ("utf-8", True, f"{here.url}/")
     assert here.visits[0].headers["host"] == f"{HERE}:{here.port}"
     assert here.visits[0].headers["user-agent"] == "Cartrita"
+
+
+async def test_what_is_asked_for_a_task_says_which_trace_that_belongs_to(here):
+    await get(f"{here.url}/")
+    about(TRACE, "a task")
+    await get(f"{here.url}/")
+    assert [visit.headers.get("traceparent") for visit in here.visits] == [None, TRACE]
 
 
 async def test_a_server_inside_sees_no_connection_whatever_its_address_is_spelled(secret):

@@ -186,6 +186,15 @@ async def test_a_wrong_message_is_refused_and_the_socket_stays(gateway, alice, m
     assert beat["payload"]["status"] == "pong"
 
 
+async def test_a_refusal_names_the_trace(gateway, alice):
+    trace = {"traceId": "a" * 32, "spanId": "b" * 16}
+    wrong = {"taskType": "no.such", "parameters": {}}
+    async with talking(gateway[1], alice) as talker:
+        told = await talker.send("TASK_REQUEST", wrong, **trace)
+
+    assert told["traceId"] == trace["traceId"]
+
+
 @pytest.mark.parametrize("who", [None, as_header("wrong")])
 async def test_nobody_connects_without_a_token_of_ours(gateway, who):
     with pytest.raises(NotConnected):

@@ -204,6 +204,20 @@ async def test_the_end_is_awaited_where_it_is_asked_for(gateway, alice):
     assert answer["result"]["result"] == {"payload": "hello"}
 
 
+async def test_an_answer_and_a_refusal_name_the_trace(gateway, alice):
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    wrong = {"taskType": "no.such", "parameters": {}}
+    async with calling(gateway[1], alice) as caller:
+        told = [
+            (await caller.ask("submit", task=ECHO, wait=True, traceparent=trace))["result"],
+            (await caller.ask("submit", task=wrong, traceparent=trace))["error"],
+            (await caller.ask("get", taskId=new_id()))["error"],
+        ]
+
+    assert [one["traceId"] for one in told[:2]] == [trace[3:35]] * 2
+    assert told[2]["traceId"] not in (None, trace[3:35])
+
+
 async def test_a_repeat_with_the_same_key_is_the_same_task(gateway, alice):
     async with calling(gateway[1], alice) as caller:
         first = await caller.ask("submit", task=ECHO, wait=True, idempotencyKey="once")

@@ -18,11 +18,12 @@ from cartrita.errors import (
     ResourceLimitExceeded,
     TaskTimeout,
 )
-from cartrita.protocol.task import Budget
+from cartrita.protocol.task import Budget, Preferences
 from cartrita.providers.chat_models import chat_models
 from cartrita.providers.openai_compatible import OpenAiChatModels
 from cartrita.providers.ports import ChatModels, Toolbox
 from cartrita.providers.ports_huggingface import HuggingFace
+from cartrita.telemetry.log import about
 from cartrita.testing import run_task
 from tests.support.hugging import NOTHING
 from tests.support.openai_server import Call, Cut, Fail, Hang, Say, serving
@@ -74,6 +75,15 @@ async def test_an_answer_carries_the_provider_s_exact_usage_and_its_price():
     assert usage.usd == Decimal("0.0012")  # 120 at 0.005 and 40 at 0.015 per thousand
     assert server.keys == ["bearer sk-test"]
     assert server.requests[0]["max_tokens"] == 4096
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_the_provider_is_told_which_trace_a_call_belongs_to(streaming):
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    async with serving(Say("Hi.")) as server, Installation(server) as installation:
+        about(trace, "a task")
+        await installation.chat(preferences=Preferences(streaming=streaming))
+        assert server.seen[0].headers["traceparent"] == trace
 
 
 async def test_the_conversation_and_the_settings_reach_the_provider_as_given():

@@ -107,6 +107,20 @@ async def test_a_wrong_request_is_refused(client, task, status, code):
     assert dict(refused.value.trailing_metadata())["cartrita-code"] == code
 
 
+async def test_an_answer_and_a_refusal_name_the_trace(client):
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    call, kind = await client.method(SUPERVISOR, "ProcessTask")
+    metadata = (*client.token, ("traceparent", trace))
+
+    answered = call(kind(**foreign({"task": echo()})), metadata=metadata, timeout=20)
+    await answered
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await client.call(SUPERVISOR, "ProcessTask", [metadata[-1]], task={})
+
+    assert dict(await answered.trailing_metadata())["traceparent"] == trace
+    assert dict(refused.value.trailing_metadata())["traceparent"] == trace
+
+
 @pytest.mark.parametrize("who", [None, {"Authorization": "Bearer wrong"}])
 async def test_nobody_calls_without_a_token_of_ours(gateway, who):
     client = Reflected(gateway[2], who)

@@ -18,6 +18,7 @@ from cartrita.declare import Agent, Needs, Params, Result, task
 from cartrita.errors import leaves
 from cartrita.protocol.task import TaskRequest
 from cartrita.services import Services
+from cartrita.telemetry.span import Sampling
 from tests.support.records import ADA
 
 
@@ -167,7 +168,7 @@ def services(stage: Stage) -> Services:
             raise RuntimeError("The stage is broken.")
         return stage
 
-    return Services({Stage: give})
+    return Services({Stage: give, Sampling: lambda _: Sampling()})
 
 
 def request(name="test.echo", text="hello", *, within=None, **fields):

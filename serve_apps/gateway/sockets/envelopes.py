@@ -8,6 +8,8 @@ from pydantic_core import to_json
 from cartrita.clock import derived_id
 from cartrita.errors import CartritaError
 from cartrita.protocol.envelope import MessageType
+from cartrita.telemetry.log import traceparent
+from cartrita.telemetry.trace import trace_id
 
 ENDS = frozenset({"completed", "failed", "cancelled", "timeout"})
 MOST_ERRORS = 100
@@ -38,12 +40,14 @@ def _kind(event_type: str) -> MessageType:
 
 
 def refusal(error: CartritaError) -> dict[str, Any]:
-    """Return an error as clients see it."""
+    """Return an error as clients see it, with the trace of what is under way here."""
     told: dict[str, Any] = {
         "code": error.code.value,
         "message": error.message[:2000],
         "retryable": error.retryable,
     }
+    if trace := traceparent():
+        told["traceId"] = trace_id(trace)
     if error.reason:
         told["reason"] = str(error.reason)
     if error.retry_after is not None:

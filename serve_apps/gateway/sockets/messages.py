@@ -13,6 +13,8 @@ from cartrita.protocol.command import CommandName, CommandRequest
 from cartrita.protocol.envelope import Envelope, MessageType
 from cartrita.protocol.task import TaskRequest
 from cartrita.protocol.wire import WireModel, field_errors
+from cartrita.telemetry.log import about, traceparent
+from cartrita.telemetry.trace import continue_trace
 from serve_apps.asgi.strict import parse
 from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.sockets.commands import plain, unwrapped
@@ -120,6 +122,7 @@ class Messages:
                 f"A client cannot send {envelope.message_type.value}: it sends one of {names}.",
                 fields=[("messageType", "is not for clients")],
             )
+        about(continue_trace(_trace(envelope)))
         if envelope.message_type not in _UNCOUNTED:
             await self._gate.limiter.take(self._session.who.user)
         return self.wrap(envelope, *(await verb(envelope, data)))
@@ -143,10 +146,11 @@ class Messages:
 
     async def submit(self, envelope: Envelope, *, wait: bool) -> dict[str, Any]:
         """Submit the task that an envelope requests; a repeat of the message is the same task."""
+        about(continue_trace(_trace(envelope)))
         asked = request_of(envelope)
         key = str(envelope.id) if "id" in envelope.model_fields_set else None
         return await self._session.tasks.submit(
-            asked, self._session.who, wait=wait, idempotency_key=key, traceparent=_trace(envelope)
+            asked, self._session.who, wait=wait, idempotency_key=key, traceparent=traceparent()
         )
 
     async def _request(self, envelope: Envelope, _data: Any) -> Answer:

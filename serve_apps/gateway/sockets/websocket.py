@@ -15,7 +15,8 @@ from cartrita.errors import (
     InternalFailure,
     InvalidMessage,
 )
-from cartrita.telemetry.log import get_logger
+from cartrita.telemetry.log import about, get_logger, traceparent
+from cartrita.telemetry.trace import continue_trace
 from serve_apps.asgi.messages import credential
 from serve_apps.gateway.gate import Gate
 from serve_apps.gateway.sockets import commands as c
@@ -152,6 +153,7 @@ class Conversation:
                 await self._answer(frame, error=error)
 
     async def _carry_out(self, frame: c.Frame, asked: c.Command) -> None:
+        about(continue_trace(asked.traceparent if isinstance(asked, c.Submit) else None))
         try:
             await self._do(frame, asked)
         except CartritaError as error:
@@ -210,7 +212,7 @@ class Conversation:
             session.who,
             wait=asked.wait and not asked.subscribe,
             idempotency_key=asked.idempotency_key,
-            traceparent=asked.traceparent,
+            traceparent=traceparent(),
         )
         if asked.subscribe:
             await self._subscribe(frame, answer["taskId"], None, answer)

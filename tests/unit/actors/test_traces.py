@@ -5,12 +5,16 @@ import asyncio
 import pytest
 
 from cartrita.catalog import Catalog
+from cartrita.clock import new_id
+from cartrita.context import Context
+from cartrita.declare import Agent, task
+from cartrita.telemetry.log import traceparent
 from cartrita.telemetry.span import Sampling
 from cartrita.telemetry.trace import trace_id
 from tests.support.collector import collecting, whole
 from tests.support.processes import eventually
 from tests.support.records import ADA
-from tests.support.stage import CATALOG, host_of, request, stage_tree
+from tests.support.stage import CATALOG, Said, Say, host_of, request, stage_tree
 from tests.support.troupe import Caller
 
 OUTSIDE = "00f067aa0ba902b7"
@@ -99,6 +103,52 @@ async def test_a_sub_task_belongs_to_the_attempt_that_called_for_it(stage, colle
     assert by_name["task test.echo"].parent == by_name["invoke_agent caller"].id
 
 
+async def test_what_an_agent_does_belongs_to_its_attempt_s_span(stage, collector):
+    class Looker(Agent, team="system"):
+        """Says what it works on."""
+
+        @task("look.up", idempotent=True)
+        async def look(self, params: Say, ctx: Context) -> Said:
+            """Say which trace calls of others are told."""
+            assert ctx.trace == traceparent()
+            return Said(text=traceparent())
+
+    catalog = Catalog.of([*(spec.cls for spec in CATALOG.agents.values()), Looker])
+
+    def work(tree):
+        return tree.door.submit(request("look.up"), ADA, wait=True, traceparent=THEIRS)
+
+    answer = await traced(stage, collector, work, catalog=catalog)
+    (spans,) = collector.traces().values()
+    agent = named(spans)["invoke_agent looker"]
+    assert answer["result"]["text"] == f"00-{agent.trace}-{agent.id}-01"
+
+
+async def test_a_repeat_s_trace_goes_on_under_who_asked_last(stage, collector):
+    """The gateway that asked first may be dead, and the span of its request with it."""
+    first, last = (f"{THEIRS[:36]}{place * 16}-01" for place in "12")
+    asked = request("test.hold", task_id=new_id())
+
+    async def work(tree):
+        def ask(trace):
+            return asyncio.create_task(tree.door.submit(asked, ADA, wait=True, traceparent=trace))
+
+        def asking():
+            (cell,) = tree.supervisors["system/0"].supervisor._cells.values()
+            return len(cell.waiters)
+
+        waits = [ask(first)]
+        await stage.begun()
+        waits.append(ask(last))
+        assert await eventually(lambda: asking() == 2, 5)
+        stage.release.set()
+        return await asyncio.gather(*waits)
+
+    await traced(stage, collector, work)
+    (spans,) = collector.traces().values()
+    assert whole(spans, "2" * 16)
+
+
 async def test_every_attempt_of_a_task_whose_hosts_died_is_told(stage, collector):
     async def work(tree):
         asked = asyncio.create_task(tree.door.submit(request("test.hold"), ADA, wait=True))
@@ -156,6 +206,19 @@ async def test_of_what_is_not_picked_only_what_failed_is_told(stage, collector, 
     traces = collector.traces()
     assert len(traces) == count
     assert all(map(whole, traces.values()))
+
+
+async def test_what_called_for_something_that_failed_is_told_with_it(stage, collector):
+    catalog = Catalog.of([*(spec.cls for spec in CATALOG.agents.values()), Caller])
+
+    def work(tree):
+        return tree.door.submit(request("call.task", text="test.fail"), ADA, wait=True)
+
+    answer = await traced(stage, collector, work, Sampling(ratio=0.0), catalog)
+    assert answer["status"] == "COMPLETED"
+    (spans,) = collector.traces().values()
+    assert whole(spans)
+    assert {"task call.task", "task test.fail"} <= set(named(spans))
 
 
 async def test_what_was_slow_is_told_too(stage, collector):

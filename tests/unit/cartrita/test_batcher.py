@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cartrita.batcher import Batcher
 from cartrita.errors import InternalFailure, NetworkFailed, QueueFull
+from cartrita.telemetry.log import about, traceparent
 
 
 class Squares:
@@ -55,6 +56,30 @@ async def test_what_comes_while_a_batch_runs_is_the_next_one():
     work.gate.set()
     assert [await first, *[await one for one in rest]] == [[1], [4], [9], [16]]
     assert work.batches == [[1], [2, 3, 4]]
+
+
+async def test_a_batch_works_on_what_its_first_caller_works_on():
+    seen, began, gate = [], asyncio.Event(), asyncio.Event()
+
+    async def work(numbers):
+        seen.append(traceparent())
+        began.set()
+        await gate.wait()
+        return numbers
+
+    batcher = Batcher(work)
+
+    async def ask(trace):
+        about(trace)
+        await batcher.ask([1])
+
+    asked = [asyncio.create_task(ask(trace)) for trace in ("one", None)]
+    await began.wait()
+    asked.append(asyncio.create_task(ask("two")))
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(*asked)
+    assert seen == ["one", "two"]
 
 
 async def test_a_full_batch_does_not_linger():

@@ -95,8 +95,24 @@ for metric in vars(metrics).values():
     for act in ("inc", "observe", "set"):
         if hasattr(child, act) and not (act == "inc" and hasattr(child, "set")):
             getattr(child, act)(value)
+metrics.write()
 print("counted", flush=True)
 sys.stdin.read()
+"""
+
+
+# Counts, begins a child that counts, too, and ends as programs do.
+FORKS = """
+import os
+from cartrita.telemetry.metrics import TASKS_QUARANTINED, labelled, write
+
+labelled(TASKS_QUARANTINED, "forks").inc(5)
+if child := os.fork():
+    os.waitpid(child, 0)
+else:
+    labelled(TASKS_QUARANTINED, "forks").inc(1)
+    write()
+    os._exit(0)
 """
 
 
@@ -161,6 +177,22 @@ def test_counts_add_up_over_processes_dead_ones_included(scrapes, moment):
         assert found[f"cartrita_mcp_{name}_count"] == 2
         assert found[f"cartrita_mcp_{name}_sum"] == 5
         assert found[f"cartrita_mcp_{name}_bucket"] == 2
+
+
+def test_a_child_counts_for_itself_and_what_ends_writes_what_it_counted(tmp_path):
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", FORKS], env=environment, check=True)
+    assert samples(exposition(tmp_path))["cartrita_mcp_tasks_quarantined_total"] == 6
+
+
+def test_nothing_is_counted_where_a_setting_says_so(monkeypatch):
+    monkeypatch.setattr(metrics, "_counting", True)
+    metrics.stop_counting()
+    child = metrics.labelled(metrics.TASKS_QUARANTINED, "nobody")
+    for count in (child.inc, child.dec, child.set, child.observe):
+        count(1)
+    metrics.labelled.cache_clear()
+    assert b'agent_id="nobody"' not in exposition(None)
 
 
 def test_a_reading_is_that_of_the_living(scrapes):
