@@ -117,6 +117,10 @@ class Ray(Section):
     )
     dashboard_host: str = Field(default="127.0.0.1", description="Address of Ray's dashboard.")
     dashboard_port: Port = Field(default=8265, description="Port of Ray's dashboard.")
+    dashboard_url: HttpUrl | None = Field(
+        default=None,
+        description="Address at which people reach Ray's dashboard; unset is what Ray says.",
+    )
     num_cpus: int | None = Field(
         default=None,
         ge=1,
@@ -341,6 +345,13 @@ class Telemetry(Section):
     ] = Field(default="info", description="Least severe log line that is written.")
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="`auto` is console on a terminal and JSON elsewhere."
+    )
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port at which each node's metrics are served to Prometheus; 0 picks a free "
+        "one, which `/metrics/targets` tells.",
     )
     otlp_endpoint: Annotated[HttpUrl | None, also("OTEL_EXPORTER_OTLP_ENDPOINT")] = Field(
         default=None, description="Collector that traces go to; unset sends none."

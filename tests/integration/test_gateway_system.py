@@ -149,9 +149,13 @@ async def test_metrics_count_tasks(api):
 
 SUPERVISOR = {
     "id", "team", "shard", "state", "pid", "node", "epoch", "restarts", "queueDepth",
-    "inFlight", "capacity", "suspended", "hosts",
+    "inFlight", "capacity", "suspended", "hosts", "actorId", "memoryBytes", "pace", "journal",
 }  # fmt: skip
-HOST = {"id", "state", "pid", "node", "restarts", "inFlight", "agents"}
+HOST = {
+    "id", "state", "pid", "node", "restarts", "inFlight", "agents", "actorId", "memoryBytes",
+    "pool",
+}  # fmt: skip
+PRIVATE = {"pid", "node", "actorId", "memoryBytes", "pace", "journal"}
 
 
 async def test_admins_see_the_whole_tree(api):
@@ -186,8 +190,8 @@ async def test_users_see_the_tree_without_processes_and_nodes(api):
     assert '"node"' not in answer.text
     tree = answer.json()
     assert tree["services"] == [{"name": "edge", "state": "up", "restarts": 0}]
-    assert tree["supervisors"][0].keys() == SUPERVISOR - {"pid", "node"}
-    assert tree["supervisors"][2]["hosts"][0].keys() == HOST - {"pid", "node"}
+    assert tree["supervisors"][0].keys() == SUPERVISOR - PRIVATE
+    assert tree["supervisors"][2]["hosts"][0].keys() == HOST - PRIVATE
 
 
 async def test_the_tree_shows_a_shard_that_does_not_answer(api):
