@@ -205,4 +205,4 @@ def _summary(tree: Row) -> Text:
     ]
     if tree.get("buildId"):
         facts.append(f"build {tree['buildId']}")
-    return Text(" · ".join(facts), style="bold")
+    return Text(" · ".join(facts), style="bold", no_wrap=True, overflow="ellipsis")

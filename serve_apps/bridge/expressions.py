@@ -223,7 +223,6 @@ class Expression:
         """Tell whether it names a field below another, such as `user.name`."""
         return any(names[: len(path)] == path for names in _paths(self._tree))
 
-
     def source(self, name: str) -> str | None:
         """Return the client's own name for a field of the object that this makes.
 

@@ -54,9 +54,7 @@ def drawn(found, problem=None, *, width=200, sort=Order.NAME, teams=(), **option
 
 def test_each_process_is_a_row_of_a_tree():
     lines = [line.split() for line in drawn(TREE).splitlines()]
-    assert " ".join(lines[0]) == (
-        "0 of 2 supervisors up · 5 running · 7 waiting · build 3.0+ab"
-    )
+    assert " ".join(lines[0]) == ("0 of 2 supervisors up · 5 running · 7 waiting · build 3.0+ab")
     assert lines[1] == ["Name", *COLUMNS.values()]
     assert lines[2:] == [
         ["orchestrator", "up", "1", "2", "11", "n1"],
@@ -138,7 +136,8 @@ def test_once_is_two_looks_and_one_picture(here):
     assert done.stdout.count("supervisors up") == 1
     found = json.loads(here("top", "--once", "--json", "--interval", "0.1").stdout)
     assert found["supervisors"][0]["id"] == "intelligence/0"
-    assert [row["name"] for row in found["teams"]] == ["intelligence", "multimodal", "system", "all"]
+    names = [row["name"] for row in found["teams"]]
+    assert names == ["intelligence", "multimodal", "system", "all"]
     assert found["teams"][-1]["failedPerSecond"] == 0.0
     assert found["teams"][-1]["memoryBytes"] > MB
 
