@@ -174,7 +174,10 @@ def actor() -> str:
 
 def dashboard() -> str | None:
     """Return the address of Ray's dashboard, as Ray knows it; None where there is none."""
-    found = get_webui_url_from_internal_kv()  # type: ignore[no-untyped-call]
+    try:
+        found = get_webui_url_from_internal_kv()  # type: ignore[no-untyped-call]
+    except Exception:  # noqa: BLE001 - a link is no reason not to start
+        return None
     return f"http://{found}" if found else None
 
 
