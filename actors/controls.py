@@ -62,7 +62,8 @@ class Controls:
     async def _health(self, part: str | None, _: dict[str, Any]) -> Answer:
         hosts = await asyncio.gather(*(_ping(slot) for slot in self._slots(part)))
         healthy = self._supervisor.state == "up" and all(host["ok"] for host in hosts)
-        return {"ok": healthy, "state": self._supervisor.state, "hosts": hosts}
+        told = {"state": self._supervisor.state, "logLevel": logs.level(), "hosts": hosts}
+        return {"ok": healthy, **told}
 
     async def _restart(self, part: str | None, arguments: dict[str, Any]) -> Answer:
         if self._supervisor.halted and part is None:
@@ -92,8 +93,21 @@ class Controls:
             self._fleet.changed()
         self._limit(arguments)
         if arguments.get("logLevel"):
-            logs.set_level(arguments["logLevel"])
+            await self._log_from(part, arguments["logLevel"])
         return {"configuration": arguments}
+
+    async def _log_from(self, part: str | None, level: str) -> None:
+        """Log from a level on: this process and all its hosts, or those of one agent.
+
+        A host that does not answer now hears of it with its next heartbeat.
+        """
+        if part is not None:
+            self._fleet.crew(part).log_level = level
+        else:
+            logs.set_level(level)
+            for crew in self._fleet.crews.values():
+                crew.log_level = ""
+        await asyncio.gather(*(_ping(slot) for slot in self._slots(part)))
 
     def _limit(self, arguments: dict[str, Any]) -> None:
         admission = self._supervisor.admission
@@ -138,7 +152,7 @@ async def _ping(slot: Slot) -> Answer:
     if host is None:
         return {"id": slot.name, "ok": slot.state != "down", "state": slot.state}
     try:
-        answer = await host.channel.request("beat", None, PING_TIMEOUT)
+        answer = await slot.ask(host, PING_TIMEOUT)
     except CartritaError as error:
         return {"id": slot.name, "ok": False, "state": slot.state, "error": error.message}
     return {"id": slot.name, "ok": not answer["stuck"], "state": slot.state, **answer}

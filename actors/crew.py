@@ -18,6 +18,7 @@ from actors.pool import Load, PoolBounds, PoolSize
 from actors.restart import RestartPolicy, RestartWindow
 from actors.slot import Connect, Host, Pulse, Slot, SlotOwner
 from cartrita.clock import Clock
+from cartrita.telemetry.log import level
 
 WARD = "ward"
 QUARANTINE = 30.0
@@ -65,6 +66,7 @@ class Crew:
         places: How many tasks of each agent a host may run at a time, for now.
         given_up: Nothing of it is started any more.
         held: That is so because an operator ordered it.
+        log_level: From which level on its hosts log; empty is as their supervisor.
     """
 
     def __init__(self, group: Group, outfit: Outfit) -> None:
@@ -79,6 +81,7 @@ class Crew:
         self.ward: Slot | None = None
         self.suspects: deque[str] = deque()
         self.given_up = self.held = False
+        self.log_level = ""
         self.quarantined_until = 0.0
         self._ward_used = self._spare_until = self._careful_until = 0.0
         self._leaving: list[Slot] = []
@@ -90,7 +93,7 @@ class Crew:
     def _slot(self, name: str, *, solo: bool = False) -> Slot:
         outfit, first = self._outfit, self.group.agents[0]
         policy = RestartPolicy(first.restart, first.intensity, first.period)
-        return Slot(
+        slot = Slot(
             f"{outfit.shard}.{self.group.name}.{name}",
             self.group,
             self._spec,
@@ -102,6 +105,11 @@ class Crew:
             pulse=outfit.pulse,
             solo=solo,
         )
+        slot.log_level = self._log_level
+        return slot
+
+    def _log_level(self) -> str:
+        return self.log_level or level()
 
     def _spec(self, host_id: str) -> HostSpec:
         token, epoch = self._outfit.identity()
@@ -113,6 +121,7 @@ class Crew:
             token,
             cpus=sum(agent.needs.cpus for agent in agents),
             memory_mb=sum(agent.needs.memory_mb for agent in agents),
+            log_level=self._log_level(),
         )
 
     def grow(self, hosts: int) -> None:
@@ -329,6 +338,9 @@ class Crew:
         offered = any(not task.hidden for agent in self.group.agents for task in agent.tasks)
         if not rows and offered:
             rows = [self._slot("0").row()]
+        bounds = self.size.bounds
+        for row in rows:
+            row["pool"] = {"least": bounds.least, "most": bounds.most}
         if self.quarantined:
             for row in rows:
                 if row["state"] == "down":

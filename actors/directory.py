@@ -5,7 +5,7 @@ from typing import Any
 from actors import spawn
 from actors.commands import Command
 from actors.door import Door
-from actors.hosting import RouteTable
+from actors.hosting import HostSpec, RouteTable
 from actors.setup import Network, TreeConfig, catalog
 from cartrita.clock import SystemClock
 from cartrita.journal import Stories
@@ -16,14 +16,22 @@ from cartrita.rate import Limiter
 from cartrita.roster import Roster
 from cartrita.services import blob_spill, blob_store
 
-ORCHESTRATOR = "orchestrator"
+ORCHESTRATOR = "cartrita.orchestrator"
+"""The name of its actor in Ray."""
+
 COMMAND_TIMEOUT = 4000.0
 """Seconds: a grace may be an hour."""
 
 
 def supervisor_name(shard: str) -> str:
     """Return the name of a shard's actor."""
-    return f"supervisor:{shard}"
+    return f"cartrita.supervisor.{shard.replace('/', '.')}"
+
+
+def host_name(spec: HostSpec) -> str:
+    """Return the name of a host's actor; no other start of one has it."""
+    slot, _, start = spec.host_id.replace("/", ".").rpartition(".")
+    return f"cartrita.host.{slot}.{spec.epoch}-{start}"
 
 
 class RayDirectory:
@@ -49,6 +57,10 @@ class RayDirectory:
         """Ask the orchestrator for the tree from above."""
         found: dict[str, Any] = await self._ask("snapshot", timeout=5)
         return found
+
+    async def exported(self, node: str, address: str) -> None:
+        """Tell the orchestrator where a node's metrics are served."""
+        await self._ask("exported", node, address, timeout=5)
 
     async def command(
         self, command: str, target: str, arguments: dict[str, Any], who: Principal

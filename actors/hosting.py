@@ -17,6 +17,7 @@ class HostSpec:
         agents: Names of the agents it runs.
         epoch: Of the supervisor that starts it; nobody older may use it.
         token: What its channel asks for.
+        log_level: From which level on it logs; empty is what the settings say.
     """
 
     host_id: str
@@ -25,6 +26,7 @@ class HostSpec:
     token: str
     cpus: float = 0.0
     memory_mb: int = 0
+    log_level: str = ""
 
 
 ENDED = "ended of itself"
@@ -37,6 +39,8 @@ class HostHandle(Protocol):
     address: str
     pid: int
     node: str
+    actor: str
+    """Its id in Ray; empty where it is none of Ray's."""
     died: asyncio.Future[str]
     """Done when the process is gone; says why: `ENDED`, or what it crashed of."""
 
@@ -61,6 +65,7 @@ class SupervisorInfo:
     build: str
     pid: int
     node: str
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ class RouteTable:
         teams: How many shards new tasks of a team are spread over.
         addresses: Shard to channel address.
         token: What the supervisors' channels ask for.
+        log_level: What an operator ordered for all; empty is what the settings say.
     """
 
     version: int
@@ -79,6 +85,7 @@ class RouteTable:
     teams: Mapping[str, int]
     addresses: Mapping[str, str]
     token: str = field(repr=False, default="")
+    log_level: str = ""
 
     def to_wire(self) -> dict[str, Any]:
         """Return plain values."""
@@ -88,6 +95,7 @@ class RouteTable:
             "teams": dict(self.teams),
             "addresses": dict(self.addresses),
             "token": self.token,
+            "log_level": self.log_level,
         }
 
 

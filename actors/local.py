@@ -60,7 +60,7 @@ class LocalHost:
 
     def __init__(self, host: WorkerHost, address: str) -> None:
         self._host, self.address = host, address
-        self.pid, self.node = os.getpid(), "local"
+        self.pid, self.node, self.actor = os.getpid(), "local", ""
         self.died: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def kill(self) -> None:

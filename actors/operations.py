@@ -5,14 +5,21 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from actors.commands import MOST_SHARDS, Aim, Command, agent_of, aim, scaled
+from actors.commands import MOST_SHARDS, TREE, Aim, Command, agent_of, aim, scaled
 from actors.hosting import shard_name
 from actors.orchestrator import Orchestrator, Plan
 from cartrita.catalog import Catalog
 from cartrita.clock import Clock
 from cartrita.declare import TEAMS, Team
-from cartrita.errors import CartritaError, InternalFailure, InvalidParameters, ServiceUnavailable
+from cartrita.errors import (
+    CartritaError,
+    InternalFailure,
+    InvalidParameters,
+    NotFound,
+    ServiceUnavailable,
+)
 from cartrita.storage.runtime import Audit, AuditEntry, Orders
+from cartrita.telemetry import log as logs
 from cartrita.telemetry.log import get_logger
 
 log = get_logger(__name__)
@@ -52,7 +59,9 @@ class Operations:
 
         Shards beyond that which still own tasks are started too, to finish them.
         """
-        kept = (await self._orders.all()).get(PLAN, {})
+        orders = await self._orders.all()
+        self._log_from(orders.get(f"{CONFIG}{TREE}", {}).get("logLevel", ""))
+        kept = orders.get(PLAN, {})
         counts = {team: kept.get("counts", {}).get(team, shards.get(team, 1)) for team in TEAMS}
         plan = Plan(counts, set(kept.get("leaving", ())), set(kept.get("held", ())))
         plan.leaving |= set(await self._orders.busy_shards()) - set(plan.shards()) - plan.held
@@ -102,8 +111,7 @@ class Operations:
         return {"command": command.name, "target": command.target, "results": results}
 
     async def _do(self, command: Command) -> list[dict[str, Any]]:
-        shards = [*self._orchestrator.plan.shards(), *sorted(self._orchestrator.plan.held)]
-        goal = aim(command.target, shards, self._catalog)
+        goal = self._aim(command.target)
         match command.name:
             case "SCALE_UP" | "SCALE_DOWN":
                 return await self._scale(command, goal)
@@ -116,6 +124,10 @@ class Operations:
             case "EMERGENCY_STOP" if goal.part is None:
                 await self._halt(goal, command.by)
         return await self._tell(command.name, goal, command.arguments)
+
+    def _aim(self, target: str) -> Aim:
+        shards = [*self._orchestrator.plan.shards(), *sorted(self._orchestrator.plan.held)]
+        return aim(target, shards, self._catalog)
 
     async def _tell(
         self, verb: str, goal: Aim, arguments: Mapping[str, Any]
@@ -185,9 +197,35 @@ class Operations:
                 fields=[("target", "must be 'agent:NAME' for 'pool' and 'concurrency'")],
             )
         told = await self._tell(command.name, goal, arguments)
-        kept = (await self._orders.all()).get(CONFIG + command.target, {})
-        await self._orders.put(CONFIG + command.target, {**kept, **arguments}, command.by)
+        kept = await self._orders.all()
+        mine = {**kept.get(CONFIG + command.target, {}), **arguments}
+        await self._orders.put(CONFIG + command.target, mine, command.by)
+        if arguments.get("logLevel"):
+            await self._outdo(kept, command, goal)
+            if command.target == TREE:
+                self._log_from(arguments["logLevel"])
         return told
+
+    def _log_from(self, level: str) -> None:
+        """Log from the level that was ordered for the whole tree; gateways are told, too."""
+        self._orchestrator.log_level = level
+        logs.heed(level)
+
+    async def _outdo(self, kept: Mapping[str, Any], command: Command, goal: Aim) -> None:
+        """Forget the levels that were ordered before for parts of what one is ordered for now."""
+        for key, order in kept.items():
+            target = key.removeprefix(CONFIG)
+            if not key.startswith(CONFIG) or target == command.target or goal.part is not None:
+                continue
+            if "logLevel" in order and self._within(target, goal):
+                rest = {name: value for name, value in order.items() if name != "logLevel"}
+                await self._orders.put(key, rest, command.by)
+
+    def _within(self, target: str, goal: Aim) -> bool:
+        try:
+            return set(self._aim(target).shards) <= set(goal.shards)
+        except NotFound:  # a shard that is no more
+            return True
 
     async def _shut_down(self, command: Command, goal: Aim) -> list[dict[str, Any]]:
         if command.arguments.get("cancel"):

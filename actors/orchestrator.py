@@ -91,7 +91,7 @@ class Orchestrator:
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._troubles: dict[str, list[dict[str, Any]]] = {}
         self._errands: set[asyncio.Task[None]] = set()
-        self._up = False
+        self._up, self.log_level = False, ""
         self._version = 0
         self._changed = asyncio.Event()
 
@@ -251,7 +251,8 @@ class Orchestrator:
             shards = (shard_name(team, number) for number in range(count))
             counts[team] = 0 if all(shard in self.plan.held for shard in shards) else count
         identity = self._identity
-        return RouteTable(self._version, identity.build, counts, addresses, identity.token)
+        told = (identity.build, counts, addresses, identity.token, self.log_level)
+        return RouteTable(self._version, *told)
 
     def supervisors(self) -> Sequence[SupervisorInfo]:
         """Return what the supervisors said of themselves when they came up."""
@@ -278,7 +279,12 @@ class Orchestrator:
                 for trouble in troubles
             ],
             "supervisors": {
-                info.shard: {"pid": info.pid, "node": info.node, "team": team_of(info.shard)}
+                info.shard: {
+                    "pid": info.pid,
+                    "node": info.node,
+                    "actorId": info.actor,
+                    "team": team_of(info.shard),
+                }
                 for info in self.supervisors()
             },
         }

@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
@@ -45,11 +45,15 @@ class Routes:
         directory: Where to ask.
         name: Who we are on the channels.
         connect: Opens a channel.
+
+    Attributes:
+        log_level: Told each time from which level on an operator wants logs; perhaps empty.
     """
 
     def __init__(self, directory: Directory, name: str, connect: Connect = connect_channel) -> None:
         self._directory, self._name, self._connect_to = directory, name, connect
         self._table: RouteTable | None = None
+        self.log_level: Callable[[str], Any] = str
         self._channels: dict[str, Channel] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -63,6 +67,7 @@ class Routes:
         """Read the table anew; without an orchestrator the last one holds."""
         with suppress(CartritaError):
             self._table = await self._directory.routes()
+            self.log_level(self._table.log_level)
 
     async def shard_of(self, team: Team, user: str) -> str:
         """Return the shard that takes a user's new tasks of a team.

@@ -148,7 +148,8 @@ class Slot:
         self._connect, self._clock, self._pulse = connect, clock, pulse
         self.state = "down"
         self.host: Host | None = None
-        self.starts, self.down_since = 0, 0.0
+        self.starts, self.down_since, self.memory = 0, 0.0, 0
+        self.log_level: Callable[[], str] = str
         self.resting = False
         self._killers: set[str] = set()
         self._closing = self._ending = False
@@ -262,7 +263,7 @@ class Slot:
         while True:
             await asyncio.sleep(self._pulse.every)
             try:
-                answer = await host.channel.request("beat", None, self._pulse.wedged_after)
+                answer = await self.ask(host, self._pulse.wedged_after)
             except TaskTimeout:
                 log.warning("host_wedged", host=host.spec.host_id, pid=host.handle.pid)
                 host.lose()
@@ -273,6 +274,12 @@ class Slot:
             if answer["stuck"]:
                 log.warning("host_stuck", host=host.spec.host_id, threads=answer["stuck"])
                 await self.replace(RECYCLE_GRACE)
+
+    async def ask(self, host: Host, timeout: float) -> Any:
+        """Ask a host how it is, and tell it from which level on to log."""
+        answer = await host.channel.request("beat", self.log_level(), timeout)
+        self.memory = answer.get("memory", 0)
+        return answer
 
     async def _end(self, spec: HostSpec, handle: HostHandle) -> None:
         try:
@@ -321,6 +328,8 @@ class Slot:
             "state": self.state,
             "pid": host.handle.pid if host else None,
             "node": host.handle.node if host else None,
+            "actorId": host.handle.actor if host else None,
+            "memoryBytes": self.memory if host else 0,
             "restarts": self.window.restarts,
             "inFlight": host.residents if host else 0,
             "agents": list(self.group.names),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray._private.services import get_webui_url_from_internal_kv
 from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -109,17 +110,26 @@ def disconnect() -> None:
     ray.shutdown()
 
 
-def own(cls: type, *args: Any, needs: Needs) -> Spawned:
+async def own(cls: type, *args: Any, name: str, namespace: str, needs: Needs) -> Spawned:
     """Start an actor that dies with whoever calls this, and is never restarted by Ray.
+
+    Args:
+        cls: Its class.
+        args: What it is made with.
+        name: As Ray shows it; nobody else may have it.
+        namespace: Of the name.
+        needs: What its process is given.
 
     One that reserves nothing runs on our own node. Ray would put it on any, where it is reached
     by TCP and keeps a node that nobody else may need. (Ray heeds a soft wish only for what
     reserves something; and if our node is gone, so are we.)
     """
-    place: dict[str, Any] = {}
+    place: dict[str, Any] = {"name": name, "namespace": namespace}
     if not (needs.cpus or needs.memory_mb):
         place["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node(), soft=False)
-    return Spawned(_remote(cls, needs, max_restarts=0, **place).remote(*args))
+    actor = _remote(cls, needs, max_restarts=0, **place)
+    # In a thread: Ray's control plane is asked whether the name is free, and may be away.
+    return Spawned(await asyncio.to_thread(actor.remote, *args))
 
 
 def root(cls: type, name: str, *args: Any, namespace: str, needs: Needs) -> Spawned:
@@ -155,6 +165,20 @@ def find(name: str, namespace: str) -> ActorHandle[Any]:
 def node() -> str:
     """Return the id of the node this process runs on."""
     return ray.get_runtime_context().get_node_id()
+
+
+def actor() -> str:
+    """Return the id that Ray gave the actor of this process."""
+    return ray.get_runtime_context().get_actor_id() or ""
+
+
+def dashboard() -> str | None:
+    """Return the address of Ray's dashboard, as Ray knows it; None where there is none."""
+    try:
+        found = get_webui_url_from_internal_kv()  # type: ignore[no-untyped-call]
+    except Exception:  # noqa: BLE001 - a link is no reason not to start
+        return None
+    return f"http://{found}" if found else None
 
 
 def address() -> str:

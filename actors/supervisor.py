@@ -376,6 +376,7 @@ class Supervisor:
             "inFlight": self._attempts.running,
             "suspended": self._attempts.suspended,
             "capacity": self.admission.limits.concurrency,
+            **self._tracking.pace.figures(),
             "hosts": self._fleet.snapshot() if self._fleet else [],
         }
 

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from actors.cell import Cell
+from actors.pace import Pace
 from actors.response import report
 from cartrita.catalog import Catalog
 from cartrita.clock import Clock
@@ -35,6 +36,7 @@ class Tracking:
 
     def __init__(self, shard: str, clock: Clock, tracer: Tracer | None) -> None:
         self._shard, self._clock, self._tracer = shard, clock, tracer
+        self.pace = Pace(shard)
         self._retelling: asyncio.Task[None] | None = None
 
     def take_over(self, stories: Stories, catalog: Catalog) -> None:
@@ -74,6 +76,7 @@ class Tracking:
     def accepted(self, cell: Cell) -> None:
         """Note that its acceptance is durable."""
         labelled(TASKS_STARTED, cell.record.task_type, cell.agent).inc()
+        self.pace.accepted += 1
         if cell.trail is not None:
             cell.trail.accepted = self._clock.now()
 
@@ -86,6 +89,7 @@ class Tracking:
         """Tell of a task whose end is durable, if its trace is one that is kept."""
         took = self._clock.monotonic() - cell.since
         report(cell.record.task_type, cell.agent, response, took)
+        self.pace.ended(response, took)
         trail, tracer = cell.trail, self._tracer
         if trail is None or tracer is None or not trail.trace:
             return

@@ -1,7 +1,6 @@
 """The tree on Ray: which actor holds what, and how a driver starts and ends it."""
 
 import asyncio
-import os
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,13 +10,15 @@ import asyncpg
 from actors import spawn
 from actors.commands import Command
 from actors.controls import Controls
-from actors.directory import ORCHESTRATOR, RayDirectory, open_door, supervisor_name
+from actors.directory import ORCHESTRATOR, RayDirectory, host_name, open_door, supervisor_name
+from actors.exporting import Exports
 from actors.fleet import Fleet
 from actors.forgetting import forget
 from actors.hosting import HostSpec, Limits, SupervisorInfo, groups_of, team_of
 from actors.operations import Operations, obey
 from actors.orchestrator import Identity, Orchestrator
 from actors.patrol import Patrol
+from actors.process import Process, whereabouts
 from actors.renewal import renew
 from actors.setup import Network, TreeConfig, catalog, postgres_url
 from actors.supervisor import Supervisor
@@ -25,7 +26,6 @@ from actors.worker import WorkerHost
 from cartrita.channel.server import ChannelServer
 from cartrita.clock import SystemClock, new_random
 from cartrita.cost.budget import Defaults
-from cartrita.instance import make_private
 from cartrita.openers.tracing import open_tracer
 from cartrita.openers.vault import Watch
 from cartrita.providers.ports import ExternalAgents
@@ -38,42 +38,24 @@ from cartrita.storage.postgres.retention import PostgresRetention
 from cartrita.storage.postgres.runtime import PostgresAudit, PostgresOrders
 from cartrita.storage.postgres.stories import PostgresStories
 from cartrita.telemetry import log, metrics
-from cartrita.telemetry.metrics import ProcessUsage
+from cartrita.telemetry.metrics import resident
 from cartrita.telemetry.span import Tracer
 
-REPORT_EVERY = 5.0
+SELF = "orchestrator"
+"""What it is called in the database and in metrics."""
 COMMAND_TIMEOUT = 4000.0
 """Seconds: a grace may be an hour."""
 DRAIN_TIMEOUT = 90_000.0
 """Seconds a shard may take to empty: longer than any task may."""
 
 
-class _Actor:
-    """What all actors of the tree share."""
-
-    def __init__(self, config: TreeConfig, agent_id: str) -> None:
-        telemetry, scrubbed = config.settings.telemetry, config.settings.privacy.logs
-        log.configure(telemetry.log_level, telemetry.log_format, scrubbed=scrubbed)
-        if not telemetry.metrics:
-            metrics.stop_counting()
-        for folder in (config.runtime_dir, config.metrics_dir):
-            make_private(folder)
-        self.config = config
-        self._usage = ProcessUsage(agent_id)
-        self._starting = asyncio.Lock()
-
-    async def watch(self) -> None:
-        """Never return, so that whoever waits learns of this process's death at once."""
-        while True:
-            self._usage.report()
-            await asyncio.sleep(REPORT_EVERY)
-
-
-class HostActor(_Actor):
+class HostActor(Process):
     """A process that runs workers."""
 
     def __init__(self, config: TreeConfig, spec: HostSpec) -> None:
-        super().__init__(config, spec.host_id.rpartition(".")[0])
+        agents = ", ".join(spec.agents)
+        super().__init__(config, spec.host_id.rpartition(".")[0], f"{spec.host_id}: {agents}")
+        log.heed(spec.log_level)
         self._spec = spec
         settings, clock = config.settings, SystemClock()
         spill = blob_spill(settings, blob_store(settings, clock))
@@ -83,7 +65,8 @@ class HostActor(_Actor):
         """Build the agents and listen."""
         await self._host.prepare()
         address = await Network(self.config).listen(self._host.server, self._spec.host_id)
-        return {"address": address, "pid": os.getpid(), "node": spawn.node()}
+        self.export()
+        return {"address": address, **whereabouts()}
 
 
 class RayHost:
@@ -92,6 +75,7 @@ class RayHost:
     def __init__(self, actor: spawn.Spawned, started: dict[str, Any]) -> None:
         self._actor, self.died = actor, actor.died
         self.address, self.pid, self.node = started["address"], started["pid"], started["node"]
+        self.actor = started["actor"]
 
     async def kill(self) -> None:
         """End the process."""
@@ -106,8 +90,10 @@ class RayHosts:
 
     async def start(self, spec: HostSpec) -> RayHost:
         """Start a host and wait until it listens."""
-        needs = replace(self._config.needs, cpus=spec.cpus, memory_mb=spec.memory_mb)
-        actor = spawn.own(HostActor, self._config, spec, needs=needs)
+        config = self._config
+        needs = replace(config.needs, cpus=spec.cpus, memory_mb=spec.memory_mb)
+        place = {"name": host_name(spec), "namespace": config.namespace}
+        actor = await spawn.own(HostActor, config, spec, needs=needs, **place)
         try:
             return RayHost(actor, await actor.call("start"))
         except BaseException:
@@ -115,11 +101,11 @@ class RayHosts:
             raise
 
 
-class SupervisorActor(_Actor):
+class SupervisorActor(Process):
     """A supervisor's process. Ray restarts it; each start takes a new epoch."""
 
     def __init__(self, config: TreeConfig, shard: str) -> None:
-        super().__init__(config, shard)
+        super().__init__(config, shard, f"supervisor of {shard}")
         self._shard = shard
         self._supervisor: Supervisor | None = None
         self._controls: Controls | None = None
@@ -204,14 +190,9 @@ class SupervisorActor(_Actor):
         vault = Watch(config.settings)
         again = config.settings.vault.refresh_s
         self._renewing = asyncio.create_task(renew(vault, again, fleet))
-        return {
-            "shard": self._shard,
-            "address": address,
-            "epoch": epoch,
-            "build": config.build,
-            "pid": os.getpid(),
-            "node": spawn.node(),
-        }
+        self.export()
+        me = {"shard": self._shard, "address": address, "epoch": epoch, "build": config.build}
+        return {**me, **whereabouts()}
 
     async def _die_when_fenced(self, supervisor: Supervisor) -> None:
         await supervisor.fenced.wait()
@@ -303,11 +284,12 @@ class RaySupervisors:
             await held.stop(10.0)
 
 
-class OrchestratorActor(_Actor):
+class OrchestratorActor(Process):
     """The orchestrator's process."""
 
     def __init__(self, config: TreeConfig) -> None:
-        super().__init__(config, ORCHESTRATOR)
+        super().__init__(config, SELF, f"orchestrator of {config.namespace}, {config.build}")
+        self._exports, self._clock = Exports(), SystemClock()
         identity = Identity(config.build, config.token)
         self._orchestrator = Orchestrator(identity, RaySupervisors(config), SystemClock())
         self._operations: Operations | None = None
@@ -324,9 +306,7 @@ class OrchestratorActor(_Actor):
         config, clock = self.config, SystemClock()
         url = postgres_url(config.settings)
         connection = await asyncpg.connect(url, timeout=10)
-        epoch, restarts = await take_epoch(
-            connection, ORCHESTRATOR, build=config.build, run=config.run
-        )
+        epoch, restarts = await take_epoch(connection, SELF, build=config.build, run=config.run)
         await connection.close()
         pool = await asyncpg.create_pool(url, min_size=0, max_size=2)
         operations = Operations(
@@ -341,8 +321,15 @@ class OrchestratorActor(_Actor):
         agents = await open_services(config.settings).get(ExternalAgents)
         patrol = Patrol(PostgresRegistry(pool), agents, clock, new_random())
         self._patrol = asyncio.create_task(patrol.run(), name="patrol")
-        me = {"pid": os.getpid(), "node": spawn.node()}
+        self.export()
+        dashboard = config.settings.ray.dashboard_url or await asyncio.to_thread(spawn.dashboard)
+        me = whereabouts()
+        me |= {"actorId": me.pop("actor"), "dashboard": dashboard}
         return {**me, "epoch": epoch, "restarts": restarts}
+
+    async def exported(self, node: str, address: str) -> None:
+        """Note where a node's metrics are served."""
+        self._exports.note(node, address, self._clock.monotonic())
 
     async def told(self) -> TreeConfig:
         """Return what the tree was told, for programs that have joined its Ray."""
@@ -356,7 +343,9 @@ class OrchestratorActor(_Actor):
     async def snapshot(self) -> dict[str, Any]:
         """Return the tree from above."""
         await self.start()
-        return {**self._orchestrator.snapshot(), **self._self, "buildId": self.config.build}
+        exports = self._exports.rows(spawn.node(), self._clock.monotonic())
+        me = {**self._self, "memoryBytes": resident(), "exports": exports}
+        return {**self._orchestrator.snapshot(), **me, "buildId": self.config.build}
 
     async def command(self, command: Command) -> dict[str, Any]:
         """Carry out an operator's command."""

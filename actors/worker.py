@@ -40,7 +40,8 @@ from cartrita.services import Services
 from cartrita.spill import MARK, Spill, reference_in
 from cartrita.stream import last_of
 from cartrita.telemetry import genai
-from cartrita.telemetry.log import about, get_logger
+from cartrita.telemetry.log import about, get_logger, heed, level
+from cartrita.telemetry.metrics import resident
 from cartrita.telemetry.span import Sampling
 from cartrita.threads import Threads
 from cartrita.trail import within_attempt
@@ -132,7 +133,8 @@ class WorkerHost:
         if method == "feed":
             return await self._feed(*payload)
         if method == "beat":
-            return {"stuck": self._stuck()}
+            heed(payload)
+            return {"stuck": self._stuck(), "memory": resident(), "logLevel": level()}
         if method == "ping":
             return "pong"
         raise InternalFailure(f"A host does not know {method!r}.")

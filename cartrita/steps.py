@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from cartrita.uses import provider_of
+
 TASK, QUEUE, ATTEMPT, MODEL, TOOL, PRICE = "task", "queue", "attempt", "model", "tool", "price"
 
 
@@ -23,6 +25,8 @@ class Step:
         failed: It did not end well.
         task_id: Of a sub-task.
         attempt: That it belongs to; 0 for none.
+        note: How it ended, where that was not well: an error's code, or `lost`.
+        provider: Of a model.
     """
 
     kind: str
@@ -35,6 +39,26 @@ class Step:
     failed: bool = False
     task_id: str | None = None
     attempt: int = 0
+    note: str = ""
+    provider: str = ""
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return what there is to tell of it, as plain values."""
+        known = {
+            "note": self.note, "provider": self.provider, "taskId": self.task_id,
+            "attempt": self.attempt,
+        }  # fmt: skip
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "depth": self.depth,
+            "afterMs": round(self.start, 3),
+            "durationMs": None if self.duration is None else round(self.duration, 3),
+            "costUsd": self.usd,
+            "tokens": self.tokens,
+            "failed": self.failed,
+            **{name: value for name, value in known.items() if value},
+        }
 
 
 def steps(story: dict[str, Any]) -> list[Step]:
@@ -49,7 +73,9 @@ def steps(story: dict[str, Any]) -> list[Step]:
 def _whole(story: dict[str, Any]) -> Step:
     ended = story["events"][-1]["afterMs"] if story["response"] else None
     failed = story["response"] is not None and story["status"] != "COMPLETED"
-    return Step(TASK, story["taskType"], 0, 0.0, ended, failed=failed, task_id=story["taskId"])
+    note = str((story["response"] or {}).get("errorCode") or "")
+    return Step(TASK, story["taskType"], 0, 0.0, ended, failed=failed, task_id=story["taskId"],
+                note=note)  # fmt: skip
 
 
 def _within(story: dict[str, Any]) -> Iterator[Step]:
@@ -62,7 +88,9 @@ def _within(story: dict[str, Any]) -> Iterator[Step]:
         free = _after(story, one["endedAt"])
         took = None if one["endedAt"] is None else max(free - start, 0.0)
         failed = one["outcome"] not in ("completed", "running")
-        yield Step(ATTEMPT, f"attempt {number}", 1, start, took, failed=failed, attempt=number)
+        note = (one.get("errorCode") or one["outcome"]) if failed else ""
+        yield Step(ATTEMPT, f"attempt {number}", 1, start, took, failed=failed, attempt=number,
+                   note=note)  # fmt: skip
         until = attempts[place + 1]["afterMs"] if place + 1 < len(attempts) else float("inf")
         yield from _taken(begun, lambda step, until=until: step.start < until)
     yield from _taken(begun, lambda _step: True)
@@ -88,7 +116,7 @@ def _model(one: dict[str, Any]) -> Step:
     took, tokens = one["durationMs"], one["tokensIn"] + one["tokensOut"]
     start = max(one["afterMs"] - took, 0.0)
     return Step(MODEL, one["model"], 2, start, took, one["costUsd"], tokens, one["failed"],
-                attempt=one["attempt"])  # fmt: skip
+                attempt=one["attempt"], provider=provider_of(one["model"]))  # fmt: skip
 
 
 def _tool(one: dict[str, Any]) -> Step:
@@ -100,7 +128,7 @@ def _tool(one: dict[str, Any]) -> Step:
 def _child(one: dict[str, Any], depth: int) -> Iterator[Step]:
     failed = one["endedAt"] is not None and one["status"] != "COMPLETED"
     yield Step(TASK, one["taskType"], depth, one["afterMs"], one["durationMs"], one["costUsd"],
-               one["tokens"], failed, one["taskId"])  # fmt: skip
+               one["tokens"], failed, one["taskId"], note=one.get("errorCode", ""))  # fmt: skip
     for child in one["children"]:
         yield from _child(child, depth + 1)
 

@@ -9,7 +9,7 @@ from cartrita.privacy.masking import redacted
 from cartrita.protocol.task import TaskStatus
 from cartrita.telemetry.span import CLIENT, INTERNAL, SERVER, Span, Value
 from cartrita.telemetry.trace import below, parent_id, span_id, trace_id
-from cartrita.uses import MODEL, TOOL, Used
+from cartrita.uses import MODEL, TOOL, Used, provider_of
 
 LOST = "lost"
 """How an attempt ended whose host died."""
@@ -292,10 +292,10 @@ def _error(response: dict[str, Any], attributes: dict[str, Value]) -> str | None
 
 def _model(data: dict[str, Any]) -> dict[str, Value]:
     model = str(data["model"])
-    provider, _, name = model.partition("/")
+    name = model.partition("/")[2]
     return {
         "gen_ai.operation.name": data.get("operation", "chat"),
-        "gen_ai.provider.name": provider if name else "cartrita",
+        "gen_ai.provider.name": provider_of(model),
         "gen_ai.request.model": name or model,
         "gen_ai.usage.input_tokens": data["tokensIn"],
         "gen_ai.usage.output_tokens": data["tokensOut"],

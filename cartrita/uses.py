@@ -33,6 +33,12 @@ class Used(NamedTuple):
     data: Any
 
 
+def provider_of(model: str) -> str:
+    """Return who runs a model: what stands before the slash, or we ourselves."""
+    provider, _, name = model.partition("/")
+    return provider if name else "cartrita"
+
+
 def told(use: Use) -> list[Any]:
     """Return the kind and the data of a use, as plain values."""
     spent = round(use.seconds * 1000, 3)

@@ -13,6 +13,7 @@ from actors.approvaldesk import ApprovalDesk
 from actors.budgetdesk import BudgetDesk
 from actors.directory import RayDirectory, open_door
 from actors.effectdesk import EffectDesk
+from actors.exporting import Exporting
 from actors.externaldesk import ExternalDesk
 from actors.quarantine import QuarantineDesk
 from actors.replay import Storyteller
@@ -50,7 +51,7 @@ from cartrita.storage.postgres.said import PostgresHistory
 from cartrita.storage.postgres.stories import PostgresStories
 from cartrita.storage.postgres.uploads import PostgresUploads
 from cartrita.storage.postgres.users import PostgresUsers
-from cartrita.telemetry.log import get_logger
+from cartrita.telemetry.log import get_logger, heed
 from cartrita.uploads import Uploads
 from serve_apps.bridge.canary.desk import Books, MigrationDesk, Wishes, at_work
 from serve_apps.bridge.canary.shadow import Findings, Shadow
@@ -114,6 +115,8 @@ async def open_gate(
         blobs, kept = blob_store(settings, clock), eraser(settings, pool)
         working = [asyncio.create_task(door.follow())]
         if tidy:
+            door.routes.log_level = heed
+            working.append(asyncio.create_task(Exporting(config).run()))
             sweeping = _sweep(blobs, stories.remembered, clock, settings.blobs.ttl_s)
             working.append(asyncio.create_task(sweeping))
         try:

@@ -162,6 +162,7 @@ def ports(settings: Settings) -> dict[str, int]:
     found = {
         "CARTRITA_SERVER__PORT": settings.server.port,
         "CARTRITA_SERVER__V2_PORT": settings.server.v2_port,
+        "CARTRITA_SERVER__GRPC_PORT": settings.server.grpc_port,
         "CARTRITA_RAY__DASHBOARD_PORT": settings.ray.dashboard_port,
     }
     if not settings.postgres.outside:

@@ -90,7 +90,10 @@ def start(settings: Settings, *, detach: bool, as_json: bool) -> None:
 
 def _foreground(settings: Settings, *, as_json: bool) -> None:
     from cartrita.cli.owner import Owner, Started  # noqa: PLC0415 - the databases' clients
+    from cartrita.telemetry import log  # noqa: PLC0415 - only who stays has a log
 
+    told = settings.telemetry
+    log.configure(told.log_level, told.log_format, scrubbed=settings.privacy.logs)
     console = Console(stderr=True)
 
     def say(step: str) -> None:

@@ -12,7 +12,10 @@ from cartrita.cli.output import AsJson, console, print_json, state_style
 
 
 def tree(ctx: typer.Context, *, as_json: AsJson = False) -> None:
-    """Show the live tree of actors; processes and nodes for administrators only."""
+    """Show the live tree of actors; processes and nodes for administrators only.
+
+    Where the terminal knows links, a name is one to its actor in Ray's dashboard.
+    """
     with connect(options_of(ctx)) as client:
         found = client.tree()
     if as_json:
@@ -35,7 +38,8 @@ def drawn(found: dict[str, Any]) -> Tree:
 
 
 def _label(name: str, node: dict[str, Any]) -> Text:
-    text = Text.assemble((name, "bold"))
+    link = node.get("dashboard")
+    text = Text.assemble((name, f"bold link {link}" if link else "bold"))
     state = node.get("state")
     if state:
         text.append(f" {state}", style=state_style(state))

@@ -42,7 +42,7 @@ def usage(
     """Add up what was charged for tasks that have ended, by whole days in UTC.
 
     That is the last 30 days unless --since says otherwise: yours, and everybody's for
-    administrators. What no model was used for stands under no model.
+    administrators. The prices of tasks that used no model stand under `built-in`.
     """
     with connect(options_of(ctx)) as client:
         found = client.usage(by.value, user, since, until)
@@ -59,7 +59,11 @@ def _table(by: By, found: dict[str, Any]) -> Table:
     table = Table(*heads, box=None, pad_edge=False)
     for row in found["rows"]:
         names = ("tasks", "modelCalls", "cacheHits", "tokensUsed")
-        told = (row["name"] or "none", *(str(row[name]) for name in names), f"{row['costUsd']:g}")
+        told = (
+            row["name"] or "built-in",
+            *(str(row[name]) for name in names),
+            f"{row['costUsd']:g}",
+        )
         table.add_row(*map(Text, told))
     total = ("all", "", "", "", str(found["tokensUsed"]), f"{found['costUsd']:g}")
     table.add_row(*map(Text, total))

@@ -117,6 +117,10 @@ class Ray(Section):
     )
     dashboard_host: str = Field(default="127.0.0.1", description="Address of Ray's dashboard.")
     dashboard_port: Port = Field(default=8265, description="Port of Ray's dashboard.")
+    dashboard_url: HttpUrl | None = Field(
+        default=None,
+        description="Address at which people reach Ray's dashboard; unset is what Ray says.",
+    )
     num_cpus: int | None = Field(
         default=None,
         ge=1,
@@ -346,6 +350,13 @@ class Telemetry(Section):
         default=True,
         description="Whether what happens to tasks, messages and requests is counted; if not, "
         "`/metrics` tells of processes and the node alone.",
+    )
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port at which each node's metrics are served to Prometheus; 0 picks a free "
+        "one, which `/metrics/targets` tells.",
     )
     otlp_endpoint: Annotated[HttpUrl | None, also("OTEL_EXPORTER_OTLP_ENDPOINT")] = Field(
         default=None, description="Collector that traces go to; unset sends none."

@@ -285,6 +285,8 @@ ROUTES = (
     Route("get", "/readyz", "Whether tasks can be accepted", "operations", OBJECT),
     Route("get", "/metrics", "Prometheus metrics of this node", "operations", TEXT,
            kind="text/plain"),
+    Route("get", "/metrics/targets", "Where each node's metrics are, for Prometheus's discovery",
+          "operations", {"type": "array", "items": OBJECT}, refused=(503,)),
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, Literal, cast
 
@@ -25,21 +25,52 @@ def configure(level: str = "info", style: Format = "auto", *, scrubbed: bool = T
     """
     json = style == "json" or (style == "auto" and not sys.stderr.isatty())
     renderer: Any = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer()
+    steps = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        bound,
+        scrub if scrubbed else hide,
+        renderer,
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            bound,
-            scrub if scrubbed else hide,
-            renderer,
-        ],
+        processors=steps,
         wrapper_class=_from(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    _now["level"] = level
+    root = logging.getLogger()
+    for former in [one for one in root.handlers if isinstance(one, _Libraries)]:
+        root.removeHandler(former)
+    root.addHandler(_Libraries(steps))
 
+
+class _Libraries(logging.Handler):
+    """Writes what libraries log, from warnings on, as our own lines are written.
+
+    An address with a password may stand in what they say, too.
+    """
+
+    def __init__(self, steps: Sequence[structlog.typing.Processor]) -> None:
+        super().__init__(logging.WARNING)
+        self._steps = steps
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        try:
+            event: Any = {"event": record.getMessage(), "component": record.name}
+            if record.exc_info:
+                event["exc_info"] = record.exc_info
+            for step in self._steps:
+                event = step(None, record.levelname.lower(), event)
+            sys.stderr.write(f"{event}\n")
+        except Exception:  # noqa: BLE001 - as `logging` has it: no line may end the work
+            self.handleError(record)
+
+
+_now = {"level": ""}
 
 _at_work: ContextVar[tuple[str | None, str | None]] = ContextVar("at_work", default=(None, None))
 
@@ -101,8 +132,21 @@ def _from(level: str) -> Any:
 
 
 def set_level(level: str) -> None:
-    """Change from which level on this process logs."""
-    structlog.configure(wrapper_class=_from(level))
+    """Change from which level on this process logs; nothing changes it back but another call."""
+    if level != _now["level"]:
+        structlog.configure(wrapper_class=_from(level))
+        _now["level"] = level
+
+
+def heed(level: str) -> None:
+    """Change it to what somebody else says, who may have nothing to say."""
+    if level:
+        set_level(level)
+
+
+def level() -> str:
+    """Return from which level on this process logs; empty when nobody has said."""
+    return _now["level"]
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:

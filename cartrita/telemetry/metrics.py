@@ -258,6 +258,11 @@ def labelled(metric: Metric, *labels: str) -> Metric:
     return metric.labels(*labels) if _counting else _NOTHING
 
 
+def resident() -> int:
+    """Return the bytes of memory that this process has."""
+    return int(psutil.Process().memory_info().rss)
+
+
 class ProcessUsage:
     """Reports this process's CPU and memory under an agent's id."""
 

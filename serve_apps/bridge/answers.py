@@ -73,7 +73,9 @@ def refusal_of(error: CartritaError, row: Row | None = None) -> Refusal:
     if error.reason:
         more["reason"] = error.reason
     if error.fields:
-        more["details"] = [{"field": f.field, "message": f.message} for f in error.fields[:20]]
+        more["details"] = [
+            {"field": _theirs(f.field, row), "message": f.message} for f in error.fields[:20]
+        ]
     headers = {}
     if error.retry_after is not None or status in (429, 503):
         more["retryAfter"] = max(1, math.ceil(error.retry_after or 1))
@@ -88,6 +90,14 @@ def refusal_of(error: CartritaError, row: Row | None = None) -> Refusal:
     if own:
         status, told = own.status or status, own.error or told
     return Refusal(status, told, message, headers=headers, **more)
+
+
+def _theirs(field: str, row: Row | None) -> str:
+    """Return what the client calls a parameter of ours, where that can be told."""
+    where, _, rest = field.partition(".")
+    name, _, within = rest.partition(".")
+    source = row.takes.source(name) if row and row.takes and where == "parameters" else None
+    return ".".join(filter(None, (source, within))) if source else field
 
 
 def nowhere(path: str, guide: str) -> Refusal:

@@ -223,6 +223,20 @@ class Expression:
         """Tell whether it names a field below another, such as `user.name`."""
         return any(names[: len(path)] == path for names in _paths(self._tree))
 
+    def source(self, name: str) -> str | None:
+        """Return the client's own name for a field of the object that this makes.
+
+        None where the object has no such field, or makes it of nothing or several that came.
+        """
+        pairs = _below(self._tree) if self._tree["type"] == "multi_select_dict" else []
+        paths = [path for pair in pairs if pair["value"] == name for path in _paths(pair)]
+        found = {path[1] for path in paths if path[0] in _SENT and path[1:]}
+        return found.pop() if len(found) == 1 else None
+
+
+_SENT = ("body", "query", "path")
+"""Where a document has what the client sent."""
+
 
 def _called(tree: dict[str, Any]) -> set[str]:
     own = {tree["value"]} if tree["type"] == "function_expression" else set()

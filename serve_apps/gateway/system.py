@@ -14,7 +14,7 @@ from cartrita.telemetry.metrics import CONTENT_TYPE
 from serve_apps.asgi.messages import reply
 from serve_apps.gateway.gate import Gate, desk_of, gate_of, granted, principal_of
 
-_PRIVATE = ("pid", "node")
+_PRIVATE = ("pid", "node", "actorId", "dashboard", "memoryBytes", "pace", "journal")
 
 
 async def health(request: Request) -> Response:
@@ -95,6 +95,7 @@ async def tree(request: Request) -> Response:
     above, shards = await asyncio.gather(_above(gate), shards_of(gate))
     where = above.pop("supervisors", {})
     build = above.pop("buildId", None)
+    above.pop("exports", None)
     body = {
         "buildId": build,
         "owner": _owner(gate),
@@ -104,7 +105,18 @@ async def tree(request: Request) -> Response:
         ],
         "services": _services(gate),
     }
-    return reply(body if who.admin else _public(body))
+    if not who.admin:
+        return reply(_public(body))
+    _link(above.get("dashboard"), [above, *body["supervisors"]])
+    return reply(body)
+
+
+def _link(dashboard: str | None, actors: list[dict[str, Any]]) -> None:
+    """Say of each actor where Ray's dashboard shows it."""
+    for actor in actors:
+        if dashboard and actor.get("actorId"):
+            actor["dashboard"] = f"{dashboard}/#/actors/{actor['actorId']}"
+        _link(dashboard, actor.get("hosts") or [])
 
 
 def _name(shard: str) -> dict[str, Any]:
@@ -148,12 +160,24 @@ async def metrics(request: Request) -> Response:
     return Response(await desk_of(request).metrics.get(), media_type=CONTENT_TYPE)
 
 
+async def targets(request: Request) -> Response:
+    """GET /metrics/targets: where each node's metrics are, as Prometheus's discovery wants it."""
+    rows = (await gate_of(request).above()).get("exports") or []
+    return reply([_target(row["address"]) for row in rows])
+
+
+def _target(address: str) -> dict[str, Any]:
+    """Return one; its name does not change when another process of the node serves."""
+    return {"targets": [address], "labels": {"instance": address.rpartition(":")[0]}}
+
+
 ROUTES = [
     Route("/health", health, methods=["GET"]),
     Route("/livez", livez, methods=["GET"]),
     Route("/startupz", startupz, methods=["GET"]),
     Route("/readyz", readyz, methods=["GET"]),
     Route("/metrics", metrics, methods=["GET"]),
+    Route("/metrics/targets", targets, methods=["GET"]),
     Route("/v3/tree", tree, methods=["GET"]),
     Route("/v3/catalog", catalog, methods=["GET"]),
 ]

@@ -4,9 +4,11 @@ import asyncio
 import ssl
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 from ray.cluster_utils import Cluster
 
 from actors import spawn
@@ -14,10 +16,11 @@ from cartrita.channel.address import Endpoints
 from cartrita.channel.client import connect
 from cartrita.channel.tls import Credentials, client_context
 from cartrita.errors import ChannelLost
-from tests.support.cluster import INSTANCE, Stage, stage, tell
+from tests.support.cluster import AGENT, INSTANCE, Stage, stage, tell
 from tests.support.database import free_ports
 
 TASKS, CPUS, WORKERS = 300, 2, 2
+COMPLETED = "cartrita_mcp_tasks_completed_total"
 DEATH_NOTICED = {"health_check_period_ms": 1000, "health_check_failure_threshold": 3}
 
 
@@ -50,11 +53,27 @@ async def lose_a_node(tree: Stage, cluster: Cluster) -> dict[str, Any]:
         "millsAfter": [row["node"] for row in await tree.until(bool)],
         "after": await places(tree),
         "metrics": metrics,
+        "counted": await counted(tree),
         "supervisorLost": supervisor.node == victim,
         "tcp": [tls for address, tls in tree.network.used if not address.path],
         "answers": answers,
         "rayByTls": await rays_tls(tree, cluster),
     }
+
+
+async def counted(tree: Stage) -> float:
+    """Return how many tasks the metrics have that the tree says are there, once they are."""
+    async with asyncio.timeout(60), httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        while True:
+            for row in (await tree.directory.snapshot())["exports"]:
+                with suppress(httpx.HTTPError):  # who served may have died with its node
+                    answer = await client.get(f"http://{row['address']}/metrics")
+                    return sum(
+                        float(line.rpartition(" ")[2])
+                        for line in answer.text.splitlines()
+                        if line.startswith(COMPLETED) and AGENT in line
+                    )
+            await asyncio.sleep(0.2)
 
 
 async def places(tree: Stage) -> list[dict[str, Any]]:

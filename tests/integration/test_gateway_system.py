@@ -149,9 +149,13 @@ async def test_metrics_count_tasks(api):
 
 SUPERVISOR = {
     "id", "team", "shard", "state", "pid", "node", "epoch", "restarts", "queueDepth",
-    "inFlight", "capacity", "suspended", "hosts",
+    "inFlight", "capacity", "suspended", "hosts", "actorId", "memoryBytes", "pace", "journal",
 }  # fmt: skip
-HOST = {"id", "state", "pid", "node", "restarts", "inFlight", "agents"}
+HOST = {
+    "id", "state", "pid", "node", "restarts", "inFlight", "agents", "actorId", "memoryBytes",
+    "pool",
+}  # fmt: skip
+PRIVATE = {"pid", "node", "actorId", "memoryBytes", "pace", "journal"}
 
 
 async def test_admins_see_the_whole_tree(api):
@@ -175,6 +179,35 @@ async def test_admins_see_the_whole_tree(api):
     assert hosts["system/0"][0]["agents"] == ["health", "busy"]
 
 
+async def test_admins_are_led_to_each_actor_in_rays_dashboard(api):
+    api.stand.ray = {"actorId": "abc", "dashboard": "http://127.0.0.1:8265"}
+
+    tree = (await api.http.get("/v3/tree", headers=await api.admin())).json()
+
+    assert tree["orchestrator"]["dashboard"] == "http://127.0.0.1:8265/#/actors/abc"
+    assert "dashboard" not in tree["supervisors"][0], "it is none of Ray's here"
+    told = await api.http.get("/v3/tree", headers=await api.user("alice@example.org"))
+    assert "8265" not in told.text
+
+
+async def test_prometheus_is_told_where_each_nodes_metrics_are(api):
+    assert (await api.http.get("/metrics/targets")).json() == []
+    api.stand.exports = [
+        {"node": "a", "address": "10.0.0.1:9101"},
+        {"node": "b", "address": "[fd00::1]:9101"},
+    ]
+
+    answer = await api.http.get("/metrics/targets")
+
+    assert answer.headers["content-type"].startswith("application/json")
+    assert answer.json() == [
+        {"targets": ["10.0.0.1:9101"], "labels": {"instance": "10.0.0.1"}},
+        {"targets": ["[fd00::1]:9101"], "labels": {"instance": "[fd00::1]"}},
+    ]
+    api.stand.orphaned = True  # Prometheus keeps the last list when it is refused
+    assert_problem(await api.http.get("/metrics/targets"), 503, "SERVICE_UNAVAILABLE")
+
+
 async def test_users_see_the_tree_without_processes_and_nodes(api):
     rows = [{"name": "edge", "state": "up", "pid": 7, "restarts": 0}]
     api.stand.services_file.write_text(json.dumps({"owner": 5, "services": rows}))
@@ -186,8 +219,8 @@ async def test_users_see_the_tree_without_processes_and_nodes(api):
     assert '"node"' not in answer.text
     tree = answer.json()
     assert tree["services"] == [{"name": "edge", "state": "up", "restarts": 0}]
-    assert tree["supervisors"][0].keys() == SUPERVISOR - {"pid", "node"}
-    assert tree["supervisors"][2]["hosts"][0].keys() == HOST - {"pid", "node"}
+    assert tree["supervisors"][0].keys() == SUPERVISOR - PRIVATE
+    assert tree["supervisors"][2]["hosts"][0].keys() == HOST - PRIVATE
 
 
 async def test_the_tree_shows_a_shard_that_does_not_answer(api):

@@ -315,7 +315,7 @@ class SimulatedHost:
 
     def __init__(self, world: World, process: Process, address: str) -> None:
         self._world, self._process, self.address = world, process, address
-        self.pid, self.node = process.pid, "node"
+        self.pid, self.node, self.actor = process.pid, "node", ""
         self.died = world.watch(process)
 
     async def kill(self) -> None:

@@ -29,6 +29,7 @@ from cartrita.catalog import Catalog
 from cartrita.clock import Clock, ManualClock, SystemClock, iso
 from cartrita.cost.budget import Defaults
 from cartrita.declare import Agent
+from cartrita.errors import ServiceUnavailable
 from cartrita.external.registry import Registry
 from cartrita.people.desk import Cupboard, PeopleDesk
 from cartrita.providers.external import HttpAgents
@@ -121,6 +122,9 @@ class Stand:
     budgets: Defaults = field(default_factory=Defaults)
     tracer: Tracer | None = None
     guests: bool = False
+    orphaned: bool = False
+    exports: list[dict[str, str]] = field(default_factory=list)
+    ray: dict[str, str] = field(default_factory=dict)
     kept: TieredAnswers = field(default_factory=no_answers)
     v2_tokens: V2Tokens | None = None
     latch: Latch = field(init=False)
@@ -240,8 +244,11 @@ class Stand:
 
     async def above(self):
         """Tell of the orchestrator what its actor tells on Ray."""
+        if self.orphaned:
+            raise ServiceUnavailable("There is no orchestrator.")
         me = {"pid": 11, "node": "local", "epoch": 1, "restarts": 0}
-        return {**self.tree.orchestrator.snapshot(), **me, "buildId": "test"}
+        told = {"buildId": "test", "exports": self.exports, **self.ray}
+        return {**self.tree.orchestrator.snapshot(), **me, **told}
 
     async def command(self, command, target, arguments, who):
         """Do what the orchestrator's actor does on Ray."""

@@ -95,6 +95,8 @@ def _configuration(api: str, discovery: Path | None) -> str:
         job.pop("scrape_interval", None)
         for group in job.get("static_configs", ()):
             group["targets"] = [urlsplit(api).netloc]
+        for listed in job.get("http_sd_configs", ()):
+            listed |= {"url": f"{api}/metrics/targets", "refresh_interval": "1s"}
         if discovery and "file_sd_configs" in job:
             job["file_sd_configs"] = [{"files": [str(discovery)]}]
     told["scrape_configs"] = [

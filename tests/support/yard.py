@@ -49,6 +49,7 @@ class FakeHost:
     spec: object
     pid: int = 1
     node: str = "n"
+    actor: str = ""
     address: str = ""
     mute: bool = False
     stuck: int = 0
@@ -57,7 +58,7 @@ class FakeHost:
         spec = self.spec
         self.server = ChannelServer(spec.host_id, self, token=spec.token, epoch=spec.epoch)
         self.died = asyncio.get_running_loop().create_future()
-        self.beats = 0
+        self.beats, self.level = 0, ""
 
     @property
     def name(self):
@@ -68,6 +69,7 @@ class FakeHost:
         """Answer heartbeats."""
         assert method == "beat"
         self.beats += 1
+        self.level = payload
         if self.mute:
             await asyncio.Event().wait()
         return {"stuck": self.stuck}

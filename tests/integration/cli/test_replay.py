@@ -146,4 +146,7 @@ def test_a_trace_draws_where_time_and_money_went(here, task_id):
     assert {"model/a", "calculator", "system.echo"} <= set(names)
     assert all("━" in line for line in lines[2:] if line)
     told = json.loads(here("trace", task_id, "--json").stdout)
+    (model,) = [step for step in told["waterfall"] if step["kind"] == "model"]
+    assert (model["name"], model["provider"], model["tokens"]) == ("model/a", "model", 15)
+    assert told["waterfall"][0]["durationMs"] > 0
     assert told["totalUsd"] == sum(step["costUsd"] for step in told["steps"])

@@ -61,3 +61,11 @@ def test_bad_states_stand_out():
     assert "\x1b[1;35m quarantined" in shown
     assert "\x1b[1;31m down" in shown
     assert "\x1b[1;31m lost" in shown  # what nobody foresaw is bad news
+
+
+def test_names_lead_to_rays_dashboard_where_terminals_know_links():
+    place = "http://127.0.0.1:8265/#/actors/abc"
+    tree = {"orchestrator": {"state": "up", "dashboard": place}, "supervisors": []}
+    shown = text_of(tree, color_system="standard", force_terminal=True)
+    assert place in shown
+    assert place not in text_of(tree)

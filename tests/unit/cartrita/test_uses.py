@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cartrita.channel.frames import pack, unpack
 from cartrita.context import ToolRun, Usage
 from cartrita.journal import USED_PLACE, Event, EventKind
-from cartrita.uses import MODEL, TOOL, Used, brief, told, uses
+from cartrita.uses import MODEL, TOOL, Used, brief, provider_of, told, uses
 
 
 def test_a_call_of_a_model_is_told_in_whole_billionths_of_a_dollar():
@@ -77,3 +77,10 @@ def test_uses_read_back_in_order_with_their_attempts():
         Used(1, 3.0, MODEL, "c"),
         Used(2, 4.0, MODEL, "d"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("model", "provider"), [("openai/gpt-4o", "openai"), ("rules", "cartrita"), ("a/b/c", "a")]
+)
+def test_a_model_s_name_tells_who_runs_it(model, provider):
+    assert provider_of(model) == provider

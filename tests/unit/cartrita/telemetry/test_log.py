@@ -2,19 +2,22 @@
 
 import asyncio
 import json
+import logging
 
 import pytest
 import structlog
 
-from cartrita.telemetry.log import about, configure, get_logger, set_level
+from cartrita.telemetry.log import about, configure, get_logger, heed, level, set_level
 
 VALID = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 @pytest.fixture(autouse=True)
 def _restored():
+    before = list(logging.getLogger().handlers)
     yield
     structlog.reset_defaults()
+    logging.getLogger().handlers[:] = before
 
 
 def test_a_line_for_machines_is_one_json_object(capsys):
@@ -134,3 +137,38 @@ def test_the_level_changes_while_it_runs(capsys):
     set_level("info")
     log.info("after")
     assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == ["after"]
+
+
+def test_what_libraries_log_is_written_as_our_own_lines_are(capsys):
+    configure("debug", "json")
+    library = logging.getLogger("some.library")
+    library.info("not of interest")
+    about(VALID, "one")
+    try:
+        int("amqp://ada:hunter22@queue/")
+    except ValueError:
+        library.exception("%s cannot connect", "ada@x.org")
+    about(None)
+    written = capsys.readouterr().err
+    (line,) = written.splitlines()
+    told = json.loads(line)
+    assert told["event"] == "<EMAIL> cannot connect"
+    assert (told["component"], told["level"]) == ("some.library", "error")
+    assert (told["trace_id"], told["task"]) == (VALID[3:35], "one")
+    assert "ValueError" in told["exception"]
+    assert "hunter22" not in written
+
+
+def test_libraries_lines_are_written_once_however_often_it_is_configured(capsys):
+    for _ in range(3):
+        configure("info", "json")
+    logging.getLogger("some.library").warning("once")
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_an_order_that_says_nothing_changes_nothing():
+    configure("error", "json")
+    heed("")
+    assert level() == "error"
+    heed("debug")
+    assert level() == "debug"

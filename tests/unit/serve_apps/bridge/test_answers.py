@@ -77,3 +77,12 @@ def test_what_became_of_a_task_is_the_error_it_is(response, code, reason):
     error = failure(response)
     assert (error.code, error.reason) == (code, reason)
     assert error.message
+
+
+def test_details_name_the_clients_own_fields_where_a_row_knows_them():
+    takes = "{query: body.query, searchType: body.search_type, kind: 'x'}"
+    row = Row(route="GET /api/x", task="knowledge.query", auth="user", takes=takes)
+    names = ("searchType", "query.0", "kind")
+    error = InvalidParameters("x", fields=[(f"parameters.{name}", "is wrong") for name in names])
+    told = [one["field"] for one in refusal_of(error, row).body["details"]]
+    assert told == ["search_type", "query.0", "parameters.kind"]

@@ -83,3 +83,15 @@ def test_nothing_and_zero_are_told_apart():
     assert Expression("n").holds({"n": 0})
     assert not Expression("n").holds({"n": None})
     assert not Expression("n").holds({"n": ""})
+
+
+def test_it_knows_which_field_of_the_client_s_a_parameter_is_made_of():
+    made = Expression(
+        "{searchType: body.search_type, limit: either(query.limit, `20`), id: path.id, "
+        "both: body.a || query.b, mode: 'fixed', who: user.id}"
+    )
+    names = ("searchType", "limit", "id", "both", "mode", "who", "nothing")
+    assert [made.source(name) for name in names] == [
+        "search_type", "limit", "id", None, None, None, None,
+    ]  # fmt: skip
+    assert Expression("body").source("body") is None
