@@ -280,9 +280,12 @@ def haproxy() -> Path:
 
 _LOOPBACK = """#!/bin/sh
 # Serve's HAProxy opens its statistics and metrics on every interface; here, on loopback only.
+# It sends a line about each request to UDP port 514, where nobody listens; here, to nobody.
 for argument in "$@"; do
     case $argument in
-    *.cfg) sed -i -E 's/^( *bind )(\\*|0\\.0\\.0\\.0)?:/\\1127.0.0.1:/' "$argument" ;;
+    *.cfg)
+        sed -i -E -e 's/^( *bind )(\\*|0\\.0\\.0\\.0)?:/\\1127.0.0.1:/' \\
+            -e '/^ *log .* local0 info$/d' "$argument" ;;
     esac
 done
 exec '{binary}' "$@"
