@@ -73,7 +73,8 @@ backend serve
 {grpc}"""
 
 # The id is the caller's if it is one; Serve and the gateway add it once each to an answer.
-# The deleted headers are those that only we may set, and those with which Serve is steered.
+# The deleted headers are those that only we may set, and those with which Serve is steered; it
+# need not look whether a client leaves, because the gateway does (serve_apps/asgi/departure.py).
 # A 404 or 500 that the gateway did not write is Serve's own, while it knows no gateway yet.
 # The body is waited for last: what is refused by its head alone is refused at once.
 _FRONTEND = """
@@ -83,6 +84,7 @@ frontend {door}
     http-request set-var(txn.id) req.hdr(X-Request-ID)
     http-request del-header ^(x-forwarded-.*|forwarded|x-real-ip|{header})$ -m reg
     http-request del-header ^(x-request-timeout-seconds|x-request-disconnect-disabled|serve[-_].*)$ -m reg
+    http-request set-header X-Request-Disconnect-Disabled ?1
     http-request set-header X-Forwarded-Proto {scheme}
     http-request set-header {header} {door}
     http-request return status 431 {long_head} if {{ req.hdrs,length gt {max_header} }}
@@ -278,9 +280,12 @@ def haproxy() -> Path:
 
 _LOOPBACK = """#!/bin/sh
 # Serve's HAProxy opens its statistics and metrics on every interface; here, on loopback only.
+# It sends a line about each request to UDP port 514, where nobody listens; here, to nobody.
 for argument in "$@"; do
     case $argument in
-    *.cfg) sed -i -E 's/^( *bind )(\\*|0\\.0\\.0\\.0)?:/\\1127.0.0.1:/' "$argument" ;;
+    *.cfg)
+        sed -i -E -e 's/^( *bind )(\\*|0\\.0\\.0\\.0)?:/\\1127.0.0.1:/' \\
+            -e '/^ *log .* local0 info$/d' "$argument" ;;
     esac
 done
 exec '{binary}' "$@"

@@ -24,6 +24,7 @@ from cartrita.accounts import identity
 from cartrita.clock import SystemClock, new_id
 from cartrita.config.load import load_settings
 from cartrita.config.settings import Settings
+from cartrita.garbage import look_rarely
 from cartrita.instance import make_private
 from cartrita.openers.tracing import open_tracer
 from cartrita.openers.vault import PROVIDERS, resolved
@@ -90,6 +91,7 @@ class Gateway:
             metrics.stop_counting()
         for folder in (config.runtime_dir, config.metrics_dir):
             make_private(folder)
+        look_rarely()
         self._config, self._rpc = config, rpc
 
     def __serve_build_asgi_app__(self) -> ASGIApp:

@@ -5,6 +5,7 @@ import secrets
 from hashlib import blake2b
 
 _TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$")
+_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 
 
 def continue_trace(traceparent: str | None) -> str:
@@ -13,7 +14,7 @@ def continue_trace(traceparent: str | None) -> str:
     A new trace has no span yet; what stands in its place is the half of its own id.
     """
     match = _TRACEPARENT.match(traceparent or "")
-    if match and set(match[1]) != {"0"} and set(match[2]) != {"0"}:
+    if match and match[1] != _NO_TRACE and match[2] != _NO_SPAN:
         return match[0]
     trace = secrets.token_hex(16)
     return f"00-{trace}-{trace[:16]}-01"

@@ -22,6 +22,7 @@ from cartrita.errors import (
 from cartrita.telemetry.log import about, get_logger
 from cartrita.telemetry.metrics import TRANSPORT_ERRORS, labelled
 from cartrita.telemetry.trace import continue_trace, trace_id
+from serve_apps.asgi.departure import Departure
 from serve_apps.asgi.negotiation import shaping
 from serve_apps.asgi.visits import Visit, Visits
 from serve_apps.problems import problem
@@ -124,7 +125,8 @@ class Guard:
     async def _served(self, scope: Scope, exchange: "Exchange") -> None:
         try:
             exchange.check_length()
-            await self._app(scope, exchange.receive, exchange.send)
+            with Departure(exchange):
+                await self._app(scope, exchange.receive, exchange.send)
         except CartritaError as error:
             await exchange.fail(error)
         except HTTPException as error:
@@ -152,6 +154,7 @@ class Exchange:
 
     __slots__ = (
         "_complete",
+        "_ended",
         "_limit",
         "_read",
         "_receive",
@@ -175,7 +178,7 @@ class Exchange:
     ) -> None:
         self._scope, self._receive = scope, receive
         self._limit, self._timeout, self._until = limit, timeout, 0.0
-        self._read, self._complete, self._started = 0, False, False
+        self._read, self._complete, self._started, self._ended = 0, False, False, False
         self.pace = 0
         self.visit: Visit | None = None
         self.kept: list[bytes] | None = None
@@ -229,6 +232,16 @@ class Exchange:
         return self._started
 
     @property
+    def ended(self) -> bool:
+        """Whether an answer is complete."""
+        return self._ended
+
+    @property
+    def read(self) -> bool:
+        """Whether there is nothing more of the body to come."""
+        return self._complete or not self.has_body
+
+    @property
     def has_body(self) -> bool:
         """Whether the client announced a body."""
         length = self.headers.get(b"content-length", b"0")
@@ -255,6 +268,12 @@ class Exchange:
         if self._read > self._limit:
             raise self._too_long()
         return message
+
+    async def left(self) -> None:
+        """Wait until the client has left; only when it was `read`."""
+        self._complete = True  # who asks for a body that there is not, need not wait for it
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
 
     async def body(self) -> bytes:
         """Return the whole body, once.
@@ -284,6 +303,8 @@ class Exchange:
             if self.more:
                 headers += self.more()
             message["headers"] = headers
+        elif not message.get("more_body", False):
+            self._ended = True
         await self._send(message)
 
     async def refuse(self, error: HTTPException) -> None:

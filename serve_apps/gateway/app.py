@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_apps.asgi.counted import Counted
+from serve_apps.asgi.exact import Exact
 from serve_apps.asgi.guard import Guard, Older, from_v2
 from serve_apps.asgi.visits import Visits
 from serve_apps.gateway import (
@@ -107,6 +108,7 @@ class Gateway:
         self._router = Router(
             routes, redirect_slashes=False, default=self._nowhere, lifespan=self._lifespan
         )
+        self._exact = Exact(routes, self._router)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the application's own start and end."""
@@ -117,7 +119,7 @@ class Gateway:
         elif self._older and scope["type"] == "http" and self._older.owns(scope):
             await self._older(scope, receive, send)
         else:
-            await self._router(scope, receive, send)
+            await self._exact(scope, receive, send)
 
     async def _nowhere(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer where there is nothing: at the older API's own port as that does."""

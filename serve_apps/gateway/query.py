@@ -74,7 +74,7 @@ def patience_of(request: Request) -> float | None:
 
     `?wait=` goes before `Prefer: wait=` (RFC 7240), which is cut to what we offer.
     """
-    if "wait" in request.query_params:
+    if request.scope["query_string"] and "wait" in request.query_params:
         return wait_of(request)
     preferred = exchange_of(request).headers.get(b"prefer", b"").decode("latin-1").lower()
     wait = _PREFERRED_WAIT.search(preferred)

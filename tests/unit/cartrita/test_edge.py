@@ -96,7 +96,9 @@ def test_all_that_haproxy_refuses_is_a_problem_document():
 
 def test_serves_own_haproxy_is_kept_on_loopback(tmp_path):
     script, config = tmp_path / "haproxy", tmp_path / "serve.cfg"
-    config.write_text("  bind *:8404\n  bind 0.0.0.0:9101\n  bind :1\n  bind 127.0.0.1:8000\n")
+    logs = ["  log 127.0.0.1:514 local0 info", "  log /m.sock len 8192 format rfc5424 local1 debug"]
+    binds = ["  bind *:8404", "  bind 0.0.0.0:9101", "  bind :1", "  bind 127.0.0.1:8000"]
+    config.write_text("\n".join(logs + binds) + "\n")
 
     write_loopback_haproxy(script)
     ran = subprocess.run(
@@ -112,3 +114,4 @@ def test_serves_own_haproxy_is_kept_on_loopback(tmp_path):
         "127.0.0.1:1",
         "127.0.0.1:8000",
     ]
+    assert re.findall(r"log (\S+)", config.read_text()) == ["/m.sock"]  # who asked for it reads it

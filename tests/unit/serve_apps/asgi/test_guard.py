@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from cartrita.errors import NotFound, QueueFull
+from serve_apps.asgi import departure
 from serve_apps.asgi.guard import Guard, exchange_of
 
 LIMIT = 10
@@ -220,3 +221,95 @@ async def test_what_is_not_http_passes_by():
     await Guard(app, LIMIT)({"type": "websocket"}, None, None)
 
     assert seen == [{"type": "websocket"}]
+
+
+class Patient:
+    """An application that answers when it is told to, and notes how it ended."""
+
+    def __init__(self, *, reads=True):
+        self.reads, self.answer = reads, asyncio.Event()
+        self.how = None
+
+    async def __call__(self, scope, receive, send):
+        try:
+            if self.reads:
+                await exchange_of(Request(scope)).body()
+            await self.answer.wait()
+            self.how = "answered"
+        except asyncio.CancelledError:
+            self.how = "cancelled"
+            raise
+        await plain(scope, receive, send)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_work_for_a_client_that_left_is_ended(reads, monkeypatch):
+    monkeypatch.setattr(departure, "LOOK", 0.0)
+    app = Patient(reads=reads)
+
+    assert await call(app, b"", then={"type": "http.disconnect"}) is None
+
+    assert app.how == "cancelled"
+    assert asyncio.current_task().cancelling() == 0
+
+
+async def test_a_body_that_still_comes_is_left_to_its_reader(monkeypatch):
+    monkeypatch.setattr(departure, "LOOK", 0.0)
+    parts, sent = asyncio.Queue(), []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/", "headers": [(b"content-length", b"2")]
+    }  # fmt: skip
+    serving = asyncio.create_task(Guard(greedy, LIMIT)(scope, parts.get, send))
+    for _ in range(9):
+        await asyncio.sleep(0)
+    for part in (b"a", b"b"):
+        parts.put_nowait({"type": "http.request", "body": part, "more_body": part == b"a"})
+    await serving
+
+    assert sent[1]["body"] == b"2"
+
+
+async def test_who_asks_late_for_a_body_that_there_is_not_need_not_wait(monkeypatch):
+    monkeypatch.setattr(departure, "LOOK", 0.0)
+
+    async def app(scope, receive, send):
+        for _ in range(9):
+            await asyncio.sleep(0)
+        await greedy(scope, receive, send)
+
+    _, _, body = await call(app, b"", body_timeout=60)
+
+    assert body == b"0"
+
+
+async def test_what_is_done_after_an_answer_goes_on(monkeypatch):
+    monkeypatch.setattr(departure, "LOOK", 0.0)
+    done = []
+
+    async def app(scope, receive, send):
+        await greedy(scope, receive, send)
+        for _ in range(9):
+            await asyncio.sleep(0)
+        done.append(True)
+
+    status, _, _ = await call(app, b"", then={"type": "http.disconnect"})
+
+    assert (status, done) == (200, [True])
+
+
+async def test_somebody_elses_cancelling_is_not_taken_for_a_departure(monkeypatch):
+    monkeypatch.setattr(departure, "LOOK", 0.0)
+    app = Patient()
+    serving = asyncio.create_task(call(app, b""))
+    for _ in range(9):
+        await asyncio.sleep(0)
+    serving.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+
+    assert app.how == "cancelled"
