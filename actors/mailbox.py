@@ -14,7 +14,7 @@ Who may wait at all is decided by the free room: a tenant may hold at most `SHAR
 import heapq
 import math
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from cartrita.errors import QueueFull
@@ -94,9 +94,11 @@ class _Lane:
 
     def best(self) -> Entry | None:
         """Return the entry to run next by priority and fairness."""
-        for priority in reversed(range(PRIORITIES)):
-            if self.levels[priority] and self.first(priority) is not None:
-                return self.levels[priority][0][2]
+        for level in reversed(self.levels):
+            while level and not level[0][2].waiting:
+                heapq.heappop(level)
+            if level:
+                return level[0][2]
         return None
 
     def first(self, priority: int) -> float | None:
@@ -148,6 +150,10 @@ class Mailbox:
         """The weight of everything that waits."""
         return self._weight
 
+    def agents(self) -> list[str]:
+        """Return those for whom tasks wait."""
+        return [agent for agent, lane in self._lanes.items() if lane.size]
+
     def depth(self, agent: str) -> int:
         """Return how many tasks wait for an agent."""
         lane = self._lanes.get(agent)
@@ -196,11 +202,15 @@ class Mailbox:
         assert entry.task_id not in self._entries, f"{entry.task_id!r} waits already"
         self._sequence += 1
         entry.sequence, entry.waiting = self._sequence, True
-        lane = self._lanes.setdefault(entry.agent, _Lane())
+        lane = self._lanes.get(entry.agent)
+        if lane is None:
+            lane = self._lanes[entry.agent] = _Lane()
         debt, entry.start = self._place(entry, lane)
         self._finish[entry.priority][entry.tenant] = debt + max(entry.weight, 1e-9)
         self._entries[entry.task_id] = entry
-        tenant = self._tenants.setdefault(entry.tenant, _Tenant())
+        tenant = self._tenants.get(entry.tenant)
+        if tenant is None:
+            tenant = self._tenants[entry.tenant] = _Tenant()
         tenant.held += 1
         tenant.last[entry.priority] = entry.start
         self._weight += entry.weight
@@ -251,12 +261,14 @@ class Mailbox:
     def pop(self, ready: Collection[str]) -> Entry | None:
         """Take the next task whose agent is one of `ready`."""
         lanes = [self._lanes[agent] for agent in ready if agent in self._lanes]
-        if (self._pops + 1) % self._ageing == 0:
-            entry = min(_present(lane.oldest() for lane in lanes), key=_age, default=None)
-        else:
-            entry = min(_present(lane.best() for lane in lanes), key=_rank, default=None)
-        if entry is None:
+        oldest = (self._pops + 1) % self._ageing == 0
+        found = [lane.oldest() if oldest else lane.best() for lane in lanes if lane.size]
+        entries = [entry for entry in found if entry is not None]
+        if not entries:
             return None
+        entry = entries[0]
+        if len(entries) > 1:
+            entry = min(entries, key=_age if oldest else _rank)
         self._pops += 1
         del self._entries[entry.task_id]
         self._leave(entry)
@@ -282,10 +294,6 @@ class Mailbox:
         waiting = {one.tenant for one in self._entries.values() if one.priority == priority}
         debts = self._finish[priority]
         self._finish[priority] = {who: debts[who] for who in waiting}
-
-
-def _present(entries: Iterable[Entry | None]) -> list[Entry]:
-    return [entry for entry in entries if entry is not None]
 
 
 def _age(entry: Entry) -> int:

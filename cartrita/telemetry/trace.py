@@ -1,8 +1,9 @@
 """W3C trace context: the ids that join one task's tracks."""
 
 import re
-import secrets
 from hashlib import blake2b
+
+from cartrita.clock import random_hex
 
 _TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$")
 
@@ -15,7 +16,7 @@ def continue_trace(traceparent: str | None) -> str:
     match = _TRACEPARENT.match(traceparent or "")
     if match and set(match[1]) != {"0"} and set(match[2]) != {"0"}:
         return match[0]
-    trace = secrets.token_hex(16)
+    trace = random_hex(16)
     return f"00-{trace}-{trace[:16]}-01"
 
 
@@ -41,7 +42,7 @@ def span_id(*parts: object) -> str:
 
 def fresh_id() -> str:
     """Return an id for a span that happens once."""
-    return secrets.token_hex(8)
+    return random_hex(8)
 
 
 def below(traceparent: str, span: str) -> str:
