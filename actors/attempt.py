@@ -2,20 +2,21 @@
 
 import asyncio
 import random
+from functools import partial
 from typing import Any, Protocol
 
 from actors import spending
 from actors.cell import Cell
 from actors.effects import Effects
 from actors.family import Calls, Family
+from actors.fate import fate
 from actors.fleet import Fleet
-from actors.response import attempt_lost, attempt_told, failure, quarantined
+from actors.response import failure
 from actors.slot import Host
 from actors.tasklog import TaskLog
 from actors.uselog import UseLog
-from cartrita.channel.client import Exchange
+from cartrita.channel.client import Asked, Exchange
 from cartrita.clock import Clock
-from cartrita.effects import State
 from cartrita.errors import (
     CartritaError,
     ChannelLost,
@@ -38,9 +39,6 @@ GRACE = 1.0
 FIRST_REST = 0.5
 LONGEST_REST = 30.0
 """Seconds between an attempt that failed on the network and the next: 0.5, 1, 2 … 30, ± 50 %."""
-
-KILLS = 3
-"""A task that kills its host so often while alone with it is quarantined."""
 
 _END_OF_ATTEMPT = (1 << ATTEMPT_SHIFT) - 1
 
@@ -106,18 +104,52 @@ class Attempts:
             cell.trail.legs.append(Leg(cell.attempts, self._clock.now(), host.spec.host_id))
         if cell.log:
             self._begin_log(cell, cell.log)
-        cell.work = asyncio.create_task(self._attempt(cell, host))
+        cell.work = self._sent_off(cell, host)
+        if cell.work is None:
+            cell.work = asyncio.create_task(self._attempt(cell, host))
 
-    async def _attempt(self, cell: Cell, host: Host) -> None:
-        """Run one attempt on a host, to its end or to the host's."""
+    def _sent_off(self, cell: Cell, host: Host) -> Asked | None:
+        """Send an attempt to its host, where nothing is to be waited for; else None.
+
+        Most end without a task of asyncio's, which costs as much as all else that is done here.
+        """
+        left = cell.record.deadline - self._clock.now()
+        if left <= 0 or cell.cancelled or not (cell.repeatable and host.channel.ready):
+            return None
+        try:
+            asked = self._send(cell, host, left)
+        except CartritaError:
+            return None  # a task finds that, too, and says so in its turn
+        cell.begun = True
+        asked.add_done_callback(partial(self._replied, cell, host))
+        return asked
+
+    def _replied(self, cell: Cell, host: Host, asked: asyncio.Future[dict[str, Any]]) -> None:
+        """Go on after a host's reply; whatever else came is for a task to see."""
+        if asked.cancelled() or asked.exception() is not None:
+            cell.begun = False
+            cell.work = asyncio.create_task(self._attempt(cell, host, asked))
+            return
+        outcome = self._answered(cell, asked.result())
+        self._leave(cell, host)
+        self._over(cell, outcome)
+
+    async def _attempt(
+        self, cell: Cell, host: Host, asked: asyncio.Future[dict[str, Any]] | None = None
+    ) -> None:
+        """Run one attempt on a host, to its end or to the host's.
+
+        Args:
+            cell: The task.
+            host: Where it has a place.
+            asked: The reply to come, where it was sent already.
+        """
         outcome: dict[str, Any] | None
         cell.begun = True
         about(cell.record.trace, cell.record.task_id)
         try:
             try:
-                outcome = await self._run(cell, host)
-                self._tasks.ended(cell, self._clock.monotonic() - cell.began)
-                outcome = self._failed(cell, outcome)
+                outcome = self._answered(cell, await (asked or self._run(cell, host)))
             except ChannelLost:
                 host.lose()
                 await asyncio.shield(host.gone)
@@ -132,6 +164,17 @@ class Attempts:
             self._tasks.check_fence(error)
         finally:
             self._leave(cell, host)
+        self._over(cell, outcome)
+
+    def _answered(self, cell: Cell, outcome: dict[str, Any]) -> dict[str, Any] | None:
+        """Learn from what a host says of an attempt; None to try it again."""
+        if cell.trail:
+            cell.trail.worked(outcome)
+        self._tasks.ended(cell, self._clock.monotonic() - cell.began)
+        return self._failed(cell, outcome)
+
+    def _over(self, cell: Cell, outcome: dict[str, Any] | None) -> None:
+        """Let go of an attempt and have its supervisor go on."""
         self._spill(cell)
         self.effects.over(cell)
         if cell.trail:
@@ -147,20 +190,34 @@ class Attempts:
         left = record.deadline - self._clock.now()
         if left <= 0:
             raise TaskTimeout("The deadline passed before it could run.")
+        return await self._request(cell, host, left)
+
+    async def _request(self, cell: Cell, host: Host, left: float) -> dict[str, Any]:
+        """Send an attempt once its host has room for it."""
+        exchange, record = self._exchange(cell, host), cell.record
+        self._placed(cell)
+        reply: dict[str, Any] = await host.channel.request(
+            "run", _order(cell, left), left + GRACE, record.trace, exchange
+        )
+        return reply
+
+    def _send(self, cell: Cell, host: Host, left: float) -> Asked:
+        """Send an attempt to a host that has room for it."""
+        exchange, record = self._exchange(cell, host), cell.record
+        asked = host.channel.post("run", _order(cell, left), left + GRACE, record.trace, exchange)
+        self._placed(cell)
+        return asked
+
+    def _exchange(self, cell: Cell, host: Host) -> Exchange:
+        cell.exchange = Exchange(partial(self._heard, cell, host))
+        return cell.exchange
+
+    def _placed(self, cell: Cell) -> None:
+        """Let those go on who feed it: what they write comes after the request."""
         self._sent.inc()
-        payload: list[Any] = [record.pack(), cell.attempts, left]
-        if cell.pressure or cell.spent != (0.0, 0):
-            payload.append([cell.pressure, *cell.spent])
-        exchange = Exchange(lambda event: self._heard(cell, host, exchange, event))
-        cell.sent = True  # whoever is woken by this writes after the request below
+        cell.sent = True
         if cell.placed:
             cell.placed.set()
-        reply: dict[str, Any] = await host.channel.request(
-            "run", payload, left + GRACE, record.trace, exchange
-        )
-        if cell.trail:
-            cell.trail.worked(reply)
-        return reply
 
     def _start(self, cell: Cell) -> asyncio.Future[bool]:
         """Make it durable that an attempt started; once per attempt."""
@@ -182,7 +239,7 @@ class Attempts:
             raise TaskTimeout("The deadline passed before its start could be written down.")
         start.result()
 
-    def _heard(self, cell: Cell, host: Host, exchange: Exchange, event: list[Any]) -> None:
+    def _heard(self, cell: Cell, host: Host, event: list[Any]) -> None:
         """Act on what an agent says in the course of its work."""
         kind, data = event
         if kind == "call":
@@ -194,7 +251,7 @@ class Attempts:
         elif kind == "idle":
             self._family.idle(cell, waits=data)
         elif not cell.ending:
-            self.log_of(cell).say(kind, data, exchange.grant)
+            self.log_of(cell).say(kind, data, cell.exchange.grant if cell.exchange else None)
 
     def _tell(self, cell: Cell, token: dict[str, Any]) -> None:
         """Show a sub-task's token as its parent's."""
@@ -280,6 +337,7 @@ class Attempts:
             self.suspended -= 1
         self._tasks.fleet.release(host, cell.agent, working=working)
         cell.work, cell.host, cell.begun, cell.sent = None, None, False, False
+        cell.exchange = None
 
     def part(self, cell: Cell) -> None:
         """Let go of the sub-tasks of an attempt that is over."""
@@ -326,20 +384,9 @@ class Attempts:
         await host.channel.request("feed", payload, timeout)
 
 
-def fate(cell: Cell) -> dict[str, Any] | None:
-    """Return the end of a task whose host died; None to run it again."""
-    record, alone = cell.record, sum(cell.deaths)
-    if not cell.repeatable:
-        return lost_for_good(cell)
-    if alone >= KILLS:
-        return quarantined(record, alone)
-    if alone >= record.max_attempts or (cell.deaths and record.max_attempts == 1):
-        return attempt_lost(record, repeatable=True)
-    return None
-
-
-def lost_for_good(cell: Cell) -> dict[str, Any]:
-    """Return the end of a task that had started, lost its host, and may not run again."""
-    if cell.ledgered and not cell.effects(State.UNKNOWN):
-        return attempt_told(cell.effects(State.DONE))
-    return attempt_lost(cell.record, repeatable=False)
+def _order(cell: Cell, left: float) -> list[Any]:
+    """Return what a host is told of an attempt that has so many seconds."""
+    order: list[Any] = [cell.record.pack(), cell.attempts, left]
+    if cell.pressure or cell.spent != (0.0, 0):
+        order.append([cell.pressure, *cell.spent])
+    return order

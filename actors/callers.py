@@ -1,5 +1,6 @@
 """What those who ask for a task are told, be it new, at work, or long ended."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -26,18 +27,37 @@ class Callers:
 
     def __init__(self, stories: Stories, clock: Clock, live: Callable[[str], Cell | None]) -> None:
         self._stories, self._clock, self._live = stories, clock, live
+        self._answering: set[asyncio.Task[None]] = set()
 
     async def ended(self, task_id: str) -> dict[str, Any] | None:
         """Wait for a task's end and return its response; None when it is not live here."""
         cell = self._live(task_id)
         if cell is None:
             return None
-        answer: dict[str, Any] | Verdict | None = await cell.wait(end=True)
-        if isinstance(answer, Verdict):  # somebody else wrote the end
-            answer = await self._told(task_id, cell.record)
+        answer: dict[str, Any] = await cell.wait(end=True)
         return answer
 
-    async def refused(self, verdict: Verdict, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
+    def judged(self, cell: Cell, verdict: Verdict) -> None:
+        """Answer those who wait for what is no new task, or was ended by somebody else."""
+        waiters, cell.waiters = cell.waiters, []
+        for waiter, end in waiters:
+            task = asyncio.create_task(self._answer(waiter, verdict, cell.record, wait=end))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+
+    async def _answer(
+        self, waiter: asyncio.Future[Any], verdict: Verdict, record: TaskRecord, *, wait: bool
+    ) -> None:
+        try:
+            answer = await self._refused(verdict, record, wait=wait)
+        except Exception as error:  # noqa: BLE001 - it is the caller's to see
+            if not waiter.done():
+                waiter.set_exception(error)
+        else:
+            if not waiter.done():
+                waiter.set_result(answer)
+
+    async def _refused(self, verdict: Verdict, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
         """Answer a submission that was not admitted as a new task."""
         if verdict.kind == "mismatch":
             raise IdempotencyMismatch(

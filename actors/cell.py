@@ -7,6 +7,7 @@ from typing import Any
 from actors.slot import Host
 from actors.tasklog import TaskLog
 from actors.uselog import UseLog
+from cartrita.channel.client import Exchange
 from cartrita.effects import State
 from cartrita.errors import IdempotencyMismatch, NotFound
 from cartrita.journal import TaskRecord
@@ -46,8 +47,9 @@ class Cell:
         began: When it was last given to a host, in monotonic seconds; 0 for never.
         deaths: Whether each host that died under it was alone with it.
         work: The attempt under way, on `host`.
-        begun: Whether `work` has begun to run. A task that is cancelled before that does
+        begun: Whether `work` has begun. A task of asyncio's that is cancelled before that does
             not run at all, not even what gives its place back.
+        exchange: What hears its host meanwhile.
         sent: Whether its host was told.
         placed: Set when it was.
         ending: Its end is on the way to the journal.
@@ -84,8 +86,9 @@ class Cell:
     fed: bool = False
     calls: int = 0
     called: int = 0
-    work: asyncio.Task[None] | None = None
+    work: asyncio.Future[Any] | None = None
     host: Host | None = None
+    exchange: Exchange | None = None
     started: asyncio.Future[bool] | None = None
     started_at: float = 0.0
     written: asyncio.Future[bool] | None = None

@@ -1,7 +1,11 @@
 """What a shard counts: its messages, its mailbox, its hosts."""
 
+import asyncio
 from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
+from cartrita.clock import Clock
 from cartrita.errors import AgentUnavailable, CartritaError, NotFound, QueueFull
 from cartrita.journal import Verdict
 from cartrita.telemetry.metrics import (
@@ -40,7 +44,8 @@ RARE = (
 class Traffic:
     """The messages between the doors and a shard."""
 
-    def __init__(self, shard: str) -> None:
+    def __init__(self, shard: str, clock: Clock) -> None:
+        self._clock = clock
         self._received = labelled(MESSAGES_RECEIVED, "TASK_REQUEST", "door", shard)
         self._sent = labelled(MESSAGES_SENT, "TASK_RESPONSE", shard, "door")
         self._latency = labelled(MESSAGE_LATENCY, "TASK_REQUEST")
@@ -61,10 +66,19 @@ class Traffic:
         if isinstance(error, CartritaError):
             self.failed(error)
 
-    def answered(self, seconds: float) -> None:
-        """Count its answer."""
-        self._sent.inc()
-        self._latency.observe(seconds)
+    def follow(self, answer: asyncio.Future[Any]) -> None:
+        """Count the answer to come, or what comes in its place."""
+        answer.add_done_callback(partial(self._answered, self._clock.monotonic()))
+
+    def _answered(self, since: float, answer: asyncio.Future[Any]) -> None:
+        if answer.cancelled():
+            return
+        error = answer.exception()
+        if error is None:
+            self._sent.inc()
+            self._latency.observe(self._clock.monotonic() - since)
+        elif isinstance(error, CartritaError):
+            self.failed(error)
 
     def failed(self, error: CartritaError) -> None:
         """Count an error in place of the answer."""

@@ -1,10 +1,12 @@
 """The way in: parse, admit, route to the shard that owns the task, wait for its end."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from typing import Any, Literal
 
+from actors.asking import ACCEPT_TIMEOUT, LATE, PAUSE, Asking
+from actors.bulk import Answer, Bulk
 from actors.family import Heard, SubTask
 from actors.follow import Follower
 from actors.intake import MAX_PARAMETERS, Intake, parse, with_fee
@@ -20,14 +22,9 @@ from cartrita.cost.fee import Fee
 from cartrita.declare import Params, TaskSpec
 from cartrita.errors import (
     CartritaError,
-    ChannelLost,
     ConfigurationInvalid,
     NotFound,
-    Reason,
     ServiceUnavailable,
-    StaleEpoch,
-    StillRunning,
-    TaskTimeout,
 )
 from cartrita.journal import END_STEP, Remnant, Stories, TaskRecord, TaskState, fold
 from cartrita.policy.chain import Job, chain
@@ -39,14 +36,6 @@ from cartrita.roster import Roster
 from cartrita.spill import Spill, reference_in
 from cartrita.story import Entry, step_of, to_wire
 from cartrita.telemetry.trace import continue_trace, trace_id
-
-ACCEPT_TIMEOUT = 10.0
-"""Seconds a door looks for the shard before it says that nobody can accept the task."""
-
-LATE = 3.0
-"""Seconds after its deadline by which a task has certainly been answered for."""
-
-PAUSE = 0.1
 
 Piece = Literal["start", "data", "end"]
 
@@ -87,6 +76,8 @@ class Door:
         self.catalog, self.routes = catalog, Routes(directory, name, connect)
         self._stories, self._clock = stories, clock
         self._intake = Intake(clock, max_parameters)
+        self._asking = Asking(catalog, self.routes, stories, clock, self._forgo)
+        self._bulk = Bulk(self.routes, self._asking, clock)
         self._admit = chain(admission(limiter, privacy), self._admitted)
         self._admit_child = chain(admission(privacy=privacy), self._admitted)
 
@@ -112,6 +103,60 @@ class Door:
 
     async def enter(self, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
         """Accept a record: check its parameters, let the policies look, ask the shard."""
+        record = await self._ready(record)
+        return await self._followed(record, await self._asking.ask(record, wait=wait), wait=wait)
+
+    async def submit_many(
+        self,
+        asked: Sequence[tuple[TaskRequest, str | None]],
+        who: Principal,
+        *,
+        wait: bool,
+        traceparent: str | None = None,
+    ) -> list[Answer]:
+        """Accept many tasks in few messages; each is accepted or refused for itself.
+
+        Args:
+            asked: Requests, with their idempotency keys.
+            who: Whose tasks they are.
+            wait: Whether for their ends.
+            traceparent: Of the trace they belong to.
+
+        Returns:
+            What `submit` returns, or the error that it raises, for each in order.
+        """
+        answers: dict[int, Answer] = {}
+        shards: dict[str, dict[int, TaskRecord]] = {}
+        trace = continue_trace(traceparent)
+        for place, (request, key) in enumerate(asked):
+            try:
+                spec = await self._spec(request.task_type)
+                made = self._intake.record(request, spec, who, key, trace)
+                record = await self._ready(made)
+                shards.setdefault(await self._asking.shard_of(record), {})[place] = record
+            except CartritaError as error:
+                answers[place] = error
+        work = (self._together(shard, records, wait=wait) for shard, records in shards.items())
+        for found in await asyncio.gather(*work):
+            answers |= found
+        return [answers[place] for place in range(len(asked))]
+
+    async def _together(
+        self, shard: str, records: dict[int, TaskRecord], *, wait: bool
+    ) -> dict[int, Answer]:
+        """Hand records in to one shard; returns what became of each, by its place."""
+        found = await self._bulk.ask(shard, [*records.values()], wait=wait)
+        answers = dict(zip(records, found, strict=True))
+        for place, answer in answers.items():
+            if isinstance(answer, dict):
+                try:
+                    answers[place] = await self._followed(records[place], answer, wait=wait)
+                except CartritaError as error:
+                    answers[place] = error
+        return answers
+
+    async def _ready(self, record: TaskRecord) -> TaskRecord:
+        """Check a record's parameters, let the policies look, put what is large elsewhere."""
         inner = record.parent is not None or record.retry_of is not None
         spec = await self._spec(record.task_type, inner=inner)
         context = Context(
@@ -126,8 +171,12 @@ class Door:
         await admit(Job(spec, params, context))
         known = None if reference_in(record.params) else params
         record = with_fee(record, spec, known, self._fee)
-        record = await self._spill.lighten(record) if self._spill else record
-        answer = await self._ask(record, wait=wait)
+        return await self._spill.lighten(record) if self._spill else record
+
+    async def _followed(
+        self, record: TaskRecord, answer: dict[str, Any], *, wait: bool
+    ) -> dict[str, Any]:
+        """Return the answer for a record that was taken, or wait for it elsewhere."""
         if answer["taskId"] != record.task_id:  # its key was known
             await self._forgo(record)
         while wait and not TaskStatus(answer["status"]).terminal:  # its shard is away, or another's
@@ -193,64 +242,6 @@ class Door:
         shard = await self.routes.shard_of(spec.team, child.principal.user)
         if not await self.routes.call(shard, "cancel", child.task_id, ACCEPT_TIMEOUT):
             await self.cancel(child.task_id, child.principal)  # another shard may have it
-
-    async def _ask(self, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
-        """Submit to a shard; when it goes away, find it again and ask with the same id.
-
-        That is safe because the id was minted here: the shard that was restarted knows whether
-        it had accepted this task.
-        """
-        team, user = self.catalog.task_named(record.work).team, record.principal.user
-        payload = [record.pack(), wait]
-        now = self._clock.monotonic()
-        end = now + record.deadline - self._clock.now() + LATE
-        until, asked = min(end, now + ACCEPT_TIMEOUT), False
-        while True:
-            shard, channel = await self.routes.shard_of(team, user), None
-            try:
-                channel = await self.routes.channel(shard)
-                until = end if wait else until  # it may be at work already
-                left = until - self._clock.monotonic()
-                answer: dict[str, Any] = await channel.request(
-                    "submit", payload, left, record.trace
-                )
-            except CartritaError as error:
-                if asked and await self._known(record.task_id):
-                    return {"taskId": record.task_id, "status": TaskStatus.PENDING.value}
-                tried = channel or isinstance(error, ConfigurationInvalid)  # which no wait mends
-                if tried and await self._refused(shard, error, asked=asked):
-                    await self._forgo(record)
-                    raise
-                why, asked = error, asked or channel is not None
-            else:
-                return answer
-            if self._clock.monotonic() >= until:
-                raise ServiceUnavailable(
-                    f"{shard!r} does not answer. Ask again with taskId {record.task_id!r}: "
-                    "a repeat is the same task.",
-                    retry_after=2,
-                ) from why
-            await asyncio.sleep(PAUSE)
-
-    async def _known(self, task_id: str) -> bool:
-        """Tell whether a task was accepted after all when it was asked for before."""
-        try:
-            return bool(await self._stories.story(task_id))
-        except ServiceUnavailable:
-            return False
-
-    async def _refused(self, shard: str, error: CartritaError, *, asked: bool) -> bool:
-        """Tell whether the task was certainly not accepted, now or when it was asked before."""
-        if isinstance(error, StaleEpoch):
-            self.routes.mislay(shard)
-            return False
-        if error.reason == Reason.DRAINING:  # the table has changed: another shard takes it
-            await self.routes.refresh()
-            return False
-        if isinstance(error, ServiceUnavailable):
-            return isinstance(error, StillRunning) or not asked
-        lost = isinstance(error, (ChannelLost, TaskTimeout))
-        return not lost or error.reason == Reason.DEADLINE_IMPOSSIBLE
 
     async def get(self, task_id: str, who: Principal, wait: float = 0.0) -> dict[str, Any]:
         """Return a task's response, or its status so far; waits up to `wait` seconds for the end.

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -95,7 +95,7 @@ class Fleet:
         )
         self.crews = {group.name: Crew(group, outfit) for group in groups}
         self._crew_of = {name: self.crews[group.name] for group in groups for name in group.names}
-        self._ready: dict[str, Host] | None = None
+        self._ready: dict[str, Host | None] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ticker: asyncio.Task[None] | None = None
         self.each_tick: Callable[[], None] | None = None
@@ -139,7 +139,7 @@ class Fleet:
         crew.grow(hosts)
         for slot in crew.surplus(hosts):
             self._close(crew, slot)
-        self._ready = None
+        self._ready.clear()
 
     def _load(self, crew: Crew) -> Load:
         """Return the load of the agent of a group that is furthest behind."""
@@ -171,7 +171,7 @@ class Fleet:
 
     def host_lost(self, slot: Slot) -> None:
         """Offer its places no more (the slot calls this)."""
-        self._ready = None
+        self._ready.clear()
         crew = self.crews[slot.group.name]
         self._report(slot.group, healthy=any(s.host for s in crew.slots))
 
@@ -201,7 +201,7 @@ class Fleet:
             return
         log.error("group_given_up", shard=self._shard, group=slot.group.name)
         crew.given_up = True
-        self._ready = None
+        self._ready.clear()
         self._report(slot.group, healthy=False)
         self._demand.give_up(slot.group, quarantined=False)
 
@@ -211,16 +211,25 @@ class Fleet:
 
     def changed(self) -> None:
         """Look again at who is ready."""
-        self._ready = None
+        self._ready.clear()
         self._demand.dispatch()
 
-    def ready(self) -> list[str]:
-        """Return the agents that could take a task now."""
+    def ready(self, agents: Iterable[str] | None = None) -> list[str]:
+        """Return those of some agents, or of all, that could take a task now."""
+        return [name for name in (self._crew_of if agents is None else agents) if self._can(name)]
+
+    def _can(self, agent: str) -> bool:
+        """Tell whether an agent could take a task, looking anew only after what may change it."""
+        known = self._ready.get(agent)
         # A lost channel is known here before the slot's keeper wakes up and says so.
-        if self._ready is None or not all(host.open for host in self._ready.values()):
-            free = ((name, crew.free(name)) for name, crew in self._crew_of.items())
-            self._ready = {name: host for name, host in free if host}
-        return list(self._ready)
+        if agent not in self._ready or (known and not known.open):
+            crew = self._crew_of.get(agent)
+            known = self._ready[agent] = crew.free(agent) if crew else None
+        return known is not None
+
+    def _moved(self, host: Host, agent: str) -> None:
+        """Note that places of an agent's were taken or given back."""
+        self._ready.clear() if host.solo else self._ready.pop(agent, None)
 
     def acquire(self, agent: str, preferred: str | None = None) -> Host:
         """Take a place on the least busy host of an agent that `ready` named.
@@ -239,7 +248,7 @@ class Fleet:
         host.residents += 1
         host.take(agent)
         if host.solo or self._crew_of[agent].full(host, agent):
-            self._ready = None
+            self._moved(host, agent)
 
     def suspect(self) -> tuple[str, Host] | None:
         """Return a suspect that can run now, and the host it has for itself."""
@@ -247,7 +256,7 @@ class Fleet:
             host = crew.free_ward() if crew.suspects else None
             if host is not None:
                 task_id = crew.suspects.popleft()
-                self._ready = None
+                self._ready.clear()
                 return task_id, host
         return None
 
@@ -279,19 +288,20 @@ class Fleet:
     def suspend(self, host: Host, agent: str) -> None:
         """Give a place back for as long as its task waits for a sub-task."""
         host.give(agent)
-        self._ready = None
+        self._moved(host, agent)
 
     def resume(self, host: Host, agent: str) -> None:
         """Take the place again, free or not: who waits for one would hold up who has it."""
         host.take(agent)
-        self._ready = None
+        self._moved(host, agent)
 
     def release(self, host: Host, agent: str, *, working: bool = True) -> None:
         """Let an attempt go from its host."""
         if working:
             host.give(agent)
         host.leave()
-        self._ready = None
+        if host.solo or self._ready.get(agent) is None:
+            self._moved(host, agent)
 
     def wake(self, agent: str) -> None:
         """Start a host for an agent that rests with none."""
@@ -349,7 +359,7 @@ class Fleet:
     async def hold(self, crew: Crew, grace: float) -> None:
         """End a group's hosts until somebody restarts it."""
         crew.given_up = crew.held = True
-        self._ready = None
+        self._ready.clear()
         self._report(crew.group, healthy=False)
         self._demand.give_up(crew.group, quarantined=False)
         await asyncio.gather(*(slot.close(grace) for slot in crew.all_slots()))

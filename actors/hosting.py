@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from cartrita.declare import TEAMS, AgentSpec, Team
+from cartrita.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,19 @@ def groups_of(agents: list[AgentSpec]) -> list[Group]:
 def shard_name(team: Team, number: int) -> str:
     """Return the name of a shard, such as `intelligence/0`."""
     return f"{team}/{number}"
+
+
+def shard_row(shard: str, state: str, journal: Journal) -> dict[str, Any]:
+    """Return what `GET /v3/tree` shows of a shard, besides what it has in hand."""
+    team, _, number = shard.partition("/")
+    return {
+        "id": shard,
+        "team": team,
+        "shard": int(number),
+        "state": state,
+        "epoch": journal.epoch,
+        "restarts": journal.restarts,
+    }
 
 
 def team_of(shard: str) -> Team:

@@ -216,6 +216,8 @@ class Line:
             tenant: Whose line it stands in.
             room: How many of its tenant's tasks the mailbox would take now.
         """
+        if room > 0 and not self._order:  # nobody was refused of late
+            return True
         self._expire(now)
         if room <= 0:
             return False

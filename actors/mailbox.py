@@ -15,7 +15,7 @@ Who may wait at all is decided by the free room: a tenant may hold at most `SHAR
 
 import heapq
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from cartrita.errors import QueueFull
@@ -137,6 +137,10 @@ class Mailbox:
         """The weight of everything that waits."""
         return self._weight
 
+    def agents(self) -> list[str]:
+        """Return those for whom tasks wait."""
+        return [agent for agent, lane in self._lanes.items() if lane.size]
+
     def depth(self, agent: str) -> int:
         """Return how many tasks wait for an agent."""
         lane = self._lanes.get(agent)
@@ -185,11 +189,15 @@ class Mailbox:
         assert entry.task_id not in self._entries, f"{entry.task_id!r} waits already"
         self._sequence += 1
         entry.sequence, entry.waiting = self._sequence, True
-        lane = self._lanes.setdefault(entry.agent, _Lane())
+        lane = self._lanes.get(entry.agent)
+        if lane is None:
+            lane = self._lanes[entry.agent] = _Lane()
         debt, entry.start = self._place(entry, lane)
         self._finish[entry.priority][entry.tenant] = debt + max(entry.weight, 1e-9)
         self._entries[entry.task_id] = entry
-        tenant = self._tenants.setdefault(entry.tenant, _Tenant())
+        tenant = self._tenants.get(entry.tenant)
+        if tenant is None:
+            tenant = self._tenants[entry.tenant] = _Tenant()
         tenant.held += 1
         tenant.last[entry.priority] = entry.start
         self._weight += entry.weight
@@ -240,7 +248,7 @@ class Mailbox:
     def pop(self, ready: Collection[str]) -> Entry | None:
         """Take the next task whose agent is one of `ready`."""
         lanes = [self._lanes[agent] for agent in ready if agent in self._lanes]
-        firsts = filter(None, (_first(lanes, level) for level in reversed(range(PRIORITIES))))
+        firsts = _firsts([lane for lane in lanes if lane.size])
         if (self._pops + 1) % self._ageing == 0:
             entry = min(firsts, key=_age, default=None)
         else:
@@ -274,10 +282,12 @@ class Mailbox:
         self._finish[priority] = {who: debts[who] for who in waiting}
 
 
-def _first(lanes: list[_Lane], priority: int) -> Entry | None:
-    """Return the entry of a priority that runs next, of whichever agent."""
-    firsts = [first for lane in lanes if (first := lane.first(priority))]
-    return min(firsts, key=_turn, default=None)
+def _firsts(lanes: list[_Lane]) -> Iterator[Entry]:
+    """Yield the entry of each priority that runs next, of whichever agent; the highest first."""
+    for priority in reversed(range(PRIORITIES)):
+        found = [lane.first(priority) for lane in lanes if lane.levels[priority]]
+        if entries := [entry for entry in found if entry]:
+            yield entries[0] if len(entries) == 1 else min(entries, key=_turn)
 
 
 def _turn(entry: Entry) -> tuple[float, int]:

@@ -3,25 +3,27 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from actors.admission import Admission, Work, closed
-from actors.attempt import Attempts, lost_for_good
+from actors.attempt import Attempts
 from actors.callers import Callers
 from actors.cell import Cell
 from actors.counting import Traffic
+from actors.entrance import Entrance
 from actors.family import Calls
+from actors.fate import lost_for_good, told
 from actors.fleet import Fleet
-from actors.hosting import Group, Limits
+from actors.hosting import Group, Limits, shard_row
 from actors.reading import Reading
 from actors.recovery import Standing, fresh, left_over, revived
-from actors.response import agent_down, charged, failure, in_doubt, respond
+from actors.response import agent_down, failure
 from actors.spending import settled
 from actors.tracking import Tracking
 from cartrita.catalog import Catalog
 from cartrita.channel.server import Call
 from cartrita.clock import Clock
-from cartrita.effects import State
 from cartrita.errors import InternalFailure, StaleEpoch, TaskCancelled, TaskTimeout
 from cartrita.journal import Event, Journal, Stories, TaskRecord, Verdict
 from cartrita.ledger import Ledger
@@ -85,7 +87,8 @@ class Supervisor:
             "feed": lambda sent, call: self._attempts.feed(self._live(sent[0]), sent, call.timeout),
             "status": self._status,
         }
-        self._traffic = Traffic(shard)
+        self._traffic = Traffic(shard, clock)
+        self._entrance = Entrance(self._submit, self._traffic)
 
     @property
     def fleet(self) -> Fleet:
@@ -128,26 +131,24 @@ class Supervisor:
 
     async def handle(self, method: str, payload: Any, call: Call) -> Any:
         """Answer a door."""
-        if method == "submit":  # the hot path
-            with self._traffic:
-                return await self._submit(TaskRecord.unpack(payload[0]), wait=payload[1])
+        if (begun := self.begin(method, payload, call)) is not None:
+            return await begun
         verb = self._verbs.get(method)
         if verb is None:
             raise InternalFailure(f"A supervisor does not know {method!r}.")
         return await verb(payload, call)
 
-    async def _submit(self, record: TaskRecord, *, wait: bool) -> dict[str, Any]:
-        began = self._clock.monotonic()
+    def begin(self, method: str, payload: Any, call: Call) -> asyncio.Future[Any] | None:
+        """Take tasks up at once, on the hot path; None leaves it to `handle`."""
+        return self._entrance.begin(method, payload, call)
+
+    def _submit(self, record: TaskRecord, wait: bool) -> asyncio.Future[Any]:  # noqa: FBT001
         cell = self._cells.get(record.task_id) or self._admit(record)
         cell.again(record)
+        answer = cell.wait(end=wait)
         if cell.accepted and not wait:
-            return {"taskId": record.task_id, "status": "PENDING"}
-        answer = await cell.wait(end=wait)
-        if isinstance(answer, Verdict):
-            answer = await self._callers.refused(answer, record, wait=wait)
-        self._traffic.answered(self._clock.monotonic() - began)
-        reply: dict[str, Any] = answer
-        return reply
+            cell.tell({"taskId": record.task_id, "status": "PENDING"}, ended=False)
+        return answer
 
     def _admit(self, record: TaskRecord) -> Cell:
         """Begin the admission of a new task; it goes on whether or not anybody waits."""
@@ -174,8 +175,11 @@ class Supervisor:
             self._traffic.decided(done.result())
         if error is not None or done.result().kind != "accepted":
             del self._cells[cell.record.task_id]
-            cell.tell(error or done.result(), ended=True)
-            self.check_fence(error)
+            if error is None:
+                self._callers.judged(cell, done.result())
+            else:
+                cell.tell(error, ended=True)
+                self.check_fence(error)
             return
         cell.accepted, cell.pressure = True, done.result().pressure
         self._tracking.accepted(cell)
@@ -259,7 +263,7 @@ class Supervisor:
             fleet.confine(host, self._cells[task_id].agent, task_id)
             attempts.begin(self._cells[task_id], host)
         while len(self._mailbox) and attempts.running < bound:
-            entry = self._mailbox.pop(fleet.ready())
+            entry = self._mailbox.pop(fleet.ready(self._mailbox.agents()))
             if entry is None:
                 break
             cell = self._cells[entry.task_id]
@@ -285,9 +289,7 @@ class Supervisor:
         """Write the end; those who wait are told once it is durable."""
         cell.end()
         self._attempts.part(cell)
-        outcome = in_doubt(charged(outcome, cell.spent), cell.effects(State.UNKNOWN))
-        queued = (cell.began or self._clock.monotonic()) - cell.since
-        response = respond(cell.record, outcome, queued=queued, attempts=cell.attempts)
+        response = told(cell, outcome, self._clock.monotonic())
         if cell.log:
             cell.log.spill()
         status, now = TaskStatus(response["status"]), self._clock.now()
@@ -306,7 +308,7 @@ class Supervisor:
             self.check_fence(error)
             cell.tell(error, ended=True)
         elif not done.result():
-            cell.tell(Verdict("known", cell.record.task_id), ended=True)
+            self._callers.judged(cell, Verdict("known", cell.record.task_id))
         else:
             self._tracking.ended(cell, response)
             cell.tell(response, ended=True)
@@ -366,12 +368,7 @@ class Supervisor:
     def snapshot(self) -> dict[str, Any]:
         """Return this shard as `GET /v3/tree` shows it."""
         return {
-            "id": self.shard,
-            "team": self.shard.partition("/")[0],
-            "shard": int(self.shard.partition("/")[2]),
-            "state": self.state,
-            "epoch": self._journal.epoch,
-            "restarts": self._journal.restarts,
+            **shard_row(self.shard, self.state, self._journal),
             "queueDepth": len(self._mailbox),
             "inFlight": self._attempts.running,
             "suspended": self._attempts.suspended,
@@ -395,6 +392,8 @@ class Supervisor:
         self.state = "down"
 
     async def _settled(self, timeout: float) -> None:
-        """Wait until no attempt is under way."""
-        if running := [cell.work for cell in self._cells.values() if cell.work]:
-            await asyncio.wait(running, timeout=timeout)
+        """Wait until no attempt is under way; one whose host was lost goes on for a moment."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while running := [cell.work for cell in self._cells.values() if cell.work]:
+                    await asyncio.wait(running)

@@ -34,7 +34,7 @@ from cartrita.errors import (
 from cartrita.journal import TaskRecord
 from cartrita.policy.chain import Job, Proceed, chain, concerning
 from cartrita.privacy.masking import DEFAULT, Masker, Rules
-from cartrita.protocol.task import Budget, Preferences, TaskStatus
+from cartrita.protocol.task import NO_PREFERENCES, Budget, Preferences, TaskStatus
 from cartrita.protocol.wire import field_errors
 from cartrita.services import Services
 from cartrita.spill import MARK, Spill, reference_in
@@ -48,7 +48,6 @@ from cartrita.trail import within_attempt
 
 log = get_logger(__name__)
 
-_NONE = Preferences()
 _COMPLETED = TaskStatus.COMPLETED.value
 
 UNTOUCHED = (0.0, 0.0, 0)
@@ -368,7 +367,7 @@ def _budget(record: TaskRecord, money: Sequence[Any]) -> Budget | None:
 
 
 def _preferences(record: TaskRecord) -> Preferences:
-    return Preferences.model_validate(record.preferences) if record.preferences else _NONE
+    return Preferences.model_validate(record.preferences) if record.preferences else NO_PREFERENCES
 
 
 def _model_of(result: dict[str, Any] | None, usages: list[Usage]) -> str | None:

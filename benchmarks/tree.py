@@ -3,7 +3,9 @@
 The baselines run on the same Ray in the same minutes: one actor call, and a chain of three
 actors, which is what three tiers of plain Ray actors would be.
 
-python -m benchmarks.tree [--seconds 5] [--callers 64]
+A batch is a hundred tasks that one call hands in and waits for; its rate is that of its tasks.
+
+python -m benchmarks.tree [--seconds 5] [--callers 64] [--only tree ...] [--dry]
 """
 
 import argparse
@@ -18,6 +20,7 @@ from statistics import median
 from typing import Any
 
 import psutil
+import uvloop
 
 from benchmarks.driver import joined
 from benchmarks.harness import Instance, cpu_seconds, instance, label, save
@@ -26,6 +29,8 @@ from cartrita.protocol.principal import SYSTEM
 from cartrita.protocol.task import TaskRequest
 
 ROUNDS = 3
+BATCH = 100
+CASES = ("tree", "batch", "actor call", "chain of three")
 
 
 class Echo:
@@ -50,8 +55,16 @@ async def opened(address: str) -> AsyncIterator[dict[str, Callable[[], Awaitable
         one = actor.remote()
         chain = actor.remote(actor.remote(actor.remote()))
         payload = {"payload": {"x": "y" * 200}}
+        many = [(request, None)] * BATCH
+
+        async def batch() -> None:
+            answers = await door.submit_many(many, SYSTEM, wait=True)
+            wrong = [one for one in answers if isinstance(one, Exception)]
+            assert not wrong, wrong[0]
+
         yield {
             "tree": lambda: door.submit(request, SYSTEM, wait=True),
+            "batch": batch,
             "actor call": lambda: one.echo.remote(payload),
             "chain of three": lambda: chain.echo.remote(payload),
         }
@@ -72,17 +85,19 @@ async def rate(call: Callable[[], Awaitable[Any]], callers: int, seconds: float)
     return count / (time.perf_counter() - began)
 
 
-async def drive(address: str, seconds: float, callers: int) -> None:
-    """Measure all three in turn, and say so line by line; the parent reads CPU between lines."""
+async def drive(address: str, seconds: float, callers: int, only: list[str]) -> None:
+    """Measure each in turn, and say so line by line; the parent reads CPU between lines."""
     async with opened(address) as calls:
-        for name, call in calls.items():
-            await rate(call, 8, 1.0)
+        for name in only:
+            await rate(calls[name], 8, 1.0)
             _tell({"ready": name})
         for _ in range(ROUNDS):
-            for name, call in calls.items():
+            for name in only:
                 _tell({"begin": name})
                 sys.stdin.readline()
-                _tell({"end": name, "rate": await rate(call, callers, seconds)})
+                each = BATCH if name == "batch" else 1
+                crowd = max(callers // 32, 1) if name == "batch" else callers
+                _tell({"end": name, "rate": each * await rate(calls[name], crowd, seconds)})
                 sys.stdin.readline()
 
 
@@ -91,10 +106,10 @@ def _tell(line: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def measure(running: Instance, seconds: float, callers: int) -> dict[str, Any]:
+def measure(running: Instance, seconds: float, callers: int, only: list[str]) -> dict[str, Any]:
     """Run the driver and read what every process used in each round."""
     words = [sys.executable, "-m", "benchmarks.tree", "--drive", running.ray,
-             "--seconds", str(seconds), "--callers", str(callers)]  # fmt: skip
+             "--seconds", str(seconds), "--callers", str(callers), "--only", *only]  # fmt: skip
     driver = subprocess.Popen(
         words,
         env=running.driver_environment(),
@@ -142,26 +157,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--callers", type=int, default=64)
+    parser.add_argument("--only", nargs="*", choices=CASES, default=CASES)
+    parser.add_argument("--dry", action="store_true", help="do not save")
     parser.add_argument("--drive")
     chosen = parser.parse_args()
     if chosen.drive:
-        asyncio.run(drive(chosen.drive, chosen.seconds, chosen.callers))
+        uvloop.run(drive(chosen.drive, chosen.seconds, chosen.callers, chosen.only))
         return
     with instance() as running:
         with Client(running.urls["api"], token=running.token) as client:  # a no-op can be many
             client.command("CONFIG_UPDATE", "agent:health", concurrency=64)
-        found = measure(running, chosen.seconds, chosen.callers)
+        found = measure(running, chosen.seconds, chosen.callers, chosen.only)
     rate_of = {name: median(row["rate"] for row in rows) for name, rows in found.items()}
     cpu = {name: median(row["cpu_us"] for row in rows) for name, rows in found.items()}
-    result = {
-        "callers": chosen.callers,
-        "rounds": found,
-        "rate_over_chain": round(rate_of["tree"] / rate_of["chain of three"], 2),
-        "rate_over_call": round(rate_of["tree"] / rate_of["actor call"], 2),
-        "cpu_under_chain": round(cpu["chain of three"] / cpu["tree"], 2),
-    }
+    result: dict[str, Any] = {"callers": chosen.callers, "rounds": found}
+    if set(CASES) <= set(found):
+        result |= {
+            "rate_over_chain": round(rate_of["tree"] / rate_of["chain of three"], 2),
+            "rate_over_call": round(rate_of["tree"] / rate_of["actor call"], 2),
+            "cpu_under_chain": round(cpu["chain of three"] / cpu["tree"], 2),
+            "batch_rate": round(rate_of["batch"]),
+            "batch_cpu_us": cpu["batch"],
+        }
     print({key: value for key, value in result.items() if key != "rounds"})
-    save("tree", result)
+    if not chosen.dry:
+        save("tree", result)
 
 
 if __name__ == "__main__":

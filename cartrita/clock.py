@@ -60,6 +60,35 @@ _COUNTER_MAX = 0xFFF
 _CANONICAL = 36
 
 
+_POOL = 4096
+"""Random bytes that are fetched at a time: asking for a few costs more than making an id."""
+
+
+class _Pool:
+    """Random bytes of the operating system. No two processes have the same ones."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bytes, self._at = b"", 0
+        os.register_at_fork(after_in_child=self.__init__)  # type: ignore[misc]
+
+    def take(self, count: int) -> bytes:
+        """Return some that nobody was given before."""
+        with self._lock:
+            if self._at + count > len(self._bytes):
+                self._bytes, self._at = os.urandom(max(_POOL, count)), 0
+            self._at += count
+            return self._bytes[self._at - count : self._at]
+
+
+_pool = _Pool()
+
+
+def random_hex(count: int) -> str:
+    """Return so many random bytes in hexadecimal digits, for what must be unique, not secret."""
+    return _pool.take(count).hex()
+
+
 class _Uuid7:
     """Mints UUIDv7 (RFC 9562 §6.2, method 1): ordered within one process."""
 
@@ -67,25 +96,31 @@ class _Uuid7:
         self._lock = threading.Lock()
         self._last = (0, 0)
 
-    def __call__(self) -> UUID:
+    def __call__(self) -> int:
         with self._lock:
             millis = time.time_ns() // 1_000_000
             last, count = self._last
             if millis <= last:
                 millis, count = (last, count + 1) if count < _COUNTER_MAX else (last + 1, 0)
             else:
-                count = int.from_bytes(os.urandom(2)) & 0x7FF
+                count = int.from_bytes(_pool.take(2)) & 0x7FF
             self._last = (millis, count)
-        tail = int.from_bytes(os.urandom(8)) & ((1 << 62) - 1)
-        return UUID(int=(millis << 80) | (7 << 76) | (count << 64) | (2 << 62) | tail)
+        tail = int.from_bytes(_pool.take(8)) & ((1 << 62) - 1)
+        return (millis << 80) | (7 << 76) | (count << 64) | (2 << 62) | tail
 
 
-new_uuid = _Uuid7()
+_mint = _Uuid7()
+
+
+def new_uuid() -> UUID:
+    """Return a fresh UUIDv7."""
+    return UUID(int=_mint())
 
 
 def new_id() -> str:
     """Return a fresh UUIDv7 in its canonical text form."""
-    return str(new_uuid())
+    text = f"{_mint():032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def derived_id(base: str, salt: str) -> str:

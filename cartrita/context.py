@@ -17,7 +17,7 @@ from cartrita.effects import Acting, Effect
 from cartrita.errors import AgentFailed, CartritaError, InternalFailure, TaskTimeout
 from cartrita.privacy.masking import Masker
 from cartrita.protocol.principal import SYSTEM, Principal
-from cartrita.protocol.task import Budget, Preferences, TaskStatus
+from cartrita.protocol.task import NO_PREFERENCES, Budget, Preferences, TaskStatus
 from cartrita.protocol.wire import WireModel
 from cartrita.stream import Incoming, Progress, Said, Token, ToolUse
 from cartrita.threads import Piece, Threads, stopped_here
@@ -150,7 +150,7 @@ class Context:
     trace: str | None = None
     budget: Budget | None = None
     pressure: float = 0.0
-    preferences: Preferences = field(default_factory=Preferences)
+    preferences: Preferences = NO_PREFERENCES
     metadata: dict[str, str] = field(default_factory=dict)
     clock: Clock = field(default_factory=SystemClock)
     warnings: list[str] = field(default_factory=list)

@@ -9,6 +9,7 @@ from cartrita.channel.address import Address
 from cartrita.channel.frames import VERSION, Kind
 from cartrita.channel.link import Link
 from cartrita.channel.tls import check_private
+from cartrita.channel.window import Window
 from cartrita.errors import (
     AuthenticationFailed,
     CartritaError,
@@ -21,6 +22,12 @@ from cartrita.errors import (
 CONNECT_TIMEOUT = 5.0
 HEARTBEAT = 15.0
 """Seconds between pings; a peer that misses two is lost."""
+
+LONGEST_TIMER = 86_400.0
+"""Seconds; a timer that is too early is set again."""
+
+TICK = 0.001
+"""Seconds; uvloop's timers know no smaller ones, and would ring again and again until then."""
 
 
 class Exchange:
@@ -47,20 +54,49 @@ class Exchange:
             self._channel.credit(self._ident, amount)
 
 
+class Asked(asyncio.Future[Any]):
+    """The reply to a request that was sent; cancelling it tells the server.
+
+    Attributes:
+        method: What was asked for.
+        until: When it is too late, in the loop's time.
+        exchange: Hears what comes before the reply.
+    """
+
+    def __init__(
+        self, channel: "Channel", ident: int, method: str, until: float, exchange: Exchange | None
+    ) -> None:
+        super().__init__(loop=channel.loop)
+        self._channel, self._ident = channel, ident
+        self.method, self.until, self.exchange = method, until, exchange
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Want no reply any more (asyncio calls this, too, for whoever awaits it)."""
+        cancelled = super().cancel(msg)
+        if cancelled:
+            self._channel.withdraw(self._ident)
+        return cancelled
+
+
 class Channel(Link):
     """Many requests at once over one connection; make one with `connect`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._pending: dict[int, asyncio.Future[Any]] = {}
-        self._exchanges: dict[int, Exchange] = {}
+        self._pending: dict[int, Asked] = {}
         self._next = 0
         self._unanswered = 0
-        self._window = asyncio.Semaphore(1)
+        self._window = Window(1)
+        self._clock: asyncio.TimerHandle | None = None
         self._welcome: asyncio.Future[list[Any]] = self._loop.create_future()
         self._beat: asyncio.TimerHandle | None = None
         self.epoch = 0
         self.server = ""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Where it lives."""
+        return self._loop
 
     @property
     def in_flight(self) -> int:
@@ -78,34 +114,36 @@ class Channel(Link):
                 self._welcome.set_exception(error)
             self._settle(ident, None, error)
         elif kind == Kind.EVENT:
-            exchange = self._exchanges.get(ident)
-            if exchange:
-                exchange.on_event(frame[2])
+            asked = self._pending.get(ident)
+            if asked and asked.exchange:
+                asked.exchange.on_event(frame[2])
         elif kind == Kind.WELCOME and not self._welcome.done():
             self._welcome.set_result(frame)
         elif kind == Kind.PONG:
             self._unanswered = 0
 
     def _settle(self, ident: int, value: Any, error: CartritaError | None) -> None:
-        future = self._pending.pop(ident, None)
-        if future is None or future.done():
+        asked = self._pending.pop(ident, None)
+        if asked is None:
+            return
+        self._window.leave()
+        if asked.done():
             return
         if error is None:
-            future.set_result(value)
+            asked.set_result(value)
         else:
-            future.set_exception(error)
+            asked.set_exception(error)
 
     def lost(self, error: CartritaError) -> None:
         """Fail everything that waits: whether it was done is unknown."""
-        if self._beat:
-            self._beat.cancel()
+        for timer in (self._beat, self._clock):
+            if timer:
+                timer.cancel()
         if not self._welcome.done():
             self._welcome.set_exception(error)
             self._welcome.exception()  # connect() may have left already
-        for future in self._pending.values():
-            if not future.done():
-                future.set_exception(error)
-        self._pending.clear()
+        for ident in list(self._pending):
+            self._settle(ident, None, error)
 
     async def hello(self, token: str, peer: str, epoch: int) -> None:
         """Introduce ourselves and wait for the server's judgement."""
@@ -114,7 +152,7 @@ class Channel(Link):
             welcome = await self._welcome
         try:
             _, _, version, self.server, self.epoch, window = welcome
-            self._window = asyncio.Semaphore(window)
+            self._window = Window(window)
         except (TypeError, ValueError) as error:
             raise InvalidMessage(f"This is no welcome: {welcome!r}") from error
         if version != VERSION:
@@ -149,14 +187,38 @@ class Channel(Link):
             ChannelLost: The connection ended first; whether the work was done is unknown.
             CartritaError: What the server failed with.
         """
-        if self._writable is not None or self._window.locked():
-            timeout = await self._turn(method, timeout)
-        else:
-            await self._window.acquire()
+        if self.ready:
+            return await self.post(method, payload, timeout, trace, exchange)
+        left = await self._turn(method, timeout)
         try:
-            return await self._ask([method, payload, timeout, trace], exchange)
-        finally:
-            self._window.release()
+            asked = self._post(method, payload, left, trace, exchange)
+        except CartritaError:
+            self._window.leave()
+            raise
+        return await asked
+
+    @property
+    def ready(self) -> bool:
+        """Whether a request can be sent at once."""
+        return self._writable is None and not self._window.full
+
+    def post(
+        self,
+        method: str,
+        payload: Any,
+        timeout: float,
+        trace: str | None = None,
+        exchange: Exchange | None = None,
+    ) -> Asked:
+        """Send a request over a channel that is `ready`, and return its reply to come.
+
+        Raises:
+            ChannelLost: The connection has ended.
+            ResourceLimitExceeded: It is too large.
+        """
+        asked = self._post(method, payload, timeout, trace, exchange)
+        self._window.enter()
+        return asked
 
     async def _turn(self, method: str, timeout: float) -> float:
         """Wait for a place in the window and a peer that reads; returns the time left."""
@@ -164,34 +226,50 @@ class Channel(Link):
         try:
             async with asyncio.timeout_at(ends):
                 await self.drain()
-                await self._window.acquire()
+                await self._window.turn()
         except TimeoutError:
             raise TaskTimeout(f"{self.server!r} had no room for {method!r} in time.") from None
         return ends - self._loop.time()
 
-    async def _ask(self, asked: list[Any], exchange: Exchange | None) -> Any:
-        method, payload, timeout, trace = asked
-        self._next += 1
-        ident, future = self._next, self._loop.create_future()
+    def _post(
+        self,
+        method: str,
+        payload: Any,
+        timeout: float,
+        trace: str | None,
+        exchange: Exchange | None,
+    ) -> Asked:
+        ident = self._next = self._next + 1
         self.send(Kind.REQUEST, ident, method, max(1, int(timeout * 1000)), trace, payload)
-        self._pending[ident] = future
+        asked = Asked(self, ident, method, self._loop.time() + timeout, exchange)
+        self._pending[ident] = asked
         if exchange:
-            self._exchanges[ident] = exchange
             exchange.begin(self, ident)
-        timer = self._loop.call_later(timeout, self._expire, ident, method)
-        try:
-            return await future
-        finally:
-            timer.cancel()
-            if exchange:
-                del self._exchanges[ident]
-            if self._pending.pop(ident, None) is not None:
-                self._cancel(ident)
+        if self._clock is None or asked.until < self._clock.when():
+            self._set_clock(asked.until)
+        return asked
 
-    def _expire(self, ident: int, method: str) -> None:
-        future = self._pending.pop(ident, None)
-        if future and not future.done():
-            future.set_exception(TaskTimeout(f"{self.server!r} did not answer {method!r} in time."))
+    def _set_clock(self, until: float) -> None:
+        """Look at what is too late then: one timer for all, as most are answered long before."""
+        if self._clock:
+            self._clock.cancel()
+        latest = self._loop.time() + LONGEST_TIMER
+        self._clock = self._loop.call_at(min(until, latest), self._expire)
+
+    def _expire(self) -> None:
+        self._clock = None
+        due = self._loop.time() + TICK
+        for ident, asked in [one for one in self._pending.items() if one[1].until <= due]:
+            text = f"{self.server!r} did not answer {asked.method!r} in time."
+            self._settle(ident, None, TaskTimeout(text))
+            self._cancel(ident)
+        if self._pending:
+            self._set_clock(min(asked.until for asked in self._pending.values()))
+
+    def withdraw(self, ident: int) -> None:
+        """Tell the server that nobody waits for a reply any more."""
+        if self._pending.pop(ident, None) is not None:
+            self._window.leave()
             self._cancel(ident)
 
     def _cancel(self, ident: int) -> None:

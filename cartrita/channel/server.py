@@ -5,8 +5,9 @@ import hmac
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from cartrita.cancelled import told_to_end
 from cartrita.channel.address import Address
@@ -82,6 +83,17 @@ class Service(Protocol):
         """Do the work and return plain values; raise a `CartritaError` to refuse."""
 
 
+@runtime_checkable
+class Prompt(Protocol):
+    """A service that takes up some requests at once, which a task of asyncio's for each is not."""
+
+    def begin(self, method: str, payload: Any, call: Call, /) -> asyncio.Future[Any] | None:
+        """Return the reply to come, which a caller who leaves cancels; None leaves it to `handle`.
+
+        It raises a `CartritaError` to refuse.
+        """
+
+
 class Session(Link):
     """One client's connection, on the server's side."""
 
@@ -89,7 +101,7 @@ class Session(Link):
         super().__init__()
         self._server = server
         self._peer = ""
-        self._running: dict[int, tuple[asyncio.Task[None], Call]] = {}
+        self._running: dict[int, tuple[asyncio.Future[Any], Call]] = {}
         self._hello_timer = self._loop.call_later(HELLO_TIMEOUT, self._no_hello)
 
     def _no_hello(self) -> None:
@@ -110,8 +122,8 @@ class Session(Link):
         """Stop what this client asked for: nobody is there to hear it."""
         self._hello_timer.cancel()
         self._server.sessions.discard(self)
-        for task, _ in self._running.values():
-            task.cancel()
+        for running, _ in list(self._running.values()):
+            running.cancel()
 
     def receive(self, frame: list[Any]) -> None:
         """Act on one frame of the client's."""
@@ -128,10 +140,15 @@ class Session(Link):
             self.send(Kind.PONG, ident)
 
     def _cancel(self, ident: int) -> None:
-        running = self._running.get(ident)
-        if running:  # one that had not begun never runs, not even what forgets it
-            running[0].add_done_callback(lambda _: self._running.pop(ident, None))
-            running[0].cancel()
+        if ident not in self._running:
+            return
+        running = self._running[ident][0]
+        if isinstance(running, asyncio.Task):
+            # One that had not begun never runs, not even what forgets it.
+            running.add_done_callback(lambda _: self._running.pop(ident, None))
+        else:
+            del self._running[ident]
+        running.cancel()
 
     def _grant(self, ident: int, amount: int) -> None:
         running = self._running.get(ident)
@@ -167,8 +184,47 @@ class Session(Link):
             self.send(Kind.FAILURE, ident, error.to_wire())
             return
         call = Call(ident, frame[3] / 1000, frame[4], self._peer, self)
-        task = self._loop.create_task(self._serve(frame[2], frame[5], call))
-        self._running[ident] = (task, call)
+        method, payload, begin = frame[2], frame[5], self._server.begin
+        running: asyncio.Future[Any] | None
+        try:
+            running = begin(method, payload, call) if begin else None
+        except Exception as error:  # noqa: BLE001 - a defect must not take the channel down
+            self._failed(ident, method, error)
+            return
+        if running is None:
+            running = self._loop.create_task(self._serve(method, payload, call))
+        else:
+            running.add_done_callback(partial(self._answer, ident, method))
+        self._running[ident] = (running, call)
+
+    def _answer(self, ident: int, method: str, reply: asyncio.Future[Any]) -> None:
+        """Send the reply to what was taken up at once, unless nobody wants it any more."""
+        given_up = reply.cancelled()
+        error = None if given_up else reply.exception()
+        running = self._running.get(ident)
+        if running is None or running[0] is not reply or self.closed.done():
+            return
+        if given_up:
+            self._failed(ident, method, asyncio.CancelledError())
+        elif error is not None:
+            self._failed(ident, method, error)
+        else:
+            try:
+                self.send(Kind.REPLY, ident, reply.result())
+            except CartritaError as refusal:  # it has no form, or is too large
+                self._fail(ident, refusal)
+        if self._writable is None:
+            del self._running[ident]
+        else:  # a peer that reads slowly has its window filled by what it did not read
+            self._running[ident] = (self._loop.create_task(self._linger(ident)), running[1])
+
+    async def _linger(self, ident: int) -> None:
+        try:
+            await self.drain()
+        except ChannelLost:
+            pass
+        finally:
+            self._running.pop(ident, None)
 
     async def _serve(self, method: str, payload: Any, call: Call) -> None:
         try:
@@ -176,17 +232,24 @@ class Session(Link):
             self.send(Kind.REPLY, call.ident, reply)
             if self._writable is not None:
                 await self.drain()
-        except CartritaError as error:
-            self._fail(call.ident, error)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             # The caller left or gave up and needs no answer, unless it was something else.
             if not told_to_end():
-                self._fail(call.ident, InternalFailure(f"{method!r} was given up from within."))
+                self._failed(call.ident, method, error)
         except Exception as error:  # noqa: BLE001 - a defect must not take the channel down
-            self._server.report(method, error)
-            self._fail(call.ident, InternalFailure(f"{method!r} failed: {type(error).__name__}"))
+            self._failed(call.ident, method, error)
         finally:
             self._running.pop(call.ident, None)
+
+    def _failed(self, ident: int, method: str, error: BaseException) -> None:
+        """Answer with what a request failed with; a defect is reported and not shown."""
+        if isinstance(error, CartritaError):
+            self._fail(ident, error)
+        elif isinstance(error, asyncio.CancelledError):
+            self._fail(ident, InternalFailure(f"{method!r} was given up from within."))
+        else:
+            self._server.report(method, error)
+            self._fail(ident, InternalFailure(f"{method!r} failed: {type(error).__name__}"))
 
     def _fail(self, ident: int, error: CartritaError) -> None:
         if not self.closed.done():
@@ -216,6 +279,7 @@ class ChannelServer:
         window: int = 4096,
     ) -> None:
         self.name, self.service, self.token = name, service, token
+        self.begin = service.begin if isinstance(service, Prompt) else None
         self.epoch, self.least_epoch, self.window = epoch, least_epoch, window
         self.sessions: set[Session] = set()
         self.stopped = False
@@ -263,7 +327,7 @@ class ChannelServer:
             raise
         self._servers.append(server)
 
-    def report(self, method: str, error: Exception) -> None:
+    def report(self, method: str, error: BaseException) -> None:
         """Tell the loop's exception handler about a defect in the service."""
         asyncio.get_running_loop().call_exception_handler(
             {"message": f"{self.name}: {method!r} failed", "exception": error}

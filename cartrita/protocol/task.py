@@ -77,6 +77,9 @@ class Preferences(WireModel):
     )
 
 
+NO_PREFERENCES = Preferences()
+
+
 class TaskRequest(WireModel):
     """What a client submits."""
 

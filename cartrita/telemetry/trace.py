@@ -1,8 +1,9 @@
 """W3C trace context: the ids that join one task's tracks."""
 
 import re
-import secrets
 from hashlib import blake2b
+
+from cartrita.clock import random_hex
 
 _TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$")
 _NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
@@ -16,7 +17,7 @@ def continue_trace(traceparent: str | None) -> str:
     match = _TRACEPARENT.match(traceparent or "")
     if match and match[1] != _NO_TRACE and match[2] != _NO_SPAN:
         return match[0]
-    trace = secrets.token_hex(16)
+    trace = random_hex(16)
     return f"00-{trace}-{trace[:16]}-01"
 
 
@@ -42,7 +43,7 @@ def span_id(*parts: object) -> str:
 
 def fresh_id() -> str:
     """Return an id for a span that happens once."""
-    return secrets.token_hex(8)
+    return random_hex(8)
 
 
 def below(traceparent: str, span: str) -> str:

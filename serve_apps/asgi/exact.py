@@ -21,7 +21,11 @@ class Exact:
 
     def __init__(self, routes: Sequence[BaseRoute], router: ASGIApp) -> None:
         self._router = router
-        self._routes = {route.path: route for route in routes if _is_alone(route, routes)}
+        self._routes = {
+            route.path: route
+            for route in routes
+            if isinstance(route, Route) and _is_alone(route, routes)
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -34,7 +38,7 @@ class Exact:
         await response(scope, receive, send)
 
 
-def _is_alone(route: BaseRoute, routes: Sequence[BaseRoute]) -> bool:
+def _is_alone(route: Route, routes: Sequence[BaseRoute]) -> bool:
     """Tell whether a route is a plain function at one path that no other route answers at."""
     if type(route) is not Route or route.param_convertors:
         return False

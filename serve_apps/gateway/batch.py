@@ -1,6 +1,5 @@
 """Many tasks in one request: each is accepted or refused for itself."""
 
-import asyncio
 from typing import Any
 
 from pydantic import Field
@@ -18,15 +17,15 @@ from serve_apps.asgi.messages import header_text, read_json, reply
 from serve_apps.asgi.reserved import Reserved
 from serve_apps.asgi.strict import parse, read
 from serve_apps.gateway.freshness import Use, cache_use, freshened
-from serve_apps.gateway.gate import Tasks, gate_of, submitter_of
+from serve_apps.gateway.gate import Answer, Tasks, gate_of, submitter_of
 from serve_apps.gateway.tasks import LONGEST_KEY, is_key
 from serve_apps.problems import document
 
 log = get_logger(__name__)
 
 MOST_TASKS = 1000
-AT_ONCE = 64
-"""Tasks of one batch that are asked for at a time, so that other requests get their turn."""
+AT_ONCE = 128
+"""Tasks of one batch that are handed in together, so that other requests get their turn."""
 
 _PLACES = 5
 """Characters that a task's place adds to the batch's idempotency key."""
@@ -45,13 +44,10 @@ async def create_many(request: Request) -> Response:
     key = header_text(request, "Idempotency-Key", _is_short_key)
     trace = exchange_of(request).outlived()
     use = cache_use(request)
-    desk, turn = _Desk(gate_of(request).tasks, who, key, trace, use), asyncio.Semaphore(AT_ONCE)
-
-    async def in_turn(place: int, task: Any) -> dict[str, Any]:
-        async with turn:
-            return await desk.verdict(place, task)
-
-    verdicts = await asyncio.gather(*(in_turn(*item) for item in enumerate(asked.tasks)))
+    desk = _Desk(gate_of(request).tasks, who, key, trace, use)
+    verdicts: list[dict[str, Any]] = []
+    for first in range(0, len(asked.tasks), AT_ONCE):
+        verdicts += await desk.verdicts(first, asked.tasks[first : first + AT_ONCE])
     accepted = sum(verdict["accepted"] for verdict in verdicts)
     counts = {"accepted": accepted, "refused": len(verdicts) - accepted}
     return reply({**counts, "results": verdicts, "traceId": trace_id(trace)})
@@ -70,22 +66,31 @@ class _Desk:
         self._tasks, self._who, self._key, self._trace = tasks, who, key, trace
         self._use = use
 
-    async def verdict(self, place: int, task: Any) -> dict[str, Any]:
-        """Ask for one task and say what became of that."""
+    async def verdicts(self, first: int, tasks: list[Any]) -> list[dict[str, Any]]:
+        """Ask for tasks, the first of which has that place, and say what became of each."""
+        answers: dict[int, Answer] = {}
+        asked: dict[int, tuple[TaskRequest, str | None]] = {}
+        for place, task in enumerate(tasks, first):
+            key = f"{self._key}/{place}" if self._key else None
+            try:
+                asked[place] = freshened(read(TaskRequest, task), self._use), key
+            except CartritaError as error:
+                answers[place] = error
+        answers |= zip(asked, await self._ask(list(asked.values())), strict=True)
+        return [self._verdict(answer) for _, answer in sorted(answers.items(), key=_place)]
+
+    async def _ask(self, asked: list[tuple[TaskRequest, str | None]]) -> list[Answer]:
         try:
-            asked = freshened(read(TaskRequest, task), self._use)
-            answer = await self._tasks.submit(
-                asked,
-                self._who,
-                wait=False,
-                idempotency_key=f"{self._key}/{place}" if self._key else None,
-                traceparent=self._trace,
+            return await self._tasks.submit_many(
+                asked, self._who, wait=False, traceparent=self._trace
             )
-        except CartritaError as error:
-            return self._refusal(error)
         except Exception:
-            log.exception("batched_task_failed", place=place, trace_id=trace_id(self._trace))
-            return self._refusal(InternalFailure("The task could not be asked for."))
+            log.exception("batch_failed", trace_id=trace_id(self._trace))
+            return [InternalFailure("The task could not be asked for.")] * len(asked)
+
+    def _verdict(self, answer: Answer) -> dict[str, Any]:
+        if isinstance(answer, CartritaError):
+            return self._refusal(answer)
         return {"accepted": True, "taskId": answer["taskId"], "status": answer["status"]}
 
     def _refusal(self, error: CartritaError) -> dict[str, Any]:
@@ -93,6 +98,10 @@ class _Desk:
         if error.retry_after is not None:
             told["retryAfter"] = error.retry_after
         return {"accepted": False, "problem": told}
+
+
+def _place(item: tuple[int, Answer]) -> int:
+    return item[0]
 
 
 ROUTES = [Reserved("/v3/tasks/batch", create_many, methods=["POST"])]

@@ -1,7 +1,7 @@
 """What the gateway's routes share."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from cartrita.auth.claims import Claims
 from cartrita.auth.identity import Identity
 from cartrita.catalog import Catalog
 from cartrita.clock import Clock
-from cartrita.errors import AuthorizationFailed
+from cartrita.errors import AuthorizationFailed, CartritaError
 from cartrita.external.registration import Registration
 from cartrita.external.registry import Registered
 from cartrita.people.desk import PeopleDesk
@@ -54,6 +54,10 @@ MOMENT = 1.0
 """Seconds for which one look at the databases or the metrics serves all who ask."""
 
 
+Answer = dict[str, Any] | CartritaError
+"""What became of one of many tasks: what `submit` returns, or what it raises."""
+
+
 class Tasks(Protocol):
     """What the gateway asks of the Door."""
 
@@ -67,6 +71,16 @@ class Tasks(Protocol):
         traceparent: str | None = None,
     ) -> dict[str, Any]:
         """Accept a task; return its response, or its id and status when not waiting."""
+
+    async def submit_many(
+        self,
+        asked: Sequence[tuple[TaskRequest, str | None]],
+        who: Principal,
+        *,
+        wait: bool,
+        traceparent: str | None = None,
+    ) -> list[Answer]:
+        """Accept many tasks, with their idempotency keys; each has an answer of its own."""
 
     async def get(self, task_id: str, who: Principal, wait: float = 0.0) -> dict[str, Any]:
         """Return a task's response or its status so far."""

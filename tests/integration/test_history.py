@@ -7,6 +7,7 @@ from contextlib import aclosing, suppress
 import asyncpg
 import pytest
 
+from actors import asking as asking_module
 from actors import door as door_module
 from cartrita.clock import new_id
 from cartrita.errors import InsufficientBudget, ServiceUnavailable
@@ -26,7 +27,8 @@ EACH = 4
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch):
-    monkeypatch.setattr(door_module, "PAUSE", 0.01)
+    for module in (asking_module, door_module):
+        monkeypatch.setattr(module, "PAUSE", 0.01)
 
 
 @pytest.fixture

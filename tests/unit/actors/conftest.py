@@ -28,6 +28,7 @@ def door(tree):
 def hasty(monkeypatch):
     """Look again at once for a shard that went away."""
     monkeypatch.setattr("actors.door.PAUSE", 0.001)
+    monkeypatch.setattr("actors.asking.PAUSE", 0.001)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import pytest
 
 from actors.counting import Traffic
+from cartrita.clock import SystemClock
 from cartrita.errors import AgentUnavailable, NetworkFailed, NotFound, QueueFull
 from cartrita.journal import Verdict
 from cartrita.telemetry.metrics import REGISTRY
@@ -14,7 +15,7 @@ def count(name, **labels):
 
 @pytest.fixture
 def traffic():
-    return Traffic("counting/0")
+    return Traffic("counting/0", SystemClock())
 
 
 @pytest.mark.parametrize(

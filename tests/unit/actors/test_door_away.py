@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from actors import door as door_module
+from actors import asking as asking_module
 from actors.door import Door
 from actors.hosting import RouteTable
 from cartrita.channel.address import Endpoints
@@ -113,8 +113,8 @@ class TestAway:
     """The shard goes away and comes back, or does not."""
 
     async def test_a_shard_that_is_nowhere_is_unavailable_after_a_while(self, tree, monkeypatch):
-        monkeypatch.setattr(door_module, "ACCEPT_TIMEOUT", 0.02)
-        monkeypatch.setattr(door_module, "PAUSE", 0.001)
+        monkeypatch.setattr(asking_module, "ACCEPT_TIMEOUT", 0.02)
+        monkeypatch.setattr(asking_module, "PAUSE", 0.001)
 
         class Lost:
             async def routes(self):
@@ -150,7 +150,7 @@ class TestAway:
         assert row["state"] == "down"
 
     async def test_a_tree_started_anew_with_another_token_is_found_again(self, tree, monkeypatch):
-        monkeypatch.setattr(door_module, "PAUSE", 0.001)
+        monkeypatch.setattr(asking_module, "PAUSE", 0.001)
 
         class Stale:
             """Knows the old token at first."""

@@ -12,6 +12,7 @@ from cartrita.channel.address import Address
 from cartrita.channel.client import Exchange, connect
 from cartrita.channel.frames import CREDIT, MAX_FRAME, VERSION, Kind
 from cartrita.channel.link import Link
+from cartrita.channel.window import Window
 from cartrita.errors import (
     AuthenticationFailed,
     ChannelLost,
@@ -141,7 +142,7 @@ class TestEnds:
         assert channel.in_flight == 0
 
     async def test_nothing_is_left_behind_by_those_who_waited_for_room(self, channel, service):
-        channel._window = asyncio.Semaphore(1)
+        channel._window = Window(1)
         asked = [asyncio.create_task(channel.request("hold", n, 30)) for n in range(5)]
         await service.entered.get()
         channel.host.sessions.copy().pop().abort(ChannelLost("power cut"))
