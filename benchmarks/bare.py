@@ -22,6 +22,12 @@ async def answer(request: Request) -> Response:
     )
 
 
+async def pause(request: Request) -> Response:
+    """Answer after 20 ms."""
+    await asyncio.sleep(0.020)
+    return await answer(request)
+
+
 async def stream(_request: Request) -> Response:
     """Say something, and then nothing but that the stream is alive."""
     return StreamingResponse(_silence(), media_type="text/event-stream")
@@ -39,6 +45,7 @@ def application() -> Starlette:
     return Starlette(
         routes=[
             Route("/stream", stream, methods=["GET"]),
+            Route("/wait", pause, methods=["POST"]),
             Route("/{rest:path}", answer, methods=["GET", "POST"]),
         ]
     )
