@@ -20,11 +20,16 @@ def percentiles(latencies: list[float]) -> dict[str, float | None]:
 
 
 def medians(rounds: Rounds) -> dict[str, Any]:
-    """Return the median of each figure over the rounds that have it, and the sums of counts."""
+    """Return the median of each figure over the rounds that have it, and the sums of counts.
+
+    `tasks_per_core_s` is what a core's whole second would do at that CPU time per task.
+    """
     found: dict[str, Any] = {}
     for key in MEASURED:
         values = [row[key] for row in rounds if row.get(key) is not None]
         found[key] = round(median(values), 3) if values else None
+    cpu = found["cpu_us_total"]
+    found["tasks_per_core_s"] = round(1e6 / cpu, 1) if cpu else None
     return found | {key: sum(row[key] for row in rounds) for key in ("requests", "errors")}
 
 

@@ -38,10 +38,12 @@ GUARANTEES = {
         "As behind the door, without HTTP: the caller is a gRPC runtime itself. CPU includes it."
     ),
     "langgraph": (
-        "The development form: runs, threads and checkpoints are in memory, written to a local "
-        "file now and then; a crash loses them. A queue takes up runs; without authentication as "
-        "configured here; runs are not deduplicated. The licensed form with PostgreSQL and Redis "
-        "is durable, and was not measured."
+        "The development form: runs, threads and checkpoints are in memory, and written to a local "
+        "file every 10 s; a crash loses what came since. A queue takes up runs; its authors' "
+        "licensed form with PostgreSQL and Redis is durable, and was not measured. No "
+        "authentication as configured here, no deduplication. The queue of this form looks for "
+        "runs every half second when the last look found none, and that cannot be set: with few "
+        "clients its rate and latency are that pause, and its CPU time says more."
     ),
     "serve": (
         "None: a replica behind HAProxy that answers. Ray restarts a replica that dies; a request "

@@ -30,6 +30,7 @@ def test_medians_are_per_figure_and_errors_add_up():
     found = medians([row(1, 5, 1), row(9, 4, 2), row(2, 3, 0)])
     assert (found["rps"], found["cpu_us_total"], found["p50_ms"]) == (2, 4, None)
     assert (found["requests"], found["errors"]) == (30, 3)
+    assert found["tasks_per_core_s"] == 250_000
 
 
 def test_a_ratio_is_taken_within_a_round_so_that_a_slow_hour_cancels_out():
