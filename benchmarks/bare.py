@@ -23,6 +23,12 @@ async def answer(request: Request) -> Response:
     )
 
 
+async def pause(request: Request) -> Response:
+    """Answer after 20 ms."""
+    await asyncio.sleep(0.020)
+    return await answer(request)
+
+
 async def stream(_request: Request) -> Response:
     """Say something, and then nothing but that the stream is alive."""
     return StreamingResponse(_silence(), media_type="text/event-stream")
@@ -48,6 +54,7 @@ def application() -> Starlette:
         routes=[
             Route("/stream", stream, methods=["GET"]),
             WebSocketRoute("/ws", converse),
+            Route("/wait", pause, methods=["POST"]),
             Route("/{rest:path}", answer, methods=["GET", "POST"]),
         ]
     )
