@@ -43,6 +43,7 @@ def _section(text: str, results: Results) -> str:
                 return ""
             continue
         blocks.append(_block(_NEEDS.sub("", block), results))
+    blocks = [block for block in blocks if block]
     return "\n\n".join(blocks) + "\n"
 
 
