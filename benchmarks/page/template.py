@@ -2,8 +2,9 @@
 
 `{{ expression | style }}` becomes a figure. A block of lines (what stands between blank lines)
 may begin with `<!-- needs NAME … -->`: without those results it is left out, and with it the
-whole section where it has the section's heading. `<!-- each PATH: TEXT -->` becomes a line for
-each entry at a path, with `{key}` for its name; a figure that one entry lacks is a dash.
+whole section where it has the section's heading. A section of which only the heading is left is
+left out, too. `<!-- each PATH: TEXT -->` becomes a line for each entry at a path, with `{key}`
+for its name; a figure that one entry lacks is a dash.
 """
 
 import re
@@ -43,6 +44,9 @@ def _section(text: str, results: Results) -> str:
                 return ""
             continue
         blocks.append(_block(_NEEDS.sub("", block), results))
+    blocks = [block for block in blocks if block]
+    if len(blocks) == 1 and blocks[0].startswith("## "):
+        return ""
     return "\n\n".join(blocks) + "\n"
 
 

@@ -85,7 +85,8 @@ def test_without_a_result_its_sections_and_blocks_are_left_out():
     text = (
         "# Page\n\n## Peers\n<!-- needs peers -->\n\nThey do {{ peers.rps | 0 }}.\n\n"
         "## Deaths\n<!-- needs deaths -->\n\n{{ deaths.lost | 0 }} lost.\n\n"
-        "<!-- needs http peers -->\nBoth: {{ peers.rps | 0 }}.\n"
+        "<!-- needs http peers -->\nBoth: {{ peers.rps | 0 }}.\n\n"
+        "## Others\n\n<!-- needs peers -->\nThey do {{ peers.rps | 0 }}.\n"
     )
     assert filled(text, RESULTS) == "# Page\n\n## Deaths\n\n0 lost.\n"
 
