@@ -15,6 +15,9 @@ from cartrita.ledger import Intent
 from cartrita.telemetry.trace import trace_id
 from cartrita.trail import Trail
 
+Asker = tuple[Any, ...]
+"""The call by which a task is asked for, and the request which that is a part of, if any is told."""
+
 PRUNE = 32
 """Waiters above which those who left are forgotten."""
 
@@ -122,8 +125,8 @@ class Cell:
         acts = (self.acts or {}).values()
         return [f"{act.name!r} ({act.id})" for act in acts if act.state is state]
 
-    def again(self, asked: TaskRecord) -> None:
-        """Take a repeat of what it was asked for: whoever asked before may have died.
+    def again(self, asked: TaskRecord, asker: Asker = ()) -> None:
+        """Take what it is asked for, also a repeat: whoever asked before may have died.
 
         So its trace goes on under the one who asked last.
 
@@ -131,8 +134,9 @@ class Cell:
             CartritaError: It is no repeat, as `same_task` has it.
         """
         same_task(self.record, asked)
-        if self.trail and asked.trace and trace_id(asked.trace) == trace_id(self.trail.trace):
-            self.trail.trace = asked.trace
+        trail = self.trail
+        if trail and asked.trace and trace_id(asked.trace) == trace_id(trail.trace):
+            trail.trace, trail.asker = asked.trace, asker
 
     def end(self) -> None:
         """Wait for nothing more: its end goes to the journal."""

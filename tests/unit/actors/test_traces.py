@@ -9,6 +9,7 @@ from cartrita.clock import new_id
 from cartrita.context import Context
 from cartrita.declare import Agent, task
 from cartrita.telemetry.log import traceparent
+from cartrita.telemetry.request import serving
 from cartrita.telemetry.span import Sampling
 from cartrita.telemetry.trace import trace_id
 from tests.support.collector import collecting, whole
@@ -147,6 +148,28 @@ async def test_a_repeat_s_trace_goes_on_under_who_asked_last(stage, collector):
     await traced(stage, collector, work)
     (spans,) = collector.traces().values()
     assert whole(spans, "2" * 16)
+
+
+async def test_a_request_whose_gateway_died_is_told_by_the_supervisor(stage, collector):
+    async def work(tree):
+        serving(lambda: ["POST /v3/tasks", OUTSIDE, 1.0])
+        inner = f"{THEIRS[:36]}{'1' * 16}-01"
+        asked = tree.door.submit(request("test.hold"), ADA, wait=True, traceparent=inner)
+        asking = asyncio.create_task(asked)
+        await stage.begun()
+        supervisor = tree.supervisors["system/0"].supervisor
+        (cell,) = supervisor._cells.values()
+        asking.cancel()
+        tree.door.close()
+        assert await eventually(lambda: cell.trail.asker[0].gone, 5)
+        stage.release.set()
+        assert await eventually(lambda: not supervisor._cells, 5)
+
+    await traced(stage, collector, work)
+    (spans,) = collector.traces().values()
+    assert whole(spans, OUTSIDE)
+    asked = named(spans)["POST /v3/tasks"]
+    assert (asked.id, asked.attributes["error.type"]) == ("1" * 16, "gateway_died")
 
 
 async def test_every_attempt_of_a_task_whose_hosts_died_is_told(stage, collector):
