@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+from actors.entrance import Asker
 from actors.slot import Host
 from actors.tasklog import TaskLog
 from actors.uselog import UseLog
@@ -14,9 +15,6 @@ from cartrita.journal import TaskRecord
 from cartrita.ledger import Intent
 from cartrita.telemetry.trace import trace_id
 from cartrita.trail import Trail
-
-Asker = tuple[Any, ...]
-"""The call by which a task is asked for, and the request which that is a part of, if any is told."""
 
 PRUNE = 32
 """Waiters above which those who left are forgotten."""

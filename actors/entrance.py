@@ -5,11 +5,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-from actors.cell import Asker
 from actors.counting import Traffic
 from cartrita.channel.server import Call
 from cartrita.errors import CartritaError, InternalFailure, ResourceLimitExceeded
 from cartrita.journal import TaskRecord
+
+Asker = tuple[Any, ...]
+"""The call by which a task is asked for; and of which request that is a part, if that is told."""
 
 
 class Submit(Protocol):

@@ -9,9 +9,9 @@ from typing import Any
 from actors.admission import Admission, Work, closed
 from actors.attempt import Attempts
 from actors.callers import Callers
-from actors.cell import Asker, Cell
+from actors.cell import Cell
 from actors.counting import Traffic
-from actors.entrance import Entrance
+from actors.entrance import Asker, Entrance
 from actors.family import Calls
 from actors.fate import lost_for_good, told
 from actors.fleet import Fleet

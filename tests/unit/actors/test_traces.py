@@ -1,14 +1,16 @@
 """Traces of tasks that ran through the whole tree."""
 
 import asyncio
+import json
 
 import pytest
+import structlog
 
 from cartrita.catalog import Catalog
 from cartrita.clock import new_id
 from cartrita.context import Context
 from cartrita.declare import Agent, task
-from cartrita.telemetry.log import traceparent
+from cartrita.telemetry.log import configure, traceparent
 from cartrita.telemetry.request import serving
 from cartrita.telemetry.span import Sampling
 from cartrita.telemetry.trace import trace_id
@@ -89,6 +91,21 @@ async def test_what_failed_says_of_what(stage, collector):
     task = named(spans)["task test.fail"]
     assert task.attributes["error.type"] == answer["errorCode"]
     assert (task.status.code, task.status.message) == (2, answer["errorMessage"])
+
+
+async def test_a_line_of_the_log_names_the_trace_and_the_task(stage, collector, capsys):
+    configure("info", "json")
+
+    def work(tree):
+        return tree.door.submit(request("test.fail"), ADA, wait=True, traceparent=THEIRS)
+
+    try:
+        answer = await traced(stage, collector, work)
+    finally:
+        structlog.reset_defaults()
+    lines = map(json.loads, capsys.readouterr().err.splitlines())
+    (line,) = (one for one in lines if one["event"] == "agent_failed")
+    assert (line["trace_id"], line["task"]) == (trace_id(THEIRS), answer["taskId"])
 
 
 async def test_a_sub_task_belongs_to_the_attempt_that_called_for_it(stage, collector):
