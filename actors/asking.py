@@ -19,6 +19,7 @@ from cartrita.errors import (
 )
 from cartrita.journal import Stories, TaskRecord
 from cartrita.protocol.task import TaskStatus
+from cartrita.telemetry.request import served
 
 ACCEPT_TIMEOUT = 10.0
 """Seconds a door looks for the shard before it says that nobody can accept the task."""
@@ -70,7 +71,9 @@ class Asking:
             wait: Whether for its end, or for its acceptance.
             asked: Whether a shard was asked before, and may have it.
         """
-        payload = [record.pack(), wait]
+        payload: list[Any] = [record.pack(), wait]
+        if wait and (request := served()):
+            payload.append(request)
         now = self._clock.monotonic()
         end = now + record.deadline - self._clock.now() + LATE
         until = min(end, now + ACCEPT_TIMEOUT)

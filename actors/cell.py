@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+from actors.entrance import Asker
 from actors.slot import Host
 from actors.tasklog import TaskLog
 from actors.uselog import UseLog
@@ -122,8 +123,8 @@ class Cell:
         acts = (self.acts or {}).values()
         return [f"{act.name!r} ({act.id})" for act in acts if act.state is state]
 
-    def again(self, asked: TaskRecord) -> None:
-        """Take a repeat of what it was asked for: whoever asked before may have died.
+    def again(self, asked: TaskRecord, asker: Asker = ()) -> None:
+        """Take what it is asked for, also a repeat: whoever asked before may have died.
 
         So its trace goes on under the one who asked last.
 
@@ -131,8 +132,9 @@ class Cell:
             CartritaError: It is no repeat, as `same_task` has it.
         """
         same_task(self.record, asked)
-        if self.trail and asked.trace and trace_id(asked.trace) == trace_id(self.trail.trace):
-            self.trail.trace = asked.trace
+        trail = self.trail
+        if trail and asked.trace and trace_id(asked.trace) == trace_id(trail.trace):
+            trail.trace, trail.asker = asked.trace, asker
 
     def end(self) -> None:
         """Wait for nothing more: its end goes to the journal."""

@@ -3,15 +3,22 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from actors.counting import Traffic
 from cartrita.channel.server import Call
 from cartrita.errors import CartritaError, InternalFailure, ResourceLimitExceeded
 from cartrita.journal import TaskRecord
 
-Submit = Callable[[TaskRecord, bool], asyncio.Future[Any]]
-"""Takes a task, and whether its end is waited for; returns the answer to come, or refuses."""
+Asker = tuple[Any, ...]
+"""The call by which a task is asked for; and of which request that is a part, if that is told."""
+
+
+class Submit(Protocol):
+    """The supervisor's way to take a task."""
+
+    def __call__(self, record: TaskRecord, asker: Asker, *, wait: bool) -> asyncio.Future[Any]:
+        """Take a task and return the answer to come, or refuse; `wait` is for its end."""
 
 
 class Entrance:
@@ -32,14 +39,15 @@ class Entrance:
             CartritaError: A single task is refused. Of many, each has an answer of its own.
         """
         if method == "submit":
-            return self._take(payload[0], wait=payload[1])
+            return self._take(payload[0], (call, *payload[2:]), wait=payload[1])
         if method == "submit_many":
-            return _Crowd(call).begin(payload[0], partial(self._take, wait=payload[1]))
+            take = partial(self._take, asker=(call,), wait=payload[1])
+            return _Crowd(call).begin(payload[0], take)
         return None
 
-    def _take(self, packed: bytes, *, wait: bool) -> asyncio.Future[Any]:
+    def _take(self, packed: bytes, asker: Asker, *, wait: bool) -> asyncio.Future[Any]:
         with self._traffic:
-            answer = self._submit(TaskRecord.unpack(packed), wait)
+            answer = self._submit(TaskRecord.unpack(packed), asker, wait=wait)
         self._traffic.follow(answer)
         return answer
 

@@ -11,7 +11,7 @@ from actors.attempt import Attempts
 from actors.callers import Callers
 from actors.cell import Cell
 from actors.counting import Traffic
-from actors.entrance import Entrance
+from actors.entrance import Asker, Entrance
 from actors.family import Calls
 from actors.fate import lost_for_good, told
 from actors.fleet import Fleet
@@ -142,9 +142,9 @@ class Supervisor:
         """Take tasks up at once, on the hot path; None leaves it to `handle`."""
         return self._entrance.begin(method, payload, call)
 
-    def _submit(self, record: TaskRecord, wait: bool) -> asyncio.Future[Any]:  # noqa: FBT001
+    def _submit(self, record: TaskRecord, asker: Asker, *, wait: bool) -> asyncio.Future[Any]:
         cell = self._cells.get(record.task_id) or self._admit(record)
-        cell.again(record)
+        cell.again(record, asker)
         answer = cell.wait(end=wait)
         if cell.accepted and not wait:
             cell.tell({"taskId": record.task_id, "status": "PENDING"}, ended=False)

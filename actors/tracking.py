@@ -94,6 +94,10 @@ class Tracking:
         if trail is None or tracer is None or not trail.trace:
             return
         trail.close(self._clock.now(), response)
+        match trail.asker:
+            case (call, request) if call.gone:
+                trail.forsaken = request
+        trail.asker = ()
         self._keep(tracer, trail, took)
 
     def _keep(self, tracer: Tracer, trail: Trail, took: float) -> None:

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -130,32 +131,61 @@ class Killer:
             await self.kill(Kind.WORKER)
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What is done and what is killed meanwhile.
+
+    Attributes:
+        kinds: Of the tasks, in their order.
+        rate: Tasks a second.
+        once: What is killed after so many tasks.
+        every: Seconds between two workers that are killed; None kills none but those.
+    """
+
+    kinds: Sequence[str]
+    rate: float
+    once: Mapping[int, Kind]
+    every: float | None = None
+
+
 async def storm(
-    running: Instance, tasks: int, rate: float, every: float, chance: random.Random
+    running: Instance, plan: Plan, chance: random.Random
 ) -> tuple[list[Client], dict[Kind, list[float]]]:
     """Have all tasks done while processes are killed."""
-    names, shares = list(KINDS), [share for _, share in KINDS.values()]
-    kinds = chance.choices(names, shares, k=tasks)
-    clients = [Client(kind, waits=number % 2 == 0) for number, kind in enumerate(kinds)]
+    clients = [Client(kind, waits=number % 2 == 0) for number, kind in enumerate(plan.kinds)]
     url, token = running.urls["api"], running.token
     async with (
         AsyncClient(url, token=token, timeout=PATIENCE, retries=1000) as patient,
         AsyncClient(url, token=token, timeout=5.0, retries=0) as glance,
     ):
-        for kind in KINDS:  # a first one of each, of which nothing is asked
+        for kind in set(plan.kinds):  # a first one of each, of which nothing is asked
             await Client(kind, waits=True).run(patient)
-        killer = Killer(running, glance, chance)
-        killing, due = asyncio.create_task(killer.workers(every)), time.monotonic()
-        once = {int(tasks * SUPERVISOR_AT): Kind.SUPERVISOR, int(tasks * GATEWAY_AT): Kind.GATEWAY}
+        killer, killing = Killer(running, glance, chance), None
+        if plan.every:
+            killing = asyncio.create_task(killer.workers(plan.every))
+        due = time.monotonic()
         async with asyncio.TaskGroup() as group:
             for number, client in enumerate(clients):
                 await asyncio.sleep(max(due - time.monotonic(), 0.0))
-                due += 1 / rate
+                due += 1 / plan.rate
                 group.create_task(client.run(patient))
-                if number in once:
-                    group.create_task(killer.kill(once[number]))
-        killing.cancel()
+                if number in plan.once:
+                    group.create_task(killer.kill(plan.once[number]))
+        if killing:
+            killing.cancel()
     return clients, killer.killed
+
+
+async def settled(
+    clients: list[Client], collected: Collected, killed: dict[Kind, list[float]]
+) -> dict[str, Any]:
+    """Report on tasks that have ended, once all of their spans came or nobody waits any more."""
+    until = time.monotonic() + QUIET
+    found = report(clients, collected, killed)
+    while found["whole"] < found["ended"] and time.monotonic() < until:
+        await asyncio.sleep(0.2)
+        found = report(clients, collected, killed)
+    return found
 
 
 async def last_words(running: Instance, collected: Collected) -> dict[str, Any]:
@@ -209,13 +239,12 @@ def _why(client: Client, killed: dict[Kind, list[float]]) -> str:
 async def measure(running: Instance, collected: Collected, chosen: argparse.Namespace) -> Any:
     """Run everything on an instance that tells its traces to a collector."""
     began, chance = time.monotonic(), random.Random(chosen.seed)
-    storming = storm(running, chosen.tasks, chosen.rate, chosen.every, chance)
-    clients, killed = await storming
-    until = time.monotonic() + QUIET
-    found = report(clients, collected, killed)
-    while found["whole"] < found["ended"] and time.monotonic() < until:
-        await asyncio.sleep(0.5)
-        found = report(clients, collected, killed)
+    names, shares = list(KINDS), [share for _, share in KINDS.values()]
+    kinds = chance.choices(names, shares, k=chosen.tasks)
+    at = {SUPERVISOR_AT: Kind.SUPERVISOR, GATEWAY_AT: Kind.GATEWAY}
+    once = {int(chosen.tasks * part): kind for part, kind in at.items()}
+    clients, killed = await storm(running, Plan(kinds, chosen.rate, once, chosen.every), chance)
+    found = await settled(clients, collected, killed)
     found["seconds"] = round(time.monotonic() - began, 1)
     found["killed"] = {kind.value: len(times) for kind, times in killed.items()}
     return {"under_kills": found, "at_the_end": await last_words(running, collected)}

@@ -7,12 +7,16 @@ from typing import Any
 from cartrita.journal import ATTEMPT_SHIFT, Event, EventKind, TaskRecord
 from cartrita.privacy.masking import redacted
 from cartrita.protocol.task import TaskStatus
+from cartrita.telemetry.request import Brief
 from cartrita.telemetry.span import CLIENT, INTERNAL, SERVER, Span, Value
 from cartrita.telemetry.trace import below, parent_id, span_id, trace_id
 from cartrita.uses import MODEL, TOOL, Used, provider_of
 
 LOST = "lost"
 """How an attempt ended whose host died."""
+
+GATEWAY_DIED = "gateway_died"
+"""How a request ended that nobody was left to answer."""
 
 _NANO = 1e9
 _TOLD = ("status", "metrics", "errorCode", "errorMessage", "reason")
@@ -51,6 +55,8 @@ class Trail:
         ended: When that was durable.
         response: What it ended with, without its result.
         special: It is told of, however it ends: what it called for failed.
+        asker: The call that waits for it, and the request which that is a part of.
+        forsaken: That request, whose gateway died before it could tell of it.
     """
 
     task_id: str
@@ -70,6 +76,8 @@ class Trail:
     ended: float = 0.0
     response: dict[str, Any] = field(default_factory=dict)
     special: bool = False
+    asker: tuple[Any, ...] = ()
+    forsaken: Brief | None = None
 
     @classmethod
     def of(cls, record: TaskRecord, agent: str, shard: str, came: float) -> "Trail":
@@ -187,6 +195,8 @@ class _Spans:
     def all(self) -> Iterator[Span]:
         trail, asked = self._trail, self._trail.asked
         yield self._whole()
+        if trail.forsaken:
+            yield self._request(*trail.forsaken)
         accepted = trail.accepted or asked
         came = trail.came or accepted
         yield self._span("door", ("door",), self._root, (asked, came))
@@ -199,6 +209,15 @@ class _Spans:
             free = leg.ended or free
         ending, ended = trail.ending, trail.ended
         yield self._span("journal end", ("end",), self._root, (ending, ended))
+
+    def _request(self, name: str, parent: str, began: float) -> Span:
+        """Return the span of a request of which its own gateway can tell nothing any more."""
+        own, ended = parent_id(self._trail.trace), max(began, self._trail.ended)
+        attributes: dict[str, Value] = {"error.type": GATEWAY_DIED}
+        return Span(
+            name, self._trace, own, parent, began, ended,
+            kind=SERVER, attributes=attributes, error="The gateway died.",
+        )  # fmt: skip
 
     def _whole(self) -> Span:
         trail, response = self._trail, self._trail.response

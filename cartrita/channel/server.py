@@ -49,6 +49,11 @@ class Call:
     credit: int = CREDIT
     _granted: asyncio.Event | None = None
 
+    @property
+    def gone(self) -> bool:
+        """Whether the caller's connection is closed: it died, or its network did."""
+        return self._session.closed.done()
+
     def emit(self, payload: Any) -> None:
         """Send an event in the course of this request, whether or not the caller has room."""
         self._session.send(Kind.EVENT, self.ident, payload)

@@ -21,6 +21,7 @@ from cartrita.errors import (
 )
 from cartrita.telemetry.log import about, get_logger
 from cartrita.telemetry.metrics import TRANSPORT_ERRORS, labelled
+from cartrita.telemetry.request import serving
 from cartrita.telemetry.trace import continue_trace, trace_id
 from serve_apps.asgi.departure import Departure
 from serve_apps.asgi.negotiation import shaping
@@ -115,6 +116,7 @@ class Guard:
         if self._visits:
             exchange.visit = self._visits.begin(scope, exchange.traceparent)
             exchange.traceparent = exchange.visit.traceparent
+            serving(exchange.visit.brief)
         about(exchange.traceparent)
         try:
             await self._served(scope, exchange)

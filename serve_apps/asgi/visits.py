@@ -5,6 +5,7 @@ from typing import Any
 from starlette.types import Scope
 
 from cartrita.clock import Clock
+from cartrita.telemetry.request import Brief
 from cartrita.telemetry.span import SERVER, Span, Tracer, Value
 from cartrita.telemetry.trace import below, fresh_id, parent_id, trace_id
 
@@ -49,6 +50,10 @@ class Visit:
         self.traceparent = below(traceparent, self._span)
         self.status, self.special = 0, False
 
+    def brief(self) -> Brief:
+        """Return what its supervisor may tell of it, should this process die before its end."""
+        return [_name(self._scope), parent_id(self._under), self._began]
+
     def end(self) -> None:
         """Have it told, if it is one that is kept."""
         tracer, ended = self._visits.tracer, self._visits.clock.now()
@@ -70,11 +75,15 @@ class Visit:
         error = None
         if self.status >= _OURS:
             error = attributes["error.type"] = str(self.status)
-        name, trace = f"{method} {route}".rstrip(), trace_id(self._under)
+        trace = trace_id(self._under)
         return Span(
-            name, trace, self._span, parent_id(self._under), self._began, ended,
+            _name(self._scope), trace, self._span, parent_id(self._under), self._began, ended,
             kind=SERVER, attributes=attributes, error=error,
         )  # fmt: skip
+
+
+def _name(scope: Scope) -> str:
+    return f"{scope['method'][:20]} {_route(scope)}".rstrip()
 
 
 def _route(scope: Scope) -> str:

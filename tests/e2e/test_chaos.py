@@ -5,6 +5,7 @@ The long form is `make chaos`; its figures are in benchmarks/results.
 
 import asyncio
 import json
+import random
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -12,6 +13,10 @@ import psutil
 import pytest
 
 from benchmarks.cancels import cancel_races
+from benchmarks.collector import collecting
+from benchmarks.harness import Instance as Bench
+from benchmarks.traces import Plan, settled, storm
+from cartrita.chaos.plan import Kind
 from cartrita.chaos.victims import Processes
 from tests.support.held_model import ADD, HeldModel, asked_by, turns_of
 from tests.support.instance import Instance, run_task, wait_until
@@ -41,16 +46,35 @@ def provider(model):
 
 
 @pytest.fixture(scope="module")
-def fragile(provider):
+def collected():
+    """Give what the fragile instance tells of its traces."""
+    with collecting() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def fragile(provider, collected):
     """Give an instance that is there to be broken."""
     made = Instance.planned(Path(mkdtemp(prefix="cartrita-chaos-")))
     made.environment["CARTRITA_CHAOS__SINK"] = "true"
+    made.environment["CARTRITA_TELEMETRY__OTLP_ENDPOINT"] = collected.url
+    made.environment["CARTRITA_TELEMETRY__TRACE_RATIO"] = "1"
     with_model(made, provider.base_url)
     made.up()
     yield made
     made.close_clients()
     made.down()
     made.remove()
+
+
+async def test_traces_are_whole_though_a_worker_and_a_supervisor_die(fragile, collected):
+    """The long form is `python -m benchmarks.traces`."""
+    running = Bench(fragile.home, fragile.environment, fragile.urls)
+    plan = Plan(["system.echo"] * 60, 30, {20: Kind.WORKER, 30: Kind.SUPERVISOR})
+    clients, killed = await storm(running, plan, random.Random(1))
+    assert set(killed) == {Kind.WORKER, Kind.SUPERVISOR}
+    found = await settled(clients, collected, killed)
+    assert found["ended"] == found["whole"] == 60, found["missing"]
 
 
 def broken(instance, options, tasks):

@@ -1,14 +1,17 @@
 """Traces of tasks that ran through the whole tree."""
 
 import asyncio
+import json
 
 import pytest
+import structlog
 
 from cartrita.catalog import Catalog
 from cartrita.clock import new_id
 from cartrita.context import Context
 from cartrita.declare import Agent, task
-from cartrita.telemetry.log import traceparent
+from cartrita.telemetry.log import configure, traceparent
+from cartrita.telemetry.request import serving
 from cartrita.telemetry.span import Sampling
 from cartrita.telemetry.trace import trace_id
 from tests.support.collector import collecting, whole
@@ -90,6 +93,21 @@ async def test_what_failed_says_of_what(stage, collector):
     assert (task.status.code, task.status.message) == (2, answer["errorMessage"])
 
 
+async def test_a_line_of_the_log_names_the_trace_and_the_task(stage, collector, capsys):
+    configure("info", "json")
+
+    def work(tree):
+        return tree.door.submit(request("test.fail"), ADA, wait=True, traceparent=THEIRS)
+
+    try:
+        answer = await traced(stage, collector, work)
+    finally:
+        structlog.reset_defaults()
+    lines = map(json.loads, capsys.readouterr().err.splitlines())
+    (line,) = (one for one in lines if one["event"] == "agent_failed")
+    assert (line["trace_id"], line["task"]) == (trace_id(THEIRS), answer["taskId"])
+
+
 async def test_a_sub_task_belongs_to_the_attempt_that_called_for_it(stage, collector):
     catalog = Catalog.of([*(spec.cls for spec in CATALOG.agents.values()), Caller])
 
@@ -147,6 +165,28 @@ async def test_a_repeat_s_trace_goes_on_under_who_asked_last(stage, collector):
     await traced(stage, collector, work)
     (spans,) = collector.traces().values()
     assert whole(spans, "2" * 16)
+
+
+async def test_a_request_whose_gateway_died_is_told_by_the_supervisor(stage, collector):
+    async def work(tree):
+        serving(lambda: ["POST /v3/tasks", OUTSIDE, 1.0])
+        inner = f"{THEIRS[:36]}{'1' * 16}-01"
+        asked = tree.door.submit(request("test.hold"), ADA, wait=True, traceparent=inner)
+        asking = asyncio.create_task(asked)
+        await stage.begun()
+        supervisor = tree.supervisors["system/0"].supervisor
+        (cell,) = supervisor._cells.values()
+        asking.cancel()
+        tree.door.close()
+        assert await eventually(lambda: cell.trail.asker[0].gone, 5)
+        stage.release.set()
+        assert await eventually(lambda: not supervisor._cells, 5)
+
+    await traced(stage, collector, work)
+    (spans,) = collector.traces().values()
+    assert whole(spans, OUTSIDE)
+    asked = named(spans)["POST /v3/tasks"]
+    assert (asked.id, asked.attributes["error.type"]) == ("1" * 16, "gateway_died")
 
 
 async def test_every_attempt_of_a_task_whose_hosts_died_is_told(stage, collector):

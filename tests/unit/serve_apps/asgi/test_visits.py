@@ -1,10 +1,14 @@
 """Requests as the first spans of traces."""
 
+import json
+
 import pytest
+import structlog
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, Router
 
 from cartrita.clock import ManualClock
+from cartrita.telemetry.log import configure
 from cartrita.telemetry.span import Sampling
 from serve_apps.asgi.guard import Guard
 from serve_apps.asgi.visits import Visits
@@ -84,6 +88,16 @@ async def test_who_only_looks_is_told_of_where_somebody_traces_that_or_it_went_w
     assert tracer.special == [False, True]
 
 
+async def test_a_line_of_the_log_names_the_trace(capsys):
+    configure("info", "json")
+    try:
+        await ask(Told(), "/things/boom", headers={"traceparent": THEIRS})
+    finally:
+        structlog.reset_defaults()
+    (line,) = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (line["event"], line["trace_id"]) == ("request_failed", THEIRS[3:35])
+
+
 @pytest.mark.parametrize(
     ("path", "took", "kept"),
     [
@@ -97,6 +111,7 @@ async def test_what_is_not_picked_is_kept_where_it_is_special(path, took, kept):
     tracer = Told(Sampling(ratio=0.0))
     await ask(tracer, path, took=took)
     assert bool(tracer.spans) is kept
+    assert tracer.special == [True] * kept  # and dropped last, where there is no room
 
 
 async def test_a_path_that_leads_nowhere_names_no_route():
