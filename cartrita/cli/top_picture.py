@@ -115,7 +115,7 @@ def _fitting(
     while True:
         table = _table(title, shown, rows)
         fits = (
-            Measurement.get(console, options.update(max_width=1000), table).minimum
+            Measurement.get(console, options.update(max_width=1000), table).maximum
             <= options.max_width
         )
         if fits or not spare:

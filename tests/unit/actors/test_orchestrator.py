@@ -155,7 +155,8 @@ async def test_supervisors_are_stopped_in_reverse_and_not_replaced(orchestrator,
 async def test_the_tree_from_above_says_where_things_run(orchestrator):
     await orchestrator.start()
     shown = orchestrator.snapshot()
-    assert shown["supervisors"]["system/0"] == {"pid": 7, "node": "n", "team": "system"}
+    where = {"pid": 7, "node": "n", "actorId": "", "team": "system"}
+    assert shown["supervisors"]["system/0"] == where
 
 
 class TestPlan:
