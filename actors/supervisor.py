@@ -215,9 +215,8 @@ class Supervisor:
         return True
 
     def _place(self, cell: Cell) -> None:
-        task_id = cell.record.task_id
         host = self.fleet.acquire(cell.agent, cell.record.preferred_agent)
-        host.suspect = task_id if host.solo else ""
+        host.suspect = cell.record.task_id if host.solo else ""
         self._attempts.begin(cell, host)
 
     def _unqueue(self, cell: Cell) -> bool:
