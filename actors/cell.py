@@ -1,6 +1,8 @@
 """A live task in its supervisor's memory, and who waits for it."""
 
 import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -172,6 +174,14 @@ class Cell:
             else:
                 future.set_result(value)
         self.waiters = kept
+
+
+async def at_rest(cells: Mapping[str, Cell], timeout: float) -> None:
+    """Wait until no attempt is under way; one whose host was lost goes on for a moment."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            while running := [cell.work for cell in cells.values() if cell.work]:
+                await asyncio.wait(running)
 
 
 def same_task(held: TaskRecord, asked: TaskRecord, *, known: bool = False) -> None:

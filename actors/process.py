@@ -7,6 +7,7 @@ from typing import Any
 from actors import spawn
 from actors.exporting import Exporting
 from actors.setup import TreeConfig
+from cartrita.garbage import look_rarely
 from cartrita.instance import make_private
 from cartrita.telemetry import log, metrics
 from cartrita.telemetry.metrics import ProcessUsage
@@ -30,6 +31,7 @@ class Process:
             metrics.stop_counting()
         for folder in (config.runtime_dir, config.metrics_dir):
             make_private(folder)
+        look_rarely()
         self.config = config
         self._usage, self._told = ProcessUsage(agent_id), told
         self._starting = asyncio.Lock()

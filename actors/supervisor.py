@@ -3,13 +3,12 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 from actors.admission import Admission, Work, closed
 from actors.attempt import Attempts
 from actors.callers import Callers
-from actors.cell import Cell
+from actors.cell import Cell, at_rest
 from actors.counting import Traffic
 from actors.entrance import Asker, Entrance
 from actors.family import Calls
@@ -88,7 +87,7 @@ class Supervisor:
             "status": self._status,
         }
         self._traffic = Traffic(shard, clock)
-        self._entrance = Entrance(self._submit, self._traffic)
+        self.begin = Entrance(self._submit, self._traffic).begin
 
     @property
     def fleet(self) -> Fleet:
@@ -137,10 +136,6 @@ class Supervisor:
         if verb is None:
             raise InternalFailure(f"A supervisor does not know {method!r}.")
         return await verb(payload, call)
-
-    def begin(self, method: str, payload: Any, call: Call) -> asyncio.Future[Any] | None:
-        """Take tasks up at once, on the hot path; None leaves it to `handle`."""
-        return self._entrance.begin(method, payload, call)
 
     def _submit(self, record: TaskRecord, asker: Asker, *, wait: bool) -> asyncio.Future[Any]:
         cell = self._cells.get(record.task_id) or self._admit(record)
@@ -201,6 +196,8 @@ class Supervisor:
             return
         if cell.deaths:
             self.fleet.add_suspect(record.task_id, cell.agent)
+        elif self._straight(cell):
+            return
         else:
             entry = self.admission.entry(record, cell.agent, cell.weight)
             self._mailbox.push(entry, force=True)
@@ -208,6 +205,19 @@ class Supervisor:
         self.dispatch()
         if cell.work is None:  # it really waits
             cell.timer = asyncio.get_running_loop().call_later(left, self._expired, cell)
+
+    def _straight(self, cell: Cell) -> bool:
+        """Begin what finds nobody in line and a free place: a line of one is no other order."""
+        full = self._attempts.running >= self.admission.limits.concurrency
+        if len(self._mailbox) or full or self.halted or not self.fleet.ready((cell.agent,)):
+            return False
+        self._place(cell)
+        return True
+
+    def _place(self, cell: Cell) -> None:
+        host = self.fleet.acquire(cell.agent, cell.record.preferred_agent)
+        host.suspect = cell.record.task_id if host.solo else ""
+        self._attempts.begin(cell, host)
 
     def _unqueue(self, cell: Cell) -> bool:
         """Take a task out of where it waits; False when it does not wait."""
@@ -263,13 +273,11 @@ class Supervisor:
             fleet.confine(host, self._cells[task_id].agent, task_id)
             attempts.begin(self._cells[task_id], host)
         while len(self._mailbox) and attempts.running < bound:
-            entry = self._mailbox.pop(fleet.ready(self._mailbox.agents()))
+            ready = fleet.ready(self._mailbox.agents())
+            entry = self._mailbox.pop(ready) if ready else None
             if entry is None:
                 break
-            cell = self._cells[entry.task_id]
-            host = fleet.acquire(entry.agent, cell.record.preferred_agent)
-            host.suspect = entry.task_id if host.solo else ""
-            attempts.begin(cell, host)
+            self._place(self._cells[entry.task_id])
         self.admission.dispatched()
 
     def attempted(self, cell: Cell, outcome: dict[str, Any] | None) -> None:
@@ -380,20 +388,13 @@ class Supervisor:
     async def stop(self, grace: float = 10.0) -> None:
         """Refuse new tasks, let running ones end, stop the hosts; the journal keeps the rest."""
         self.state, self.halted = "draining", True
-        await self._settled(grace)
+        await at_rest(self._cells, grace)
         if self._fleet:
             await self._fleet.stop()
-        await self._settled(GRACE)  # those whose hosts were ended still say so
+        await at_rest(self._cells, GRACE)  # those whose hosts were ended still say so
         for cell in self._cells.values():
             cell.abandon()
         self._tracking.close()
         await self._attempts.effects.close()
         await self._journal.close()
         self.state = "down"
-
-    async def _settled(self, timeout: float) -> None:
-        """Wait until no attempt is under way; one whose host was lost goes on for a moment."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                while running := [cell.work for cell in self._cells.values() if cell.work]:
-                    await asyncio.wait(running)

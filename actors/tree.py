@@ -26,6 +26,7 @@ from actors.worker import WorkerHost
 from cartrita.channel.server import ChannelServer
 from cartrita.clock import SystemClock, new_random
 from cartrita.cost.budget import Defaults
+from cartrita.garbage import leave_alone
 from cartrita.openers.tracing import open_tracer
 from cartrita.openers.vault import Watch
 from cartrita.providers.ports import ExternalAgents
@@ -64,6 +65,7 @@ class HostActor(Process):
     async def start(self) -> dict[str, Any]:
         """Build the agents and listen."""
         await self._host.prepare()
+        leave_alone()
         address = await Network(self.config).listen(self._host.server, self._spec.host_id)
         self.export()
         return {"address": address, **whereabouts()}
@@ -190,6 +192,7 @@ class SupervisorActor(Process):
         vault = Watch(config.settings)
         again = config.settings.vault.refresh_s
         self._renewing = asyncio.create_task(renew(vault, again, fleet))
+        leave_alone()
         self.export()
         me = {"shard": self._shard, "address": address, "epoch": epoch, "build": config.build}
         return {**me, **whereabouts()}

@@ -96,7 +96,11 @@ class _Uuid7:
         self._lock = threading.Lock()
         self._last = (0, 0)
 
-    def __call__(self) -> int:
+    def __call__(self) -> UUID:
+        return UUID(int=self.number())
+
+    def number(self) -> int:
+        """Return one as a number: most want only its text."""
         with self._lock:
             millis = time.time_ns() // 1_000_000
             last, count = self._last
@@ -109,17 +113,12 @@ class _Uuid7:
         return (millis << 80) | (7 << 76) | (count << 64) | (2 << 62) | tail
 
 
-_mint = _Uuid7()
-
-
-def new_uuid() -> UUID:
-    """Return a fresh UUIDv7."""
-    return UUID(int=_mint())
+new_uuid = _Uuid7()
 
 
 def new_id() -> str:
     """Return a fresh UUIDv7 in its canonical text form."""
-    text = f"{_mint():032x}"
+    text = f"{new_uuid.number():032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 

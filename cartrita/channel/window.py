@@ -12,6 +12,8 @@ class Window:
     """
 
     def __init__(self, places: int) -> None:
+        if places < 0:
+            raise ValueError(f"{places!r} is no number of places")
         self._free = places
         self._line: deque[asyncio.Future[None]] = deque()
 
