@@ -282,7 +282,7 @@ class Attempts:
 
     def _host_lost(self, cell: Cell, host: Host) -> dict[str, Any] | None:
         """Decide what becomes of a task whose host died; None to run it again."""
-        suspected = not host.planned and not (cell.calls and host.in_flight)
+        suspected = not host.planned and (host.idle or not cell.calls)
         if suspected:
             cell.deaths.append(host.crowd == 1)
         outcome = fate(cell)

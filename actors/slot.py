@@ -50,6 +50,7 @@ class Host:
         draining: It gets nothing new.
         suspect: The task it was given alone, where it is a ward's.
         crowd: How many were at work on it when it was lost; 0 while it lives.
+        idle: Nobody was at work on it then: all waited for sub-tasks, and count as its crowd.
         gone: Done when it certainly runs no longer, or nobody can tell.
     """
 
@@ -66,6 +67,7 @@ class Host:
     solo: bool = False
     suspect: str = ""
     crowd: int = 0
+    idle: bool = False
     _empty: asyncio.Future[None] | None = None
 
     @property
@@ -91,7 +93,8 @@ class Host:
 
     def lose(self) -> None:
         """Note who was on it when it was lost."""
-        self.crowd = self.crowd or self.in_flight or self.residents
+        if not self.crowd:
+            self.crowd, self.idle = self.in_flight or self.residents, not self.in_flight
 
     async def emptied(self, timeout: float | None) -> None:
         """Wait until nobody is on it any more, at most `timeout` seconds."""

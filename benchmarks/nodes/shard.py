@@ -39,7 +39,7 @@ class Shard:
         self.away = False
         self.admission = Admission(Limits(1000, self.world.terms.places), self.world.clock)
         self.arriving = self.running = 0
-        self.runs: dict[Host, set[Run]] = {}
+        self.runs: dict[Host, dict[Run, None]] = {}
         self.fleet: ModelFleet | None = None
         fleet = ModelFleet(self.groups, self)
         self.fleet = fleet
@@ -153,7 +153,7 @@ class Shard:
 
     def _begin(self, task: Task, host: Host) -> None:
         run = Run(task, host)
-        self.runs.setdefault(host, set()).add(run)
+        self.runs.setdefault(host, {})[run] = None  # in order: a set of objects has none
         if not task.attempt:
             self.world.waited(task)
         task.attempt += 1
@@ -170,7 +170,7 @@ class Shard:
         fleet.worked(task.kind.agent)
         self.world.timer.add("end", began)
         self.running -= 1
-        self.runs[run.host].discard(run)
+        self.runs[run.host].pop(run, None)
         del self.tasks[task.record.task_id]
         self.world.ended(task, self.node)
         if self.world.warm:

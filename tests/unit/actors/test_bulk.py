@@ -105,7 +105,7 @@ async def test_what_is_too_large_together_is_told_piece_by_piece():
     loop, call = asyncio.get_running_loop(), Narrow()
     answers = [loop.create_future() for _ in range(3)]
     waiting = iter(answers)
-    entrance = Entrance(lambda *_: next(waiting), Traffic("system/0", SystemClock()))
+    entrance = Entrance(lambda *_, **__: next(waiting), Traffic("system/0", SystemClock()))
     payload = [[record(str(n)).pack() for n in range(3)], True]
     reply = entrance.begin("submit_many", payload, call)
     for answer, size in zip(answers, (1, 2000, 2), strict=True):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from actors import attempt as attempt_module
 from actors import effects as module
+from actors import fate as fate_module
 from cartrita.effects import Finding, State, effect_id
 from cartrita.errors import NetworkFailed, NotDone
 from cartrita.journal import EventKind
@@ -305,7 +305,7 @@ class TestRefused:
 
 
 async def test_what_tries_a_task_again_shares_its_effects(tree, post, outside, stage, monkeypatch):
-    monkeypatch.setattr(attempt_module, "KILLS", 1)
+    monkeypatch.setattr(fate_module, "KILLS", 1)
     task_id, asked = post("both")
     await stage.begun()
     stage.release.set()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from actors import attempt as attempt_module
+from actors import fate as fate_module
 from cartrita.clock import new_id
 from cartrita.errors import InvalidParameters, NotFound
 from cartrita.journal import EventKind
@@ -176,7 +176,7 @@ class TestEffects:
         assert outside.arrived == {effect["effectId"]: 1}
 
     async def test_what_tries_a_task_again_tells_of_the_same(self, tree, stage, monkeypatch):
-        monkeypatch.setattr(attempt_module, "KILLS", 1)
+        monkeypatch.setattr(fate_module, "KILLS", 1)
         task_id, asked = posting(tree)("both")
         await stage.begun()
         stage.release.set()
