@@ -1,6 +1,6 @@
 """What do a no-op and a 20-ms task cost here, and with what others use for such work?
 
-    python -m benchmarks.peers [--seconds 1.5] [--rounds 3] [--clients 1 32 128] [--peers a,b]
+    python -m benchmarks.peers [--seconds 1.2] [--rounds 3] [--clients 1 32 128] [--peers a,b]
 
 In turns on one machine, each peer by itself and configured as suits it best. They do not promise
 the same: results/peers.json says what each does. Absolute rates say little on a shared machine;
@@ -23,7 +23,8 @@ from benchmarks.peers.guarantees import GUARANTEES, NOT_MEASURED, NOTES
 from benchmarks.peers.peers import KINDS, PEERS, Peer
 from benchmarks.peers.running import PeerFailed, Subject
 
-WARM = 1.5
+WARM, WARM_CLIENTS = 1.0, 32
+"""Seconds and clients of the load before the first measurement of each kind."""
 TASKS = {
     "noop": "gives back a payload of one short text",
     "wait": "gives it back after 20 ms of waiting, which use no CPU",
@@ -55,7 +56,7 @@ def _chosen() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=1.5)
+    parser.add_argument("--seconds", type=float, default=1.2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 32, 128])
     parser.add_argument("--peers", type=lambda text: text.split(","), default=names,
@@ -93,7 +94,7 @@ def _measured(subject: Subject, cells: Cells, seconds: float) -> dict[str, str]:
 
 def _measure(subject: Subject, cells: Cells, seconds: float) -> None:
     for kind, by_clients in cells.items():
-        subject.measure(kind, max(map(int, by_clients)), WARM)
+        subject.measure(kind, WARM_CLIENTS, WARM)
         for clients, found in by_clients.items():
             row = subject.measure(kind, int(clients), seconds)
             found.setdefault(subject.name, []).append(row)
