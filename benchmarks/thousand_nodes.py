@@ -36,7 +36,7 @@ Kinds = Sequence[tuple[ServiceTime, float]]
 DEADLINE = 3600.0
 """Seconds a task has: nobody gives up before the simulation ends."""
 
-DRAIN = 600.0
+DRAIN = 120.0
 """Seconds after which what has not ended is lost."""
 
 LEAST = 20_000
