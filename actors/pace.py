@@ -1,6 +1,7 @@
 """How fast one shard is: sums that only grow, from which two looks make rates."""
 
 from bisect import bisect_left
+from collections import defaultdict
 from typing import Any
 
 from cartrita.protocol.task import TaskStatus
@@ -75,6 +76,13 @@ class Pace:
 
 
 def _read(metric: Any) -> dict[str, float]:
-    """Return the values of one metric's child in this process, by the ends of their names."""
-    (family,) = metric.collect()
-    return {sample.name.removeprefix(family.name): sample.value for sample in family.samples}
+    """Return the values of one metric's child in this process, by the ends of their names.
+
+    Where nothing is counted they are 0.
+    """
+    found = {
+        sample.name.removeprefix(family.name): sample.value
+        for family in metric.collect()
+        for sample in family.samples
+    }
+    return defaultdict(float, found)

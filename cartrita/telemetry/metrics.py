@@ -240,6 +240,10 @@ class _Nothing:
 
     dec = set = observe = inc
 
+    def collect(self) -> tuple[()]:
+        """Return what there is."""
+        return ()
+
 
 _NOTHING: Any = _Nothing()
 _counting = True

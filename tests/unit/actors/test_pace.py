@@ -3,6 +3,7 @@
 import pytest
 
 from actors.pace import BOUNDS, Pace
+from cartrita.telemetry import metrics
 
 
 def response(status="COMPLETED", usd=0.0, tokens=0):
@@ -35,4 +36,14 @@ def test_what_takes_for_ever_has_a_class_without_a_bound():
 
 def test_a_shard_that_wrote_nothing_says_so():
     journal = Pace("system/8").figures()["journal"]
+    assert journal == {"batches": 0, "seconds": 0.0, "entries": 0, "waiting": 0}
+
+
+def test_where_nothing_is_counted_its_journal_s_figures_are_0(monkeypatch):
+    monkeypatch.setattr(metrics, "_counting", True)
+    metrics.stop_counting()
+    try:
+        journal = Pace("system/6").figures()["journal"]
+    finally:
+        metrics.labelled.cache_clear()
     assert journal == {"batches": 0, "seconds": 0.0, "entries": 0, "waiting": 0}
