@@ -306,6 +306,7 @@ class OrchestratorActor(Process):
             return self.config.build
 
     async def _begin(self) -> dict[str, Any]:
+        self.export()  # before the others can: scrapes cost no task anything here
         config, clock = self.config, SystemClock()
         url = postgres_url(config.settings)
         connection = await asyncpg.connect(url, timeout=10)
@@ -324,7 +325,6 @@ class OrchestratorActor(Process):
         agents = await open_services(config.settings).get(ExternalAgents)
         patrol = Patrol(PostgresRegistry(pool), agents, clock, new_random())
         self._patrol = asyncio.create_task(patrol.run(), name="patrol")
-        self.export()
         dashboard = config.settings.ray.dashboard_url or await asyncio.to_thread(spawn.dashboard)
         me = whereabouts()
         me |= {"actorId": me.pop("actor"), "dashboard": dashboard}
