@@ -256,8 +256,10 @@ def _seen(response: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def document_of(gate: Gate, who: Principal | None, method: str, path: str) -> Document:
-    """Return what expressions see of any call."""
+def document_of(
+    gate: Gate, who: Principal | None, method: str, path: str, *, timed: bool
+) -> Document:
+    """Return what expressions see of any call; `now` where one is `timed`."""
     user = None
     if who is not None:  # `Call.know` adds what only the account knows
         user = {
@@ -267,4 +269,5 @@ def document_of(gate: Gate, who: Principal | None, method: str, path: str) -> Do
             "isAdmin": who.admin,
             "isGuest": who is GUEST,
         }
-    return {"user": user, "now": iso(gate.clock.now()), "call": {"method": method, "path": path}}
+    document: Document = {"user": user, "call": {"method": method, "path": path}}
+    return {**document, "now": iso(gate.clock.now())} if timed else document

@@ -117,7 +117,8 @@ class Bridge:
         if row.later is not None:  # before a body is read that nobody needs
             raise later(row.later)
         body, files = await read_body(request, row)
-        document = document_of(gate, who, request.method, request.scope["path"])
+        path = request.scope["path"]
+        document = document_of(gate, who, request.method, path, timed=ready.timed)
         document["call"]["id"] = exchange.request_id.decode()
         document["body"], document["query"], document["path"] = body, query_of(request), places
         document["headers"], document["files"] = request.headers, _seen(files)
@@ -138,7 +139,7 @@ class Bridge:
                 return self._marked(call, await streamed(call, row, body))
             return self._shaped(call, row, body)
         except Exception as error:  # noqa: BLE001 - as above; here it is known which task it was
-            response = self.explain(error, request.scope["path"], row)
+            response = self.explain(error, path, row)
             response.headers.update(call.headers)
             return response
 

@@ -75,7 +75,7 @@ class Events:
             raise Refusal(401, ANONYMOUS)
         known = claims.jti != STRANGER and ready.row.auth != "nobody"
         who = claims.principal() if known else None
-        document = document_of(gate, who, "socket", event)
+        document = document_of(gate, who, "socket", event, timed=ready.timed)
         document |= {"body": data, "query": {}, "path": {}, "headers": {}, "files": {}}
         return Call(gate, self._desk(), document, who, claims if known else None)
 

@@ -191,11 +191,13 @@ class Ready:
     Attributes:
         service: The function that the row names.
         account: Whether the row reads what only the account knows, such as `user.name`.
+        timed: Whether it reads the time.
     """
 
     row: Row
     service: Service | None
     account: bool
+    timed: bool
 
 
 ACCOUNT = ("name", "email", "v2Id", "createdAt")
@@ -220,7 +222,8 @@ class Table:
             self._check(one)
 
     def _add(self, row: Row) -> None:
-        ready = Ready(row, _service(row), any(row.reads("user", name) for name in ACCOUNT))
+        account = any(row.reads("user", name) for name in ACCOUNT)
+        ready = Ready(row, _service(row), account, row.reads("now"))
         shape = self._shapes.setdefault(row.method, {})
         for part in parts(row.path):
             shape = shape.setdefault(_ANY if part.startswith("{") else part.lower(), {})

@@ -89,7 +89,8 @@ async def _ran(call: Call, row: Row, task: str, parameters: dict[str, Any]) -> A
         hints = {**(preferences or {}), "streaming": True}
         return await call.begin(task, parameters, preferences=hints, **more)
     ran = await call.run(task, parameters, preferences=preferences, **more)
-    document["now"] = iso(call.now)  # when it is answered, not when it came
+    if "now" in document:
+        document["now"] = iso(call.now)  # when it is answered, not when it came
     return ran.result
 
 

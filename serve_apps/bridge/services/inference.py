@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from cartrita.clock import iso
 from cartrita.errors import CartritaError, InvalidParameters
 from cartrita.telemetry.tally import together
 from serve_apps.bridge.answers import Refusal, refusal_of
@@ -29,7 +30,7 @@ async def _run(call: Call, with_: Run, params: dict[str, Any]) -> dict[str, Any]
     asked = {
         "inputs": params.get("inputs"),
         "options": params.get("options") or {},
-        "now": call.document.get("now"),
+        "now": iso(call.now),
     }
     preferences = params.get("preferences")
     assert kind.task

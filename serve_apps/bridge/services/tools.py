@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cartrita.clock import iso
 from serve_apps.bridge.calls import Call
 
 MOST = 100
@@ -15,7 +16,7 @@ async def status(call: Call, _params: dict[str, Any]) -> Any:
         "status": "active",
         "total_tools": len(catalog.tasks),
         "agents": len(catalog.agents),
-        "timestamp": call.document["now"],
+        "timestamp": iso(call.now),
     }
 
 

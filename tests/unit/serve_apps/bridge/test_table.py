@@ -106,3 +106,13 @@ def test_a_row_that_reads_the_name_needs_the_account():
     ]
     found = Table(rows)
     assert [found.find("GET", row.path)[0].account for row in rows] == [True, False, False]
+
+
+def test_only_a_row_that_reads_the_time_is_told_it():
+    rows = [
+        Row(route="GET /api/a", page="{at: now}"),
+        Row(route="GET /api/b", page="user.id"),
+        Row(route="socket c", page="user.id", begins={"event": "d", "data": "now"}, tells="e"),
+    ]
+    found = Table(rows)
+    assert [found.find(row.method, row.path)[0].timed for row in rows] == [True, False, True]
