@@ -15,7 +15,7 @@ from cartrita.channel.frames import pack, unpack
 from cartrita.cost.budget import Bill, Tab
 from cartrita.cost.price import nano
 from cartrita.protocol.carrier import Carrier
-from cartrita.protocol.principal import Principal, Role
+from cartrita.protocol.principal import Principal, principal_of
 from cartrita.protocol.task import Delivery, TaskStatus
 
 END_STEP = 1 << 62
@@ -169,7 +169,7 @@ class TaskRecord:
         """Read what `to_wire` wrote; fields added since keep their defaults."""
         user, tenant, role, scopes = row[3]
         values: list[Any] = list(row)
-        values[3] = Principal(user, tenant, Role(role), tuple(scopes))
+        values[3] = principal_of(user, tenant, role, tuple(scopes))
         values[8] = Delivery(row[8])
         if len(values) > _CARRIER and values[_CARRIER]:
             values[_CARRIER] = Carrier(*values[_CARRIER])
