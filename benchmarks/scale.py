@@ -22,6 +22,7 @@ from benchmarks.harness import Instance, instance, save
 from benchmarks.measuring import measure, middle
 from cartrita.client import Client
 
+CURVES = ("hosts", "shards", "replicas")
 HOSTS, SHARDS, REPLICAS = (1, 2, 4, 8), (1, 2, 4), (1, 2, 4)
 PLACES, WORK_S = 2, 0.02
 WORK = {"taskType": "bench.work", "parameters": {"seconds": WORK_S}}
@@ -40,14 +41,18 @@ class Plan:
     seconds: float
     rounds: int
     most: int
+    curves: tuple[str, ...]
 
     def points(self, numbers: tuple[int, ...]) -> list[int]:
         """Return those that are measured."""
         return [number for number in numbers if number <= self.most]
 
-    def point(self, one: Callable[[], dict[str, Any]]) -> list[dict[str, Any]]:
+    def point(self, name: str, one: Callable[[], dict[str, Any]]) -> list[dict[str, Any]]:
         """Measure a point."""
-        return [one() for _ in range(self.rounds)]
+        found = [one() for _ in range(self.rounds)]
+        rate, cpu = middle(found, "rps"), middle(found, "cpu_us_total")
+        print(f"{name:12} {rate:8.0f} /s  {cpu:8.0f} us", flush=True)
+        return found
 
 
 def wait_until(running: Instance, holds: Callable[[list[dict[str, Any]]], bool]) -> None:
@@ -96,9 +101,10 @@ def over_hosts(running: Instance, plan: Plan) -> Rows:
         desks(running, number)
         callers = 3 * PLACES * number
         found[number] = plan.point(
+            f"{number} hosts",
             lambda callers=callers: measure(
                 running, "door", running.ray, callers, plan.seconds, task=WORK
-            )
+            ),
         )
     desks(running, 0)
     return found
@@ -110,7 +116,7 @@ def over_shards(running: Instance, plan: Plan) -> Rows:
     for number in plan.points(SHARDS):
         shards(running, number)
         found[number] = plan.point(
-            lambda: measure(running, "door", running.ray, CALLERS, plan.seconds)
+            f"{number} shards", lambda: measure(running, "door", running.ray, CALLERS, plan.seconds)
         )
     return found
 
@@ -118,7 +124,9 @@ def over_shards(running: Instance, plan: Plan) -> Rows:
 def by_http(running: Instance, plan: Plan) -> list[dict[str, Any]]:
     """Measure a point of the curve over gateway replicas."""
     url, token = f"{running.urls['api']}/v3/tasks", running.token
-    return plan.point(lambda: measure(running, "http", url, CALLERS, plan.seconds, token=token))
+    return plan.point(
+        "HTTP", lambda: measure(running, "http", url, CALLERS, plan.seconds, token=token)
+    )
 
 
 def series(found: Rows, ideal: float = 0.0) -> list[dict[str, Any]]:
@@ -158,21 +166,22 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--most", type=int, default=8, help="Points beyond it are left out.")
+    parser.add_argument("--curves", nargs="*", choices=CURVES, default=CURVES)
     plan = Plan(**vars(parser.parse_args()))
-    replicas: Rows = {}
-    for number in plan.points(REPLICAS):
+    found: dict[str, Rows] = {name: {} for name in plan.curves}
+    for number in plan.points(REPLICAS if "replicas" in plan.curves else (1,)):
         settings = {"SERVER__GATEWAY_REPLICAS": str(number)}
         with instance(agents="benchmarks.agents", **settings) as running:
             one_host(running)
             time.sleep(SETTLE)
-            replicas[number] = by_http(running, plan)
-            if number == 1:
-                hosts, supervisors = over_hosts(running, plan), over_shards(running, plan)
-    curves = {
-        "hosts": series(hosts, PLACES / WORK_S),
-        "shards": series(supervisors),
-        "replicas": series(replicas),
-    }
+            if "replicas" in found:
+                found["replicas"][number] = by_http(running, plan)
+            if number == 1 and "hosts" in found:
+                found["hosts"] = over_hosts(running, plan)
+            if number == 1 and "shards" in found:
+                found["shards"] = over_shards(running, plan)
+    ideal = {"hosts": PLACES / WORK_S}
+    curves = {name: series(rows, ideal.get(name, 0.0)) for name, rows in found.items()}
     show(curves)
     save("scale", {**curves, "work_ms": WORK_S * 1000, "places": PLACES})
 
