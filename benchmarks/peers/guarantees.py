@@ -17,8 +17,8 @@ GUARANTEES = {
     "celery": (
         "Not durable as it is here: the broker is a Valkey without a disk, and nothing is "
         "committed before the answer. A task is acknowledged before it runs (Celery's default), so "
-        "a worker that is killed loses what it was running; the prefork pool replaces its "
-        "processes. No authentication, no deadline, no deduplication, no bound of the queue. "
+        "a worker that is killed loses what it was running, and nobody starts it again. No "
+        "authentication, no deadline, no deduplication, no bound of the queue. "
         "A durable configuration (append-only file, late acknowledgement) was not measured."
     ),
     "autogen": (
@@ -65,7 +65,7 @@ NOTES = (
         "One peer runs at a time, started anew for each round; but Cartrita by HTTP, by batch, "
         "and bare Serve share an instance."
     ),
-    "The 20-ms task waits (asyncio.sleep, or time.sleep under gevent); it uses no CPU.",
+    "The 20-ms task waits (asyncio.sleep, or time.sleep in a thread); it uses no CPU.",
     "Every task carries a number of its own, and an answer without it is an error.",
     (
         "Clients keep their connections and send the next request when they have their answer. "
