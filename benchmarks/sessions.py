@@ -25,6 +25,8 @@ LIMITS = {
     "LIMITS__SOCKET_CONNECTIONS": "100000",
     "LIMITS__SOCKET_CONNECTIONS_PER_USER": "100000",
     "LIMITS__SOCKET_IDLE_S": "3600",
+    "BUDGETS__USER_USD": "1000000",  # one user has all the conversations
+    "BUDGETS__USER_TOKENS": str(10**12),
     "LIMITS__CACHE_TIMEOUT_S": "0",  # nothing is answered by what was said before
     "SERVER__MAX_CONNECTIONS": "4096",
     "SERVER__MAX_CONNECTIONS_EACH": "4096",
@@ -51,7 +53,7 @@ class Sockets:
                 await opened.send('{"op": "ping", "id": 1}')
                 told = json.loads(await asyncio.wait_for(opened.recv(), 30))
                 if not told["ok"]:
-                    raise SystemExit(str(told))
+                    raise RuntimeError(str(told))
                 return opened
 
         return list(await asyncio.gather(*(one() for _ in range(number))))
@@ -70,7 +72,7 @@ class Sockets:
                     await socket.send(json.dumps({"op": "submit", "task": task, "wait": True}))
                     told = json.loads(await asyncio.wait_for(socket.recv(), 60))
                 if not told["ok"] or told["result"]["status"] != "COMPLETED":
-                    raise SystemExit(str(told)[:1000])
+                    raise RuntimeError(str(told)[:1000])
 
         await asyncio.gather(*(one(*item) for item in enumerate(opened)))
 
