@@ -200,9 +200,9 @@ PEERS = (
     ),
     Peer(
         ("celery",),
-        "FastAPI in one uvicorn (uvloop, httptools); a worker of 2 threads that prefetches 64 each "
-        "for the no-op, and one of 64 threads for the 20-ms task: in a trial they took 1.6 and 2 ms"
-        " of CPU a task, where 2 prefork processes took 2.7 for the no-op and gevent 6 for the "
+        "FastAPI in one uvicorn (uvloop, httptools); a worker of 2 threads that prefetches 64 "
+        "each for the no-op, and one of 64 threads for the 20-ms task: in a trial they took 1.6 "
+        "and 2 ms of CPU a task, where prefork took 2.7 for the no-op and gevent 6 for the "
         "other. No gossip, mingle or heartbeat; Valkey by loopback as broker and result backend. "
         "The door hears of results by one pattern subscription, without polling and without a "
         "thread or a subscription for each task.",
