@@ -275,7 +275,8 @@ class Fleet:
         """Have a task run alone."""
         crew = self._crew_of[agent]
         crew.suspects.append(task_id)
-        crew.open_ward()
+        if not self._stopping:
+            crew.open_ward()
 
     def drop_suspect(self, task_id: str, agent: str) -> bool:
         """Take a suspect out of the line; False when it is not in it."""
