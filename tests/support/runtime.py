@@ -83,7 +83,7 @@ class Told:
 
     def __init__(self, door):
         self._door, self.scripts = door, {}
-        self.submit, self.get = door.submit, door.get
+        self.submit, self.submit_many, self.get = door.submit, door.submit_many, door.get
         self.cancel, self.supervisors, self.feed = door.cancel, door.supervisors, door.feed
 
     def script(self, user=None):
