@@ -84,7 +84,11 @@ class LocalHosts:
         """Start a host."""
         worker = WorkerHost(spec, self.catalog, self.services.fresh(), spill=self.spill)
         address = Address.unix(self.folder / f"{spec.host_id.replace('/', '.')}.sock")
-        host = LocalHost(worker, await worker.start(address))
+        try:
+            host = LocalHost(worker, await worker.start(address))
+        except BaseException:  # nobody waits for it any more, mostly
+            await worker.stop()
+            raise
         self.started.append(host)
         return host
 
