@@ -33,7 +33,7 @@ def test_a_level_reaches_supervisors_and_hosts_and_those_that_start_later(instan
         wait_until("the host is back", lambda: "system/0.shared.0" in levels(client))
         after = levels(client)
         assert set(after.values()) == {"warning"}
-        entries = client.get("/v3/admin/audit?limit=10").json()["entries"]
+        entries = client.get("/v3/admin/audit?limit=100").json()["entries"]
         assert {"logLevel": "warning"} in [entry["detail"] for entry in entries]
     finally:
         order(client, "CONFIG_UPDATE", "tree", logLevel="info")
