@@ -25,12 +25,6 @@ from cartrita.telemetry.metrics import (
 MAX_BATCH = 1000
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 
-ENOUGH = 48
-"""Entries with which a batch goes without looking for more: its fixed cost is little of it then."""
-
-LINGER = 0.002
-"""Seconds for which a batch waits at most while more and more comes."""
-
 PATIENCE = 2.0
 """Seconds an admission waits for a database that is away before it is refused."""
 
@@ -85,7 +79,7 @@ class Lane:
     """Writes entries in the order in which they come, over a connection of its own.
 
     While one batch is on its way to the disk, whatever comes queues up and is the next batch,
-    so one commit pays for up to `MAX_BATCH` entries.
+    so there is no linger timer and one commit pays for up to `MAX_BATCH` entries.
     """
 
     def __init__(self, seat: Seat) -> None:
@@ -118,7 +112,6 @@ class Lane:
         try:
             while not (self._closing and not self._queue):
                 if self._queue:
-                    await self._gather()
                     self._batch = self._take()
                     await self._write(self._batch)
                     self._seat.done()
@@ -127,17 +120,6 @@ class Lane:
                     await self._wake.wait()
         finally:
             watch.cancel()
-
-    async def _gather(self) -> None:
-        """Let come what comes at once: a busy process writes few large batches, not many small.
-
-        Who is not busy waits for one turn of the loop.
-        """
-        clock, seen = self._seat.clock, 0
-        until = clock.monotonic() + LINGER
-        while seen < len(self._queue) < ENOUGH and clock.monotonic() < until:
-            seen = len(self._queue)
-            await asyncio.sleep(0)
 
     def _take(self) -> Batch:
         queue = self._queue
