@@ -4,8 +4,9 @@
 
 Two instances on one machine, in turns, so that whatever else happens there happens to both: one
 counts, traces and logs as it does by default, with a collector in a process of its own and its
-metrics read every 15 seconds, as our Prometheus does; the other does none of that. `POST /v3/tasks` with `system.echo`,
-each request under a trace of its own. While one is loaded, the other is idle.
+metrics read every 15 seconds, as our Prometheus does; the other does none of that. `POST
+/v3/tasks` with `system.echo`, each request under a trace of its own. While one is loaded, the
+other is idle.
 """
 
 import argparse
