@@ -27,8 +27,8 @@ from benchmarks.peers.figures import percentiles
 PATIENCE = 30.0
 """Seconds for which an answer is waited for after the end; whatever is open then is an error."""
 
-GRACE = 5.0
-"""Seconds in which the tasks beside the last of each batch must have ended, too."""
+GRACE = 30.0
+"""Seconds in which the list of tasks, which follows the journal, must show all of them as ended."""
 
 _NUMBERS = count(time.time_ns() % 10_000_000)
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
