@@ -216,8 +216,8 @@ async def test_a_provider_that_nobody_listens_for_is_a_network_failure():
 async def test_a_provider_that_hangs_ends_with_the_task_s_deadline():
     async with serving(Hang()) as server, Installation(server) as here:
         with pytest.raises(TaskTimeout):
-            await here.chat(deadline=SystemClock().monotonic() + 0.3)
-        await asyncio.wait_for(server.left.wait(), 1.0)
+            await here.chat(deadline=SystemClock().monotonic() + 1.0)
+        await asyncio.wait_for(server.left.wait(), 5.0)
 
 
 async def test_a_provider_slower_than_one_call_may_take_is_a_network_failure():
