@@ -7,7 +7,7 @@ SAMPLE := docs/sample.txt
 SIDE_BY_SIDE := tests/unit tests/contract tests/test_architecture.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev model run stop test unit lint format types imports check bench page simulate races chaos budgets budgets-live reconnect fuzz fuzz-sockets lock clean
+.PHONY: help setup dev model run stop test unit lint format types imports check bench page simulate races chaos budgets budgets-live reconnect fuzz fuzz-sockets load lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
