@@ -25,13 +25,7 @@ class Process:
     """
 
     def __init__(self, config: TreeConfig, agent_id: str, told: str) -> None:
-        telemetry, scrubbed = config.settings.telemetry, config.settings.privacy.logs
-        log.configure(telemetry.log_level, telemetry.log_format, scrubbed=scrubbed)
-        if not telemetry.metrics:
-            metrics.stop_counting()
-        for folder in (config.runtime_dir, config.metrics_dir):
-            make_private(folder)
-        look_rarely()
+        prepare(config)
         self.config = config
         self._usage, self._told = ProcessUsage(agent_id), told
         self._starting = asyncio.Lock()
@@ -51,6 +45,17 @@ class Process:
         while True:
             self._usage.report()
             await asyncio.sleep(REPORT_EVERY)
+
+
+def prepare(config: TreeConfig) -> None:
+    """Have a process of the tree, or a gateway, log and count as it is told, in private folders."""
+    telemetry, scrubbed = config.settings.telemetry, config.settings.privacy.logs
+    log.configure(telemetry.log_level, telemetry.log_format, scrubbed=scrubbed)
+    if not telemetry.metrics:
+        metrics.stop_counting()
+    for folder in (config.runtime_dir, config.metrics_dir):
+        make_private(folder)
+    look_rarely()
 
 
 def whereabouts() -> dict[str, Any]:

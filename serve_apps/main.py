@@ -18,19 +18,18 @@ from ray.serve import Application
 from starlette.types import ASGIApp
 
 from actors import spawn
+from actors.process import prepare
 from actors.setup import TreeConfig, build_id, postgres_url
 from actors.tree import start_tree, stop_tree
 from cartrita.accounts import identity
 from cartrita.clock import SystemClock, new_id
 from cartrita.config.load import load_settings
 from cartrita.config.settings import Settings
-from cartrita.garbage import look_rarely
-from cartrita.instance import make_private
 from cartrita.openers.tracing import open_tracer
 from cartrita.openers.vault import PROVIDERS, resolved
 from cartrita.protocol.task import Budget
 from cartrita.storage.postgres.migrate import migrate
-from cartrita.telemetry import log, metrics
+from cartrita.telemetry import metrics
 from serve_apps.asgi.visits import Visits
 from serve_apps.bridge.answers import Terms
 from serve_apps.bridge.canary.desk import plan_of
@@ -85,13 +84,7 @@ class Gateway:
     """One gateway replica."""
 
     def __init__(self, config: TreeConfig, rpc: Port) -> None:
-        telemetry, scrubbed = config.settings.telemetry, config.settings.privacy.logs
-        log.configure(telemetry.log_level, telemetry.log_format, scrubbed=scrubbed)
-        if not telemetry.metrics:
-            metrics.stop_counting()
-        for folder in (config.runtime_dir, config.metrics_dir):
-            make_private(folder)
-        look_rarely()
+        prepare(config)
         self._config, self._rpc = config, rpc
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
